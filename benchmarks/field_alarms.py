@@ -72,8 +72,9 @@ def alarm_rate(
     for _ in range(trials):
         rows = random.permutation(len(original.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+        statistics = dict(zip(names, original.statistics[half].T, strict=True))
         reference = drift_reference.summarize_statistics(
-            classes, original.statistics[half], names, probabilities[half], original.labels[half]
+            classes, statistics, probabilities[half], original.labels[half]
         )
         sample = select(shifted, rest[:size])
         alarms += any(test.alarm for test in judge.drift(sample, reference, level))

@@ -2,8 +2,8 @@
 
     python -m pipeline.evaluate
 
-Reads: model/model.keras, data/prepared/test, the baseline's predictions, and reports/folds.json if
-evaluate.folds names it.
+Reads: model/model.keras, data/prepared/test, evaluation/validation.npz, the baseline's predictions,
+and reports/folds.json if evaluate.folds names it.
 Writes: evaluation/test_probabilities.npy, reports/evaluate.json, reports/confusion.{csv,png},
 reports/bars.png, reports/mistakes.png. A gate that fails here only warns; `package` then refuses to
 make a bundle.
@@ -16,13 +16,13 @@ from pathlib import Path
 from pipeline import targets
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, groups
+from pipeline.files import artifacts, groups, predictions
 from pipeline.files.artifacts import Description
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process import imports, stage
 from pipeline.reporting import pictures
-from pipeline.targets import Goal, _scores
+from pipeline.targets import Goal, _scores, _thresholds
 from pipeline.training import keras_files
 
 
@@ -54,7 +54,9 @@ def main() -> None:
         outputs = keras_files.probabilities(model, images)
     scoring = targets.scoring(description.target)
     problem = settings.problem
-    goal = Goal(problem.target, problem.metric)
+    validation = predictions.load(artifacts.VALIDATION.read_bytes())
+    holds_from = _thresholds.of(validation, description.target)
+    goal = Goal(problem.target, problem.metric, holds_from)
     report = scoring.evaluate(outputs, labels, baseline, description, goal)
     report = scoring.with_groups(report, outputs, labels, description, groups.load_names())
     if settings.evaluate.folds != params.NONE:

@@ -203,7 +203,9 @@ def describe(
     reference = None
     if data.unit is None:
         recognition = targets.recognition(data.target)
-        reference = drift_reference.summarize(recognition, images, probabilities, labels)
+        reference = drift_reference.summarize(
+            recognition, images, probabilities, labels, reports.evaluate.holds_from
+        )
     content = card.build(settings, reports, data, reference, draft=draft)
     content = acceptance.add_to_card(content, acceptance_set)
     if not content.files:

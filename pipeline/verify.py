@@ -142,6 +142,7 @@ def choose_golden(material: Material, natives: Sequence[Pair], there: Sequence[s
         material.reference[:count],
         probabilities,
         material.synthetic,
+        holds_from=material.holds_from,
     )
 
 

@@ -102,7 +102,9 @@ def prove(
     allowed = allowed_loss(card, classifier.runtime)
     name = card.metric.name if card.metric else ACCURACY
     outputs = probabilities, acceptance.probabilities
-    comparison = metric.compare(name, outputs, acceptance.labels, allowed)
+    comparison = metric.compare(
+        name, outputs, acceptance.labels, allowed, holds_from=card.holds_from
+    )
     maker = makers_verdict(file, classifier.runtime, allowed)
     tolerance = file.golden_tolerance
     return DeviceProof(

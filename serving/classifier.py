@@ -104,7 +104,7 @@ class Classifier:
         if self.card.number:
             raise InputError(f"{self.card.name} gives a number; take it from `predict`")
         if self.card.target != "classes":
-            raise InputError(f"{self.card.name} gives several labels; compare each with 0.5")
+            raise InputError(f"{self.card.name} gives several labels; take them from `answer`")
         names = [*self.card.class_names, None]  # so that NONE, -1, is the last
         return [names[number] for number in self.file.answers(probabilities)]
 
@@ -118,7 +118,7 @@ class Classifier:
             return self.number(row)
         answer: Dict[str, Any] = {"probabilities": dict(zip(self.card.class_names, row.tolist()))}
         if self.card.target == "labels":
-            held = np.flatnonzero(gate.holds(row))
+            held = np.flatnonzero(gate.holds(row, self.card.holds_from))
             return {"labels": [self.card.class_names[number] for number in held], **answer}
         return {"class": self.answers(row[None])[0], **answer}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN = "proven", "not shown", "worse", "could
 VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
 
 Z = 1.6448536269514722  # the 95 % quantile of the normal distribution
-THRESHOLD = 0.5  # of several labels at once, those with at least this probability hold
+THRESHOLD = 0.5  # of a label, in a card that says nothing of it
 SIGNIFICANT = 0.05
 CERTAIN = 0.01  # stricter on other processors, because many of them are tried
 MOST_IMAGES = 10**9  # no larger number of images is suggested
@@ -40,30 +40,42 @@ def given(model: Any) -> Dict[str, Any]:
     return {name: value for name, value in asdict(model).items() if value is not None}
 
 
-def compare(
+def compare(  # noqa: PLR0913
     probabilities: Any,
     reference: Any,
     labels: Any,
     max_accuracy_drop: float,
     test_images: Optional[int] = None,
+    *,
+    holds_from: Optional[Sequence[float]] = None,
 ) -> AnyComparison:
     """Compares a file with the reference on the same images, and gives the verdict.
 
     `probabilities` and `reference` are (N, K), `labels` (N,), or (N, K) if there are several at
-    once, all of which must be right. The first `test_images` of the N are the test set (default:
-    all). Only they count for the accuracy; the loss is judged on all images. Labels that are floats
-    are compared as numbers.
+    once, which hold from `holds_from` and must all be right. The first `test_images` of the N are
+    the test set (default: all). Only they count for the accuracy; the loss is judged on all images.
+    Labels that are floats are compared as numbers.
     """
-    compared = compare_numbers if labels.dtype.kind == "f" else compare_answers
     tested = len(labels) if test_images is None else test_images
-    return compared(probabilities, reference, labels, max_accuracy_drop, tested)
+    if labels.dtype.kind == "f":
+        return compare_numbers(probabilities, reference, labels, max_accuracy_drop, tested)
+    allowed = max_accuracy_drop
+    return compare_answers(probabilities, reference, labels, allowed, tested, holds_from=holds_from)
 
 
-def compare_answers(
-    probabilities: Any, reference: Any, labels: Any, max_accuracy_drop: float, tested: int
+def compare_answers(  # noqa: PLR0913
+    probabilities: Any,
+    reference: Any,
+    labels: Any,
+    max_accuracy_drop: float,
+    tested: int,
+    *,
+    holds_from: Optional[Sequence[float]] = None,
 ) -> Comparison:
     """`compare`, for answers that are right or wrong."""
-    predictions, expected = answers(probabilities, labels), answers(reference, labels)
+    predictions, expected = (
+        answers(part, labels, holds_from) for part in (probabilities, reference)
+    )
     labels = labels.reshape(len(labels), -1)
     right, reference_right = (predictions == labels).all(1), (expected == labels).all(1)
     lost, gained = int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
@@ -153,16 +165,17 @@ def mean_interval(values: Any) -> Tuple[float, float]:
     return mean - margin, mean + margin
 
 
-def answers(probabilities: Any, labels: Any) -> Any:
+def answers(probabilities: Any, labels: Any, holds_from: Optional[Sequence[float]]) -> Any:
     """The class (N, 1) of each row, or which of several labels at once hold (N, K)."""
     if labels.ndim == 2:
-        return holds(probabilities)
+        return holds(probabilities, holds_from)
     return probabilities.argmax(1)[:, None]
 
 
-def holds(probabilities: Any) -> Any:
-    """Which of several labels at once hold, for probabilities of any shape."""
-    return probabilities >= THRESHOLD
+def holds(probabilities: Any, holds_from: Optional[Sequence[float]] = None) -> Any:
+    """Which of K labels hold, by probabilities (..., K) float32; `holds_from` as in the card."""
+    # As float32, like the probabilities: C and the page compare the same numbers.
+    return probabilities >= np.asarray(holds_from or THRESHOLD, np.float32)
 
 
 def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -178,12 +178,14 @@ def _gamma_share(shape: float, x: float) -> float:
     return total * math.exp(shape * math.log(x) - x - math.lgamma(shape)) if x > 0 else 0.0
 
 
-def compare(
+def compare(  # noqa: PLR0913
     name: str,
     outputs: Tuple[Any, Any],
     labels: Any,
     allowed: float,
     test_images: Optional[int] = None,
+    *,
+    holds_from: Optional[Sequence[float]] = None,
 ) -> AnyComparison:
     """As `gate.compare`, judged by the metric of this name, whose figures it holds.
 
@@ -192,7 +194,9 @@ def compare(
     that one image can take.
     """
     probabilities, reference = outputs
-    comparison = gate.compare(probabilities, reference, labels, allowed, test_images)
+    comparison = gate.compare(
+        probabilities, reference, labels, allowed, test_images, holds_from=holds_from
+    )
     if name == ACCURACY or isinstance(comparison, NumberComparison):
         return comparison
     measure, classes, tested = METRICS[name], np.shape(reference)[1], comparison.test_images

@@ -37,7 +37,7 @@ LARGEST_VALUE = 2**31 - 1  # of an input
 # Unknown to older packages, so left out where there is none
 ADDED = {
     *("number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"),
-    *("series", "metric", "metric_value", "metric_interval", "metric_lost_bound"),
+    *("series", "metric", "metric_value", "metric_interval", "metric_lost_bound", "holds_from"),
 }
 
 
@@ -149,8 +149,7 @@ class ModelCard:
     provenance: Dict[str, Any]
     embedded: List[Embedded] = field(default_factory=list)
     reference: Optional[Reference] = None
-    # A sentence for each gate that a draft fails
-    not_proven: List[str] = field(default_factory=list)
+    not_proven: List[str] = field(default_factory=list)  # a sentence for each gate that it fails
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
     target: str = "classes"  # or "labels", several at once, or "number"
@@ -158,6 +157,7 @@ class ModelCard:
     # For people: the rule, the coverage and the error promised; programs read each accept_from
     rejection: Optional[Dict[str, Any]] = None
     metric: Optional[Score] = None
+    holds_from: Optional[List[float]] = None  # the least probability of each of several labels
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:
@@ -183,17 +183,17 @@ class ModelCard:
             self.target == "classes" or not rejecting,
             f"{rejecting} have an accept_from, expected none for {self.target}",
         )
+        for least in self.holds_from or []:
+            expect_fractions(holds_from=least)
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
-        expect(
-            self.output.shape == classes,
-            f"output.shape is {self.output.shape}, expected {classes}, the classes",
-        )
+        fits = not self.holds_from or (self.target, (len(self.holds_from),)) == ("labels", classes)
+        expect(fits, "holds_from is not one for each of several labels")
+        shape = self.output.shape
+        expect(shape == classes, f"output.shape is {shape}, expected {classes}, the classes")
         known = " or ".join(KINDS)
         expect(kind is not None, f"input.type is {self.input.type[:40]!r}, expected {known}")
-        expect(
-            len(self.input.shape) == self.kind.dimensions,
-            f"input.shape has {len(self.input.shape)} sizes, expected {self.kind.dimensions}",
-        )
+        sizes, expected = len(self.input.shape), self.kind.dimensions
+        expect(sizes == expected, f"input.shape has {sizes} sizes, expected {expected}")
         self.preprocessing.check(self.input.type, self.input.shape)
 
     def _check_scores(self) -> None:

@@ -103,6 +103,29 @@ def test_pictures_are_prepared_as_in_python_down_to_the_pixel() -> None:
     assert 0 < refused < 30
 
 
+WORDS = """
+import { readFileSync } from "node:fs";
+const { fixed, general } = await import(process.argv[1] + "/words.js");
+const words = JSON.parse(readFileSync(0)).map(value => [
+  fixed(value, 2), general(value), general(value, 1),
+]);
+console.log(JSON.stringify(words));
+"""
+
+
+def test_the_page_writes_numbers_as_python_does() -> None:
+    random = np.random.default_rng(0)
+    exact = [step / 256 for step in range(-600, 600)]  # with ties, such as 3.125
+    values = [
+        *exact,
+        *random.normal(0, 1, 500) * 10.0 ** random.integers(-7, 7, 500),
+        9999.5,
+        0.125,
+    ]
+    for value, words in zip(values, in_node(WORDS, PAGE, data=json.dumps(values)), strict=True):
+        assert words == [f"{value:.2f}", f"{value:.4g}", f"{value:.1g}"], value
+
+
 GATE = """
 import { readFileSync } from "node:fs";
 const gate = await import(process.argv[1] + "/gate.js");

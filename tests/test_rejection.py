@@ -113,7 +113,7 @@ def test_a_threshold_is_refused_where_several_labels_are_asked_for(
     values = json.loads(Bundle(archive).read(FILE))
     values["target"] = "labels"
     monkeypatch.setattr(classifier, "card", ModelCard.parse(json.dumps(values).encode()))
-    with pytest.raises(InputError, match=r"gives several labels; compare each with 0\.5"):
+    with pytest.raises(InputError, match=r"gives several labels; take them from `answer`"):
         classifier.answers(probabilities)
     values["files"][0]["accept_from"] = 0.5
     with pytest.raises(BundleError, match="have an accept_from, expected none for labels"):

@@ -42,6 +42,7 @@ def build(
             "preprocessing": _preprocessing(fields["preprocessing"]),
             **_scores(params, evaluation),
             "reference": reference,
+            "holds_from": evaluation.holds_from and list(evaluation.holds_from),
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
             "embedded": [
                 Embedded(**row.model_dump(exclude_unset=True)) for row in reports.embed.targets

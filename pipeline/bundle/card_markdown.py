@@ -201,8 +201,18 @@ def _input(card: ModelCard) -> str:
         f"from {low} to {high}; scaling is part of the model.\n"
         f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
         f"{given}.\n"
+        f"{_thresholds(card)}"
         f"- {kind.PREPARED}: {card.preprocessing.description}.{kind.EXAMPLES}"
     )
+
+
+def _thresholds(card: ModelCard) -> str:
+    """From which probability each of several labels holds."""
+    if card.holds_from is None:
+        return ""
+    pairs = zip(card.class_names, card.holds_from, strict=True)
+    listed = ", ".join(f"{name} {least:.4g}" for name, least in pairs)
+    return f"- Thresholds, chosen on the validation set for the F1 of each label: {listed}.\n"
 
 
 def _runs_on(card: ModelCard, runtime: str) -> bool:

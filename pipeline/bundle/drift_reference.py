@@ -9,10 +9,12 @@ test set come from different writers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.targets import Recognition
+from pipeline.targets import Recognition, Thresholds
 from serving import inputs as kinds
 from serving.model_card import Histogram, Reference
 
@@ -23,32 +25,35 @@ BINS = 20
 CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 
 
-def summarize(target: Recognition, inputs: Array, probabilities: Array, labels: Array) -> Reference:
+def summarize(
+    target: Recognition,
+    inputs: Array,
+    probabilities: Array,
+    labels: Array,
+    holds_from: Thresholds = None,
+) -> Reference:
     """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N, ...)."""
-    return summarize_statistics(
-        target,
-        kinds.statistics(inputs),
-        kinds.statistic_names(inputs.shape[1:], inputs.dtype.name),
-        probabilities,
-        labels,
-    )
+    names = kinds.statistic_names(inputs.shape[1:], inputs.dtype.name)
+    statistics = dict(zip(names, kinds.statistics(inputs).T, strict=True))
+    return summarize_statistics(target, statistics, probabilities, labels, holds_from)
 
 
 def summarize_statistics(
     target: Recognition,
-    statistics: Array,
-    names: tuple[str, ...],
+    statistics: Mapping[str, Array],
     probabilities: Array,
     labels: Array,
+    holds_from: Thresholds = None,
 ) -> Reference:
-    """Summarizes the inputs' statistics (N, S), probabilities (N, K) and labels (N, ...)."""
-    counts = target.counts(target.answers(probabilities), labels, probabilities.shape[1])
+    """Summarizes statistics (N,) of inputs, probabilities (N, K) and labels (N, ...)."""
+    counts = target.counts(
+        target.answers(probabilities, holds_from), labels, probabilities.shape[1]
+    )
     return Reference(
         inputs={
-            name: histogram(column, equal_shares(column))
-            for name, column in zip(names, statistics.T, strict=True)
+            name: histogram(column, equal_shares(column)) for name, column in statistics.items()
         },
-        confidence=histogram(target.confidences(probabilities), CONFIDENCE_EDGES),
+        confidence=histogram(target.confidences(probabilities, holds_from), CONFIDENCE_EDGES),
         predicted=counts.predicted.tolist(),
         images=counts.images.tolist(),
         right=counts.right.tolist(),

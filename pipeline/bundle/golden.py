@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.targets import Target
+from pipeline.targets import Target, Thresholds
 
 SPREAD = 16  # spread evenly over the labels
 CLOSE = 4  # nearest to a decision boundary
@@ -41,12 +41,14 @@ class Golden:
         return self.images[self.spread :]
 
 
-def choose(
+def choose(  # noqa: PLR0913
     target: Target,
     tests: tuple[Array, Array],
     reference: Array,
     probabilities: Mapping[str, Array],
     synthetic_inputs: Array,
+    *,
+    holds_from: Thresholds = None,
 ) -> Golden:
     """Chooses from test images (N, ...) with labels (N,) and the Keras model's `reference` (N, K).
 
@@ -56,7 +58,7 @@ def choose(
     (images, labels), extra = tests, len(synthetic_inputs)
     spread = spread_rows(target.strata(labels))
     of_tests = [answers[: len(labels)] for answers in probabilities.values()]
-    margins = target.margins(reference)
+    margins = target.margins(reference, holds_from)
     telling = [row for row in telling_rows(margins, reference, of_tests) if row not in spread]
     rows = np.array([*spread, *telling], int)
     return Golden(

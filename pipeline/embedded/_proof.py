@@ -37,7 +37,9 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
             f"its C answers {differing} of {len(expected)} images unlike TensorFlow Lite Micro; "
             "report this fault, and remove the target from embed.targets"
         )
-    comparison = gate.compare(outputs, reference, np.asarray(labels), model.max_loss)
+    comparison = gate.compare(
+        outputs, reference, np.asarray(labels), model.max_loss, holds_from=model.holds_from
+    )
     if comparison.state == gate.WORSE:
         raise UserError(statistics.reason(comparison, model.data.unit) or "")
     names = OF_ANSWERS if model.data.unit is None else OF_NUMBERS

@@ -16,13 +16,13 @@ from pipeline.embedded import _integer_c, _kinds
 from pipeline.embedded._integer_c import Code
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
-from serving import gate
 from serving.model_file import answers
 
 # Bytes. The weights of a file of this size, written out as text, compile within a minute.
@@ -36,11 +36,6 @@ class MicroOutputs:
     golden: Array
     tested: Array
     arena_bytes: int
-
-
-def holds_from(data: Description) -> tuple[float, ...] | None:
-    """The probability from which each of several labels at once holds; None for other targets."""
-    return (gate.THRESHOLD,) * len(data.class_names) if data.target == "labels" else None
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class VerifiedFile:
             max_loss=params.max_loss(),
             tolerance=statistics.tolerance(True, verified.span),
             accept_from=verified.accept_from(format_name),
-            holds_from=holds_from(data),
+            holds_from=Evaluation.load().holds_from,
             interval=verified.half_width(format_name),
             coverage=params.problem.coverage,
             board=params.embed.board,

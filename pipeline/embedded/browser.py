@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.bundle import golden as vectors
 from pipeline.embedded import _c_text, _kinds, _zig
 from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
@@ -41,14 +42,7 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
-    if model.data.target != "classes":
-        answer = "a number" if model.data.unit else model.data.target
-        raise UserError(
-            f"its page shows one class of several, but this dataset asks for {answer}; "
-            "use `serving serve` or the targets c and microcontroller"
-        )
-    kind = _kinds.of(model.data)
-    if not kind.page:
+    if not _kinds.of(model.data).page:
         raise UserError(
             f"its page takes pictures and sounds, but this dataset contains {model.data.kind}; "
             "use `serving predict` or the targets c and microcontroller"
@@ -112,11 +106,14 @@ def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
 def golden(model: VerifiedFile) -> str:
     """golden.json: images (base64 of raw pixels), labels, and TensorFlow Lite Micro's answers.
 
+    The label of a synthetic image is null.
     For a model of sounds, also the names of the recordings in the bundle.
     """
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
+    known = vectors.recorded(model.golden_labels)
+    labels = zip(model.golden_labels.tolist(), known, strict=True)
     values = {
-        "labels": model.golden_labels.tolist(),
+        "labels": [label if recorded else None for label, recorded in labels],
         "images": images,
         "probabilities": model.micro.golden.tolist(),
     }

@@ -136,8 +136,8 @@ def agreement(model: VerifiedFile) -> float:
         step = read(model.file.read_bytes()).output.scale
         return float((np.abs(tested - expected) < 1.5 * step).all(1).mean())
     target = targets.target(model.data.target)
-    alike = target.answers(tested) == target.answers(expected)
-    return float(alike.reshape(len(tested), -1).all(1).mean())
+    first, second = (target.answers(part, model.holds_from) for part in (tested, expected))
+    return float((first == second).reshape(len(tested), -1).all(1).mean())
 
 
 def with_margins(needed: int, network: tflite.Model) -> tuple[int, int]:

@@ -30,6 +30,7 @@ from pipeline.search.engine import Engine
 from pipeline.search.mlflow_runs import AnalysisRun
 
 QUICK = {"preprocess.subset": 1000, "train.epochs": 1}
+OF_NUMBERS = ("data_size",)  # what also takes a model that gives a number, and speaks of its error
 SECTIONS = ("preprocess", "train")  # of params.yaml: all that a training depends on
 
 
@@ -96,7 +97,8 @@ class Analysis:
         self.engine = options.engine
         self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
         self.params = override(params.load(), self.overrides)
-        check_answers(self.params)
+        check = check_trains if name in OF_NUMBERS else check_answers
+        check(self.params)
         if said := remark(self.params):
             print(f"note: {said}", flush=True)
         facts = [
@@ -190,6 +192,6 @@ def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
 
 def describe(training: CachedTraining, result: TrainingResult) -> str:
     return (
-        f"{training.name}: validation accuracy {result.accuracy:.4f}, loss {result.loss:.4f},"
-        f" {result.seconds:.1f} s"
+        f"{training.name}: {result.measure.replace('_', ' ')} {result.score:.4f},"
+        f" loss {result.loss:.4f}, {result.seconds:.1f} s"
     )

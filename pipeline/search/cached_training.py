@@ -54,6 +54,16 @@ class TrainingResult:
     batch_losses: list[float] = field(default_factory=list)
 
     @property
+    def measure(self) -> str:
+        """What it is judged by: validation_accuracy, or of a number the mean validation_error."""
+        return "validation_error" if "validation_error" in self.rows[0] else "validation_accuracy"
+
+    @property
+    def score(self) -> float:
+        """The measure of the kept epoch."""
+        return self.rows[self.kept - 1][self.measure]
+
+    @property
     def accuracy(self) -> float:
         """The validation accuracy of the kept epoch."""
         return self.rows[self.kept - 1]["validation_accuracy"]

@@ -21,9 +21,7 @@ import numpy as np
 from pipeline.files import splits
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from pipeline.process.words import percent
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.reporting.tables import interval
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -37,9 +35,8 @@ FEWEST_SIZES = 4  # two coefficients are fitted, and the largest size is kept fo
 def measure(sizes: int, parts: int, options: AnalysisOptions) -> None:
     """Raises UserError."""
     analysis = Analysis("data_size", options, sizes=sizes, parts=parts)
-    tasks = trainings(analysis, sizes, parts)
-    curve = error_curve(tasks, analysis.results(tasks))
-    problem = analysis.params.problem
+    tasks, problem = trainings(analysis, sizes, parts), analysis.params.problem
+    curve = error_curve(tasks, analysis.results(tasks), problem.unit)
     target = problem.target if problem.metric == ACCURACY else 0.0  # which asks for no examples
     analysis.publish(report(curve, target), lambda figure: draw(figure, curve))
 
@@ -94,21 +91,28 @@ def split(rows: Array, strata: Array, size: int, parts: int, seed: int) -> list[
 
 
 def error_curve(
-    trainings: Sequence[CachedTraining], results: Sequence[TrainingResult]
+    trainings: Sequence[CachedTraining],
+    results: Sequence[TrainingResult],
+    unit: str | None = None,
 ) -> ErrorCurve:
-    """The errors, with half an example added on either side, as an error of 0 has no logarithm.
+    """The errors, those of numbers in their unit.
 
-    This is Jeffreys's prior.
+    Half an example is added on either side of counts, as an error of 0 has no logarithm: this is
+    Jeffreys's prior.
     """
-    errors = [(result.wrong + 0.5) / (result.validation_examples + 1) for result in results]
-    return ErrorCurve(np.array([len(training.rows) for training in trainings]), np.array(errors))
+    errors = [
+        (result.wrong + 0.5) / (result.validation_examples + 1) if unit is None else result.score
+        for result in results
+    ]
+    examples = np.array([len(training.rows) for training in trainings])
+    return ErrorCurve(examples, np.array(errors), unit)
 
 
 def report(curve: ErrorCurve, target: float) -> AnalysisReport:
     table = [size_row(curve, int(size)) for size in np.unique(curve.examples)]
     law, low, high = curve.law.predict_one(2 * curve.largest)
     doubled = f"{2 * curve.largest:,}"
-    table.append([doubled, "0", "", "", percent(law), interval((low, high))])
+    table.append([doubled, "0", "", "", curve.words(law), curve.between(low, high)])
     least, most = curve.law.exponent_interval()
     return AnalysisReport(
         f"{sentence(curve)} {check_sentence(curve)}",
@@ -136,10 +140,10 @@ def size_row(curve: ErrorCurve, size: int) -> list[str]:
     return [
         f"{size:,}",
         str(len(errors)),
-        percent(curve.mean(size)),
-        interval((errors.min(), errors.max())),
-        percent(law),
-        interval((low, high)),
+        curve.words(curve.mean(size)),
+        curve.between(errors.min(), errors.max()),
+        curve.words(law),
+        curve.between(low, high),
     ]
 
 
@@ -151,13 +155,13 @@ def sentence(curve: ErrorCurve) -> str:
     if least <= 0:
         return (
             f"No effect of more data was shown: with {curve.largest:,} examples the validation"
-            f" error is {percent(now)}, and the exponent of its fall may be anything from"
+            f" error is {curve.words(now)}, and the exponent of its fall may be anything from"
             f" {least:.2f} to {most:.2f}."
         )
     return (
         f"Twice the data ({2 * curve.largest:,} examples) would reduce the validation error from"
-        f" {percent(now)} to {percent(law)} (95 % interval {interval((low, high))}), if the trend"
-        " continues."
+        f" {curve.words(now)} to {curve.words(law)} (95 % interval {curve.between(low, high)}),"
+        " if the trend continues."
     )
 
 
@@ -165,8 +169,8 @@ def check_sentence(curve: ErrorCurve) -> str:
     """Whether the smaller sizes predict the largest."""
     _, low, high = curve.forecast()
     error = curve.mean(curve.largest)
-    forecast = interval((low, high))
-    claim = f"The smaller sizes predict {forecast} for the largest, which has {percent(error)}"
+    forecast = curve.between(low, high)
+    claim = f"The smaller sizes predict {forecast} for the largest, which has {curve.words(error)}"
     if curve.holds:
         return f"{claim}: the forecast holds."
     gain = "less" if error > high else "more"
@@ -175,53 +179,63 @@ def check_sentence(curve: ErrorCurve) -> str:
 
 def target_sentence(curve: ErrorCurve, target: float) -> str:
     """How many examples the target needs, if the law is known to hold."""
-    law = curve.law
-    reached = curve.mean(curve.largest) <= 1 - target
+    law, allowed = curve.law, 1 - target if curve.unit is None else target
+    reached = curve.mean(curve.largest) <= allowed
     if not curve.holds or law.exponent_interval()[0] <= 0 or reached:
         return ""
-    needed = float(np.exp((np.log(1 - target) - law.coefficients[1]) / law.coefficients[0]))
+    needed = float(np.exp((np.log(allowed) - law.coefficients[1]) / law.coefficients[0]))
     return (
-        f" By this law the target of {percent(target)} needs {needed:.1e} examples; the further"
+        f" By this law the target of {curve.words(target)} needs {needed:.1e} examples; the further"
         " ahead, the less certain."
     )
 
 
 def draw(figure: Any, curve: ErrorCurve) -> None:
     """Both axes are logarithmic, so that a power law is a straight line."""
-    axis = figure.add_subplot()
+    axis, scale = figure.add_subplot(), scale_of(curve)
     twice = 2 * curve.largest
     sizes = np.geomspace(curve.examples.min(), twice, 100)
     middle, low, high = curve.law.predict(sizes)
     label = f"power law, exponent -{curve.law.exponent:.2f}"
-    axis.plot(sizes, 100 * middle, color="tab:blue", label=label)
+    axis.plot(sizes, scale * middle, color="tab:blue", label=label)
     axis.fill_between(
-        sizes, 100 * low, 100 * high, color="tab:blue", alpha=0.15, label="its 95 % interval"
+        sizes, scale * low, scale * high, color="tab:blue", alpha=0.15, label="its 95 % interval"
     )
     axis.plot(
-        curve.examples, 100 * curve.errors, "o", color="black", markersize=4, label="trainings"
+        curve.examples, scale * curve.errors, "o", color="black", markersize=4, label="trainings"
     )
     draw_forecast(axis, curve)
     axis.plot(
-        [twice], [100 * middle[-1]], "*", color="tab:blue", markersize=12, label="twice the data"
+        [twice], [scale * middle[-1]], "*", color="tab:blue", markersize=12, label="twice the data"
     )
-    axis.set(xscale="log", yscale="log", xlabel="training examples", ylabel="validation error, %")
+    axis.set(
+        xscale="log",
+        yscale="log",
+        xlabel="training examples",
+        ylabel=f"validation error, {curve.unit or '%'}",
+    )
     ticks = [*np.unique(curve.examples), twice]
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axis.minorticks_off()
-    low_tick = 100 * min(curve.errors.min(), low.min())
-    high_tick = 100 * max(curve.errors.max(), high.max())
+    low_tick = scale * min(curve.errors.min(), low.min())
+    high_tick = scale * max(curve.errors.max(), high.max())
     errors = np.geomspace(low_tick, high_tick, 6)
     axis.set_yticks(errors, [f"{error:.2g}" for error in errors])
     axis.grid(alpha=0.3)
     axis.legend()
 
 
+def scale_of(curve: ErrorCurve) -> float:
+    """Of the picture, which shows shares in percent."""
+    return 100 if curve.unit is None else 1
+
+
 def draw_forecast(axis: Any, curve: ErrorCurve) -> None:
-    middle, low, high = curve.forecast()
+    middle, low, high = (scale_of(curve) * error for error in curve.forecast())
     axis.errorbar(
         [curve.largest * 1.04],  # beside the trainings of that size
-        [100 * middle],
-        [[100 * (middle - low)], [100 * (high - middle)]],
+        [middle],
+        [[middle - low], [high - middle]],
         color="tab:orange",
         capsize=4,
         fmt="_",

@@ -38,7 +38,7 @@ class AnalysisRun:
             for row in result.rows:
                 if int(row["epoch"]) not in logged:
                     runs.log_row(client, run, row)
-            client.log_metric(run.info.run_id, "kept.validation_accuracy", result.accuracy)
+            client.log_metric(run.info.run_id, f"kept.{result.measure}", result.score)
             client.log_metric(run.info.run_id, "kept.validation_loss", result.loss)
             client.set_terminated(run.info.run_id, state)
 

@@ -8,6 +8,8 @@ import numpy as np
 from scipy import special
 
 from pipeline.files.artifacts import Array
+from pipeline.process.words import percent
+from pipeline.reporting.tables import amount, amounts, interval
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,20 @@ def fit(examples: Array, errors: Array) -> PowerLaw:
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """Validation errors (N,) of trainings on `examples` (N,)."""
+    """Validation errors (N,) of trainings on `examples` (N,).
+
+    They are the shares of wrong answers, or mean absolute errors in the `unit` of a number.
+    """
 
     examples: Array
     errors: Array
+    unit: str | None = None
+
+    def words(self, error: float) -> str:
+        return percent(error) if self.unit is None else amount(error, self.unit)
+
+    def between(self, low: float, high: float) -> str:
+        return interval((low, high)) if self.unit is None else amounts((low, high), self.unit)
 
     @property
     def largest(self) -> int:

@@ -42,12 +42,21 @@ class Counts:
         return {"per_class": dict(zip(names, self.images.tolist(), strict=True))}
 
 
+# Of several labels at once, the least probability with which each holds; None for 0.5, and for
+# other targets
+Thresholds = Sequence[float] | None
+
+
 @dataclass(frozen=True)
 class Goal:
-    """What problem.metric must reach; of a number it is the error that the model may have."""
+    """What problem.metric must reach; of a number it is the error that the model may have.
+
+    The model's answers follow from `holds_from`.
+    """
 
     value: float
     metric: str = ACCURACY
+    holds_from: Thresholds = None
 
 
 class Target(Baselined, Protocol):
@@ -74,9 +83,9 @@ class Target(Baselined, Protocol):
     def strata(self, labels: Array) -> Array:
         """A number (N,) for each example; a stratified split has each number in proportion."""
 
-    def answers(self, outputs: Array) -> Array: ...
+    def answers(self, outputs: Array, holds_from: Thresholds = None) -> Array: ...
 
-    def margins(self, outputs: Array) -> Array:
+    def margins(self, outputs: Array, holds_from: Thresholds = None) -> Array:
         """How far each output is from where files differ most: (N,), 0 on a decision boundary."""
 
     def words(self, answer: Array, names: Sequence[str]) -> str:
@@ -95,7 +104,7 @@ class Recognition(Target, Protocol):
     def counts(self, answers: Array, labels: Array, number: int) -> Counts:
         """The counts of each of `number` classes or labels."""
 
-    def confidences(self, outputs: Array) -> Array:
+    def confidences(self, outputs: Array, holds_from: Thresholds = None) -> Array:
         """The probability (N,) of each answer."""
 
     def confused(self, answers: Array, labels: Array) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,12 +28,11 @@ from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
 from pipeline.reporting.tables import interval
 from pipeline.targets import Goal, Recognition
 from pipeline.targets._gate import by_goal, missed
-from pipeline.targets._per_class import hidden, never_predicted, per_class, scores_in_words
+from pipeline.targets._neglected import BAD, ignored, poorly_recognized
+from pipeline.targets._per_class import hidden, per_class, scores_in_words
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
-
-BAD, RARE = 0.5, 0.7  # shares of the accuracy, and of the mean number of examples of a class
 
 
 @dataclass(frozen=True)
@@ -100,38 +99,12 @@ def baseline_score(
     )
 
 
-def ignored(outputs: Array, labels: Array, description: Description) -> list[str]:
-    """The names that are never predicted on these examples."""
-    target, names = targets.recognition(description.target), description.class_names
-    return never_predicted(target.counts(target.answers(outputs), labels, len(names)), names)
-
-
-def poorly_recognized(
-    outputs: Array, labels: Array, description: Description, trained: Mapping[str, int]
-) -> list[str]:
-    """The rare classes that a model neglects on these examples; none if an example has several.
-
-    Rare is a class with fewer than RARE of the mean of the `trained` examples. Its recall is below
-    BAD, and the 95 % interval of it below the accuracy, or the class is never predicted.
-    """
-    if description.target != "classes":
-        return []
-    target, names = targets.recognition(description.target), description.class_names
-    counts = target.counts(target.answers(outputs), labels, len(names))
-    accuracy = counts.right.sum() / max(len(labels), 1)
-    recall = counts.right / np.maximum(counts.images, 1)
-    certain = statistics.accuracy_intervals(counts.right, counts.images)[:, 1] < accuracy
-    rare = np.array([trained[name] for name in names]) < RARE * np.mean(list(trained.values()))
-    bad = (recall < BAD * accuracy) & (certain | (counts.predicted == 0))
-    return [names[number] for number in np.flatnonzero(rare & bad & (counts.images > 0))]
-
-
 def neglected(
     validation: Predictions, description: Description, trained: dict[str, int]
 ) -> tuple[list[str], list[str]]:
     """The classes that are never predicted, and the rare ones that are poorly recognized."""
     answers = validation.probabilities, validation.labels, description
-    return ignored(*answers), poorly_recognized(*answers, trained)
+    return ignored(validation, description), poorly_recognized(*answers, trained)
 
 
 def evaluate(
@@ -142,12 +115,12 @@ def evaluate(
     `baseline` (N, ...) are the baseline's answers, `goal` says what the metric must reach.
     """
     target, names = targets.recognition(description.target), description.class_names
-    answers = target.answers(outputs)
+    answers = target.answers(outputs, goal.holds_from)
     right = target.right(answers, labels)
     counts = target.counts(answers, labels, len(names))
     by_class = per_class(counts, names)
     recalls = [score.recall for score in by_class.values()]
-    return EvaluationReport(
+    report = EvaluationReport(
         model_sha256=artifacts.sha256(artifacts.MODEL),
         test_accuracy=float(right.mean()),
         test_accuracy_interval=statistics.accuracy_interval(int(right.sum()), len(right)),
@@ -160,6 +133,10 @@ def evaluate(
         **by_goal(answers, baseline, labels, description, goal),
         per_class=by_class,
     )
+    if goal.holds_from is None:
+        return report
+    micro_f1 = 2 * counts.right.sum() / max(int(counts.images.sum() + counts.predicted.sum()), 1)
+    return report.changed(holds_from=goal.holds_from, micro_f1=micro_f1)
 
 
 def with_groups(
@@ -173,7 +150,7 @@ def with_groups(
     if not any(group_names):
         return report
     target = targets.recognition(description.target)
-    right = target.right(target.answers(outputs), labels)
+    right = target.right(target.answers(outputs, report.holds_from), labels)
     return report.changed(per_group=by_group.scores(right, group_names))
 
 
@@ -268,13 +245,16 @@ def draw(
     bars.of_test(artifacts.REPORTS / "bars.png", report)
     images, labels = test
     target, names = targets.recognition(description.target), description.class_names
-    answers = target.answers(outputs)
+    answers = target.answers(outputs, report.holds_from)
     actual, predicted = target.confused(answers, labels)
     pairs = [(names[a], names[p]) for a, p in zip(actual, predicted, strict=True)]
     artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
     matrix = confusion(actual, predicted, len(names))
     pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, names)
-    shown, confidences = pictures.shown_names(names), target.confidences(outputs)
+    shown, confidences = (
+        pictures.shown_names(names),
+        target.confidences(outputs, report.holds_from),
+    )
     kind, wrong = inputs.kind(description.kind), ~target.right(answers, labels)
     worst = worst_mistakes(wrong, confidences, kind.SHOWN)
     titles = [

@@ -12,7 +12,7 @@ from pipeline import inputs
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Drawing, Predict
 from pipeline.process.errors import UserError
-from pipeline.targets import Counts
+from pipeline.targets import Counts, Thresholds
 
 BASELINES = {"majority": "majority class"}
 OUTPUTS: tuple[str, ...] = ("softmax", "sigmoid")
@@ -60,7 +60,7 @@ def baseline(
     return lambda images: {**predict(images), "majority": np.full(len(images), majority)}
 
 
-def answers(probabilities: Array) -> Array:
+def answers(probabilities: Array, holds_from: Thresholds = None) -> Array:
     result: Array = probabilities.argmax(1)
     return result
 
@@ -84,12 +84,12 @@ def counts(answers: Array, labels: Array, number: int) -> Counts:
     return Counts(images, predicted, hit)
 
 
-def confidences(probabilities: Array) -> Array:
+def confidences(probabilities: Array, holds_from: Thresholds = None) -> Array:
     result: Array = probabilities.max(1)
     return result
 
 
-def margins(probabilities: Array) -> Array:
+def margins(probabilities: Array, holds_from: Thresholds = None) -> Array:
     """The difference of the two highest probabilities (N,)."""
     top_two = np.sort(probabilities, axis=1)[:, -2:]
     difference: Array = top_two[:, 1] - top_two[:, 0]

@@ -16,14 +16,14 @@ from pipeline import inputs
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Drawing, Predict
 from pipeline.process.errors import UserError
-from pipeline.targets import Counts
+from pipeline.targets import Counts, Thresholds
 from serving import gate
 
 BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
 LOSSES: tuple[str, ...] = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "MeanSquaredError")
 SCORING = "_scores"
-ANSWER = "the labels with a probability of at least 0.5 are the answer"
+ANSWER = "the labels whose probability reaches their threshold are the answer"
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
 COMBINATIONS = 100  # the most frequent ones, that the baseline tells apart
@@ -87,8 +87,8 @@ def baseline(
     return answers
 
 
-def answers(probabilities: Array) -> Array:
-    result: Array = gate.holds(probabilities).astype(np.int64)
+def answers(probabilities: Array, holds_from: Thresholds = None) -> Array:
+    result: Array = gate.holds(probabilities, holds_from).astype(np.int64)
     return result
 
 
@@ -110,14 +110,15 @@ def counts(answers: Array, labels: Array, number: int) -> Counts:
     return Counts(images, predicted, hit)
 
 
-def confidences(probabilities: Array) -> Array:
+def confidences(probabilities: Array, holds_from: Thresholds = None) -> Array:
     """The probability of the least certain label of each answer."""
-    result: Array = np.maximum(probabilities, 1 - probabilities).min(1)
+    held = gate.holds(probabilities, holds_from)
+    result: Array = np.where(held, probabilities, 1 - probabilities).min(1)
     return result
 
 
-def margins(probabilities: Array) -> Array:
-    result: Array = np.abs(probabilities - gate.THRESHOLD).min(1)
+def margins(probabilities: Array, holds_from: Thresholds = None) -> Array:
+    result: Array = np.abs(probabilities - (holds_from or gate.THRESHOLD)).min(1)
     return result
 
 

@@ -16,6 +16,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Drawing, Predict
 from pipeline.process.errors import UserError
+from pipeline.targets import Thresholds
 
 BASELINES = {"mean": "mean of the training set", "ridge": "ridge regression"}
 OUTPUTS: tuple[str, ...] = ("linear",)
@@ -102,11 +103,11 @@ def ridge(features: Any, true: Array) -> Any:
     return model.fit(features.astype(np.float64), true)
 
 
-def answers(outputs: Array) -> Array:
+def answers(outputs: Array, holds_from: Thresholds = None) -> Array:
     return outputs[:, 0]
 
 
-def margins(outputs: Array) -> Array:
+def margins(outputs: Array, holds_from: Thresholds = None) -> Array:
     """The distance to the nearer end of all outputs: there an int8 file may saturate."""
     low, high = outputs.min(initial=np.inf), outputs.max(initial=-np.inf)
     result: Array = np.minimum(outputs - low, high - outputs)[:, 0]

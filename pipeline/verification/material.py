@@ -16,7 +16,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import JudgedOn
 from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.targets import Target
+from pipeline.targets import Target, Thresholds, _thresholds
 from serving import gate, metric
 from serving.comparison import AnyComparison, Comparison
 
@@ -36,7 +36,8 @@ class Material:
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
     file of the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None. `metric` is problem.metric.
+    that gives numbers; else it is None. `metric` is problem.metric; from `holds_from`
+    each of several labels holds.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class Material:
     sampled_others: Path | None = None
     unit: str | None = None
     metric: str = ACCURACY
+    holds_from: Thresholds = None
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
@@ -59,7 +61,9 @@ class Material:
         """The verdict on a file's outputs for these rows, and its figures; see serving."""
         reference, labels = self.reference[rows], self.labels[rows]
         pair = outputs, reference
-        comparison = metric.compare(self.metric, pair, labels, max_loss, test_images)
+        comparison = metric.compare(
+            self.metric, pair, labels, max_loss, test_images, holds_from=self.holds_from
+        )
         if isinstance(comparison, Comparison) and comparison.metric:
             tested = labels[: comparison.test_images]
             judged = metrics.with_intervals(comparison.metric, pair, tested)
@@ -106,6 +110,7 @@ def gather(settings: Params, folder: Path) -> Material:
         target=target,
         unit=data.unit,
         metric=settings.problem.metric,
+        holds_from=_thresholds.of(validation, data.target),
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

@@ -105,7 +105,7 @@ def _answers(
             continue
         order = row.argsort(kind="stable")[::-1][:top]
         if card.target == "labels":
-            order = order[gate.holds(row[order])]
+            order = order[gate.holds(row, card.holds_from)[order]]
         single = slice(index, index + 1)
         prediction: Dict[str, Any] = {"picture": name}
         if card.target == "classes":  # None, if the file rejects the picture

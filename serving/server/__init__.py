@@ -24,7 +24,7 @@ VERSION = runtimes.installed("serving") or "0"  # "0": run from its sources
 
 @dataclass(frozen=True)
 class Limits:
-    """Every limit. The command line sets the ones that a user may want to change."""
+    """Every limit of the server. The command line sets those that a user may want to change."""
 
     max_body_bytes: int = 8 << 20  # of one body, compressed or not
     max_held_bytes: int = 64 << 20  # of all bodies that are being received

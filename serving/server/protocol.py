@@ -90,7 +90,7 @@ def derive(classifier: Classifier, outputs: Any) -> Dict[str, Any]:
     """
     card, file = classifier.card, classifier.file
     if card.target == "labels":
-        return {LABELS: gate.holds(outputs)}
+        return {LABELS: gate.holds(outputs, card.holds_from)}
     if card.number:
         width = file.interval
         return {} if width is None else {LOW: outputs[:, 0] - width, HIGH: outputs[:, 0] + width}

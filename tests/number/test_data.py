@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from pipeline.datasets import Raw, mnist_rotation, movielens_100k, npz
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
+from pipeline.search import data_size
 from pipeline.search.analysis import check_answers
+from pipeline.search.power_law import ErrorCurve
 from pipeline.targets import _errors, number
-from tests.conftest import ROOT
+from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, Project
 from tests.number.conftest import OWN, UNIT, drawn
 
 # Whichever test comes first makes the project, in this process.
@@ -172,3 +176,38 @@ def test_what_a_number_does_not_fit_is_refused(change: dict[str, Any], sentence:
     train = Train.model_validate({**settings, "loss": "Huber", **change})
     with pytest.raises(UserError, match=sentence):
         fit.build(train, Data(split, split, 1, target="number"))
+
+
+def test_the_forecast_of_more_data_speaks_of_the_error_in_its_unit() -> None:
+    sizes = np.repeat(1000 * 2 ** np.arange(6), 4).astype(float)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.03, len(sizes)))
+    report = data_size.report(ErrorCurve(sizes, 30 * sizes**-0.4 * noise, "degrees"), 0.2)
+    texts = [report.sentence, *report.notes, *(cell for row in report.table for cell in row)]
+    assert re.search(r"reduce the validation error from [\d.]+ degrees to [\d.]+ degrees", texts[0])
+    assert "By this law the target of 0.2 degrees needs" in report.notes[0]
+    needed = float(report.notes[0].split(" needs ")[1].split()[0])
+    assert needed == pytest.approx((30 / 0.2) ** 2.5, rel=0.2)
+    assert not any("%" in text.replace("95 %", "") for text in texts)
+
+
+@pytest.mark.slow
+def test_data_size_trains_and_forecasts_for_a_number(project: Project) -> None:
+    images, angles = drawn(1000)
+    np.savez(project.folder / "own.npz", x_train=images, y_train=angles, class_names=["angle"])
+    project.change(
+        {
+            **OWN_PROBLEM,
+            **UNIT,
+            "dataset.name": "npz",
+            "dataset.path": "own.npz",
+            "preprocess.subset": None,
+            "train.loss": "Huber",
+            "train.augmentation": [],
+            "train.epochs": 1,
+        }
+    )
+    project.run(sys.executable, "-m", "pipeline.download")
+    shown = project.run(*EDGEPROOF, "data-size", "--sizes", "4", "--parts", "2")
+    assert re.search(r"smaller sizes predict [\d.]+ to [\d.]+ degrees for the largest", shown)
+    assert "accuracy" not in shown
+    assert "degrees" in (project.folder / "reports/data_size.md").read_text()

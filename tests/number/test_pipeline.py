@@ -31,7 +31,7 @@ from serving.bundle import Bundle
 from serving.commands import predict
 from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
-from tests import c_program
+from tests import browser_page, c_program
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.number.conftest import report, test_set
 from tests.server import Server, answer_on_page, check_openapi, png
@@ -146,8 +146,6 @@ def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
 
 @pytest.mark.slow
 def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(made: Project) -> None:
-    rows = {row["target"]: row for row in report(made, "embed")["targets"]}
-    assert "this dataset asks for a number; use `serving serve`" in rows["browser"]["refused"]
     folder = made.folder / "seen/a"
     folder.mkdir(parents=True)
     Image.fromarray(test_set(made)[0][0, ..., 0]).save(folder / "one.png")
@@ -232,3 +230,30 @@ def test_the_network_of_powers_can_be_the_ridge_regression_of_the_lectures() -> 
     expected = normal @ weights * y.std() + y.mean()
     assert keras_files.probabilities(model, x)[:, 0] == pytest.approx(expected, abs=1e-3)
     assert np.abs(expected - y).mean() < 0.35, "closed form fits the lectures' polynomial"
+
+
+@pytest.mark.slow
+def test_the_page_gives_the_number_and_its_interval_and_judges_itself(
+    made: Project, tmp_path: Path, chromium: Any
+) -> None:
+    archive = made.folder / "dist/angles-1.0.0.tar.gz"
+    ran, python = c_program.run(archive, tmp_path), c_program.classifier(archive)
+    shown = browser_page.run(archive, chromium)
+    assert (shown.outputs == ran.outputs).all()
+    assert [" ".join(words) for words in shown.words] == ran.answers
+    assert shown.answers == [python.number(row) for row in ran.outputs]
+    accepted, allowed = ran.acceptance, shown.facts["max_error_added"]
+    facts = gate.figures(
+        gate.compare(ran.outputs, accepted.probabilities, accepted.labels, allowed)
+    )
+    for name in ("images", "error", "error_interval", "keras_error", "error_added"):
+        assert shown.facts[name] == pytest.approx(facts[name]), name
+    assert shown.facts["error_added_bound"] == pytest.approx(facts["error_added_bound"])
+    assert shown.facts["inside"] == int(ran.figures["inside"])
+    assert shown.facts["sentence"] == ran.sentence
+    assert shown.texts["probabilities"] == ""
+    assert re.fullmatch(r"Test image 1, of -?[\d.]+ degrees", shown.texts["example"])
+    assert "The mean absolute error on the test set is" in shown.texts["card"]
+    assert "ccuracy" not in shown.texts["card"] + shown.texts["proof"]
+    rows = {row["target"]: row.get("measured") for row in report(made, "embed")["targets"]}
+    assert rows["browser"]["state"] == "proven"

@@ -109,6 +109,8 @@ class Evaluation(Report):
 
     model_sha256: str
     test_images: int
+    # The least probability with which each of several labels at once holds
+    holds_from: tuple[float, ...] | None = None
 
     @classmethod
     def parse(cls, data: bytes, source: Path) -> Self:
@@ -148,6 +150,7 @@ class EvaluationReport(Evaluation):
     worst_recall: float
     test_loss: float
     test_calibration_error: float  # the expected calibration error
+    micro_f1: float | None = None  # of several labels at once
     gate: Gate
     metric: MetricScore | None = None  # if it is not accuracy
     per_class: dict[str, ClassScore]

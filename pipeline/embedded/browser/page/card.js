@@ -1,5 +1,7 @@
 /** Renders the model card and tables. */
 
+import { general, percent } from "./words.js";
+
 /** A new element with these properties and children, strings or elements. */
 export function element(name, properties = {}, ...children) {
   const created = Object.assign(document.createElement(name), properties);
@@ -24,10 +26,6 @@ export function table(caption, columns, rows, className = "") {
   );
 }
 
-export function percent(fraction, digits = 2) {
-  return `${(100 * fraction).toFixed(digits)} %`;
-}
-
 /** What one input of the model is called. */
 export function noun(card) {
   return card.preprocessing.sound ? "sound" : "image";
@@ -35,17 +33,9 @@ export function noun(card) {
 
 /** The card as elements to append. */
 export function describe(card, pictures) {
-  const [low, high] = card.test_accuracy_interval;
   return [
     element("p", {}, element("strong", {}, card.use)),
-    element(
-      "p",
-      {},
-      `Test accuracy is ${percent(card.test_accuracy)} ` +
-        `(95 % interval ${percent(low)} to ${percent(high)}) on ` +
-        `${write(card.test_images)} ${noun(card)}s that were never used for training; ` +
-        `the baseline reaches ${percent(card.baseline_accuracy)}.`,
-    ),
+    element("p", {}, card.number ? errors(card) : accuracy(card)),
     element("h3", {}, "Limits"),
     element("ul", {}, ...card.limits.map(limit => element("li", {}, limit))),
     element("h3", {}, `How a ${noun(card) === "image" ? "picture" : noun(card)} becomes the input`),
@@ -63,19 +53,47 @@ export function describe(card, pictures) {
   ];
 }
 
+function accuracy(card) {
+  const [low, high] = card.test_accuracy_interval.map(bound => percent(bound));
+  const meant = card.target === "labels" ? " An answer is right if all of its labels are." : "";
+  return (
+    `Test accuracy is ${percent(card.test_accuracy)} (95 % interval ${low} to ${high}) on ` +
+    `${write(card.test_images)} ${noun(card)}s that were never used for training; ` +
+    `the baseline reaches ${percent(card.baseline_accuracy)}.${meant}`
+  );
+}
+
+function errors({ number, test_images: images, ...card }) {
+  const [low, high] = number.error_interval.map(bound => general(bound));
+  const amount = value => `${general(value)} ${number.unit}`;
+  return (
+    `The mean absolute error on the test set is ${amount(number.error)} (95 % interval ${low} to ` +
+    `${high} ${number.unit}), on ${write(images)} ${noun(card)}s that were never used for ` +
+    `training; the baseline’s is ${amount(number.baseline_error)}. The root mean square error is ` +
+    `${amount(number.root_mean_square_error)}, and R squared ${general(number.r_squared)}.`
+  );
+}
+
 function files(card) {
   const rows = card.files.flatMap(file =>
     file.proofs.map(proof => [
       file.file,
       file.bytes,
       `${proof.runtime} ${proof.runtime_version}`,
-      percent(proof.accuracy),
-      percent(proof.accuracy_lost_bound),
+      ...(card.number
+        ? [general(proof.error), general(proof.error_added_bound, 3)]
+        : [percent(proof.accuracy), percent(proof.accuracy_lost_bound)]),
       proof.median_milliseconds === null ? "" : proof.median_milliseconds.toFixed(3),
     ]),
   );
   const columns = [
-    "file", "bytes", "runtime", "test accuracy", "accuracy loss, at most", `ms/${noun(card)}`,
+    "file",
+    "bytes",
+    "runtime",
+    ...(card.number
+      ? [`error, ${card.number.unit}`, `added, at most, ${card.number.unit}`]
+      : ["test accuracy", "accuracy loss, at most"]),
+    `ms/${noun(card)}`,
   ];
   return table("Files", columns, rows);
 }

@@ -5,6 +5,8 @@
  *     const { answer, probabilities } = classifier.classify(pixels);
  */
 
+import { target } from "./answers.js";
+
 export class BundleError extends Error {}
 
 // The first versions with WebAssembly SIMD.
@@ -40,21 +42,30 @@ export class Classifier {
     return classifier;
   }
 
-  /** Raw pixels (H * W * C), 0 to 255 -> a new Float32Array of probabilities (K). */
+  /** Raw pixels (H * W * C), 0 to 255 -> a new Float32Array of probabilities (K), or the number. */
   predict(pixels) {
-    return this.classify(pixels).probabilities;
+    this.compute(pixels);
+    return this.output.slice();
   }
 
-  /** The same with the name of the class as the answer; null for none of the classes. */
+  /**
+   * The same with the answer: the name of the class, null for none of them; the names of the labels
+   * that hold; or the number with its unit and interval, as `Classifier.number` gives it in Python.
+   */
   classify(pixels) {
+    const number = this.compute(pixels);
+    const probabilities = this.output.slice();
+    return { answer: target(this.card).answer(this.card, probabilities, number), probabilities };
+  }
+
+  /** Writes the outputs, and returns the number of the class. Throws BundleError. */
+  compute(pixels) {
     if (pixels.length !== this.input.length) {
       const expected = this.card.input.shape.join(" x ");
       throw new BundleError(`the image has ${pixels.length} values; expected ${expected}`);
     }
     this.input.set(pixels);
-    const number = this.run(); // -1 for none
-    const answer = this.card.class_names[number] ?? null;
-    return { answer, probabilities: this.output.slice() };
+    return this.run(); // -1 for none
   }
 
   /** The raw pixels of a golden test image. */

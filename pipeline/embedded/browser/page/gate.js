@@ -4,7 +4,7 @@ export const PROVEN = "proven", NOT_SHOWN = "not shown", WORSE = "worse";
 export const VERDICTS = [PROVEN, NOT_SHOWN, WORSE]; // from best to worst
 
 const Z = 1.6448536269514722; // the 95 % quantile of the normal distribution
-const CERTAIN = 0.01;
+export const SIGNIFICANT = 0.05, CERTAIN = 0.01;
 const MOST_IMAGES = 1e9;
 const LANCZOS = [
   0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313,
@@ -15,10 +15,15 @@ const LANCZOS = [
 /** The verdict on another processor, from the facts there and the maker's own verdict. */
 export function elsewhere(facts) {
   const { lost, gained, images, maker } = facts;
-  const { accuracy_lost_bound: bound, max_accuracy_drop: allowed } = facts;
+  const bound = facts.error_added_bound ?? facts.accuracy_lost_bound;
+  const allowed = facts.max_error_added ?? facts.max_accuracy_drop;
+  const exceeded =
+    "unit" in facts
+      ? facts.error_added_at_least > allowed
+      : exceeds(lost, gained, images, allowed);
   const finite = Number.isFinite(facts.largest_difference);
   const reproduced = finite && facts.golden_difference <= facts.golden_tolerance;
-  if (!reproduced || exceeds(lost, gained, images, allowed)) return WORSE;
+  if (!reproduced || exceeded) return WORSE;
   return maker.verdict === NOT_SHOWN && bound <= allowed ? PROVEN : maker.verdict;
 }
 
@@ -74,6 +79,20 @@ export function accuracyInterval(correct, total) {
 export function mcnemar(lost, gained) {
   const fewer = Math.min(lost, gained), all = lost + gained;
   return fewer === all ? 1 : Math.min(1, 2 * incompleteBeta(all - fewer, fewer + 1, 0.5));
+}
+
+/** How many values there are, their mean and their standard deviation; of one, its size. */
+export function moments(values) {
+  const count = values.length, mean = values.reduce((sum, value) => sum + value, 0) / count;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { count, mean, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : Math.abs(mean) };
+}
+
+/** How far a mean may be from that of all images, with this one-sided risk, by Student's t. */
+export function margin({ count, deviation }, risk) {
+  const freedom = Math.max(count - 1, 1);
+  const excess = t => incompleteBeta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2 - risk;
+  return (root(excess, 0, 64) * deviation) / Math.sqrt(count);
 }
 
 /** The regularized incomplete beta function I_x(a, b), as a continued fraction. */

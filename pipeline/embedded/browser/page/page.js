@@ -3,13 +3,25 @@
  * what the bundle says of the model. Everything it knows comes from the bundle.
  */
 
-import { describe, element, percent } from "./card.js";
+import { target } from "./answers.js";
+import { describe, element } from "./card.js";
 import { offerTrials } from "./trials.js";
+import { percent } from "./words.js";
 
 const MOST_BARS = 12;
 const PICTURES = {
-  confusion: "Confusion matrix: true classes of the test NOUNs and the predicted ones",
-  mistakes: "Test NOUNs that the model misclassifies",
+  classes: {
+    confusion: "Confusion matrix: true classes of the test NOUNs and the predicted ones",
+    mistakes: "Test NOUNs that the model misclassifies",
+  },
+  labels: {
+    confusion: "Labels of the test NOUNs that were found, and those given in place of others",
+    mistakes: "Test NOUNs with a wrong label",
+  },
+  number: {
+    confusion: "True numbers of the test NOUNs, and the predicted ones",
+    mistakes: "Test NOUNs with the largest errors",
+  },
 };
 // Long enough for clocks that browsers round to a millisecond or a tenth of one.
 const MEASURED_MILLISECONDS = 30;
@@ -27,6 +39,7 @@ export class Page {
   constructor(classifier) {
     this.classifier = classifier;
     this.card = classifier.card;
+    this.target = target(this.card);
     this.action = 0; // the number of the latest input
     this.describe();
     this.warn();
@@ -41,10 +54,11 @@ export class Page {
     by("name").replaceChildren(name, " ", element("small", {}, version));
     by("statement").textContent = statement;
     by("shape").textContent = input.shape.join(" × ");
-    const pictures = Object.entries(PICTURES).map(([picture, caption]) => ({
+    const pictures = Object.entries(PICTURES[this.card.target]).map(([picture, caption]) => ({
       address: `../../pictures/${picture}.png`,
       caption: caption.replace("NOUN", this.constructor.NOUN),
     }));
+    by("bars").hidden = this.card.target === "number";
     by("card").append(...describe(this.card, pictures));
   }
 
@@ -58,13 +72,12 @@ export class Page {
 
   showExamples() {
     this.classifier.golden.labels.forEach((label, index) => {
-      if (label < 0) return; // a synthetic input
+      if (label === null) return; // a synthetic input
       const input = this.classifier.goldenImage(index);
       const canvas = this.paint(document.createElement("canvas"), input);
       const button = element("button", { type: "button" }, canvas);
-      const name = this.card.class_names[label];
-      const noun = this.constructor.NOUN;
-      button.setAttribute("aria-label", `Test ${noun} ${index + 1}, of class ${name}`);
+      const shown = `Test ${this.constructor.NOUN} ${index + 1}`;
+      button.setAttribute("aria-label", `${shown}, ${this.target.labelled(this.card, label)}`);
       button.addEventListener("click", () => {
         this.begin();
         this.example(canvas);
@@ -125,11 +138,7 @@ export class Page {
 
   answer(input, preparation) {
     const { answer, probabilities } = this.classifier.classify(input);
-    const likeliest = probabilities.indexOf(Math.max(...probabilities));
-    const guess = this.card.class_names[likeliest];
-    const share = percent(probabilities[likeliest]);
-    const name = answer ?? "None of these";
-    const note = answer === null ? `best guess ${guess}, ${share}` : share;
+    const [name, note] = this.target.words(this.card, answer, probabilities);
     by("problem").hidden = true;
     by("announcement").textContent = "";
     by("answer").replaceChildren(name, element("small", {}, note));
@@ -137,7 +146,7 @@ export class Page {
     this.showBars(probabilities, answer);
     clearTimeout(this.still);
     this.still = setTimeout(() => {
-      by("announcement").textContent = `${name}, ${note}`;
+      by("announcement").textContent = note ? `${name}, ${note}` : name;
       const model = `${this.measure(input).toFixed(2)} ms for the model in WebAssembly`;
       const noun = this.constructor.NOUN;
       const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the ${noun}` : "";
@@ -145,8 +154,9 @@ export class Page {
     }, STILL_MILLISECONDS);
   }
 
-  /** Shows all classes in the card's order, or the likeliest if there are many. */
+  /** Shows all classes in the card's order, or the likeliest if there are many; not a number. */
   showBars(probabilities, answer = null) {
+    if (by("bars").hidden) return;
     const order = this.card.class_names.map((_, index) => index);
     if (order.length > MOST_BARS && probabilities)
       order.sort((first, second) => probabilities[second] - probabilities[first]);
@@ -155,7 +165,7 @@ export class Page {
       const share = probabilities ? probabilities[index] : 0;
       const bar = element("span", { className: "bar" });
       bar.style.setProperty("--share", share);
-      const className = name === answer ? "likeliest" : "";
+      const className = [answer].flat().includes(name) ? "likeliest" : "";
       return element(
         "tr",
         { className },

@@ -5,8 +5,11 @@
  *     const facts = await prove(classifier, (done, images) => ...);
  */
 
+import { ownFile, target } from "./answers.js";
 import { BundleError, difference, fetched } from "./classifier.js";
+import { Errors, inWords } from "./errors.js";
 import * as gate from "./gate.js";
+import { percent } from "./words.js";
 
 const FILE = "acceptance.bin"; // embedded/c/prove.c describes its layout
 const HEADER_BYTES = 56;
@@ -25,9 +28,7 @@ export async function prove(classifier, progress) {
     difference([...classifier.predict(pixels)], probabilities),
   );
   const golden = Math.max(...goldenDifferences);
-  const counts = { correct: 0, reference: 0, lost: 0, gained: 0, agreeing: 0 };
-  const answers = { answered: 0, answered_wrong: 0 };
-  const { class_names: names } = classifier.card;
+  const score = classifier.card.number ? new Errors(classifier.card) : new Counts(classifier.card);
   const times = [];
   let largest = 0;
   let paused = performance.now();
@@ -35,15 +36,7 @@ export async function prove(classifier, progress) {
     const started = performance.now();
     const { answer, probabilities: own } = classifier.classify(pixels);
     times.push(performance.now() - started);
-    const here = best(own);
-    const reference = best(probabilities);
-    counts.correct += here === label;
-    counts.reference += reference === label;
-    counts.lost += reference === label && here !== label;
-    counts.gained += reference !== label && here === label;
-    counts.agreeing += here === reference;
-    answers.answered += answer !== null;
-    answers.answered_wrong += answer !== null && answer !== names[label];
+    score.add(own, probabilities, label, answer);
     largest = Math.max(largest, difference([...own], probabilities));
     if (performance.now() - paused > SLICE_MILLISECONDS) {
       progress(index + 1, set.images.length);
@@ -51,34 +44,71 @@ export async function prove(classifier, progress) {
       paused = performance.now();
     }
   }
-  const facts = judged({ ...set, ...counts, golden, largest, milliseconds: median(times) });
-  return { ...facts, ...answers };
+  const scored = score.facts(set.allowed, ownFile(classifier.card).interval);
+  return judged({ ...set, ...scored, golden, largest, milliseconds: median(times) });
 }
 
-/** The facts of the gate, named as in serving.gate, from counts and differences. */
+/** Counts answers that are right: the class, or all labels. */
+class Counts {
+  constructor(card) {
+    this.card = card;
+    this.counts = { correct: 0, reference: 0, lost: 0, gained: 0, agreeing: 0 };
+    this.answered = this.wrong = 0;
+  }
+
+  add(own, probabilities, label, answer) {
+    const { held } = target(this.card);
+    const here = held(this.card, own), reference = held(this.card, probabilities);
+    const isRight = equal(here, label), wasRight = equal(reference, label);
+    this.counts.correct += isRight;
+    this.counts.reference += wasRight;
+    this.counts.lost += wasRight && !isRight;
+    this.counts.gained += !wasRight && isRight;
+    this.counts.agreeing += equal(here, reference);
+    this.answered += answer !== null;
+    this.wrong += answer !== null && !isRight;
+  }
+
+  facts() {
+    return { ...this.counts, answered: this.answered, answered_wrong: this.wrong };
+  }
+}
+
+function equal(first, second) {
+  return first.every((value, index) => value === second[index]);
+}
+
+/** The facts of the gate, with the verdict, from counts or from the facts on errors. */
 export function judged(results) {
-  const { correct, reference, lost, gained, agreeing, golden, largest } = results;
-  const images = results.images.length;
+  const { images, maker, milliseconds, golden, largest, tolerance, allowed, ...score } = results;
   const facts = {
-    images,
+    ...("unit" in score ? score : ofCounts(score, images.length, allowed)),
+    images: images.length,
+    maker,
+    milliseconds,
+    largest_difference: largest,
+    golden_difference: golden,
+    golden_tolerance: tolerance,
+  };
+  facts.state = gate.elsewhere(facts);
+  return { ...facts, sentence: sentence(facts) };
+}
+
+/** Named as in serving.gate. */
+function ofCounts({ correct, reference, lost, gained, agreeing, ...rejection }, images, allowed) {
+  return {
     lost,
     gained,
-    maker: results.maker,
-    milliseconds: results.milliseconds,
     accuracy: correct / images,
     accuracy_interval: gate.accuracyInterval(correct, images),
     keras_accuracy: reference / images,
     mcnemar_p_value: gate.mcnemar(lost, gained),
     accuracy_lost: (lost - gained) / images,
     accuracy_lost_bound: gate.accuracyLostBound(lost, gained, images),
-    max_accuracy_drop: results.allowed,
+    max_accuracy_drop: allowed,
     agreement: agreeing / images,
-    largest_difference: largest,
-    golden_difference: golden,
-    golden_tolerance: results.tolerance,
+    ...rejection,
   };
-  facts.state = gate.elsewhere(facts);
-  return { ...facts, sentence: sentence(facts) };
 }
 
 /** The verdict with its reason and a cure, in the words of `sentence` in serving/acceptance.py. */
@@ -92,6 +122,7 @@ function sentence(facts) {
       `by up to ${+golden.toPrecision(2)}, more than the ${facts.golden_tolerance} tolerated; ` +
       ELSEWHERE
     );
+  if ("unit" in facts) return inWords(facts, ELSEWHERE);
   const counts = `${write(lost)} of ${write(images)} images lost, ${write(gained)} gained`;
   const allowed = `${+(100 * facts.max_accuracy_drop).toPrecision(2)} %`;
   if (state === gate.WORSE) return `worse: ${counts}: ${worse(facts, allowed)}; ${ELSEWHERE}`;
@@ -135,7 +166,7 @@ function notShown(facts, allowed) {
 }
 
 /** The acceptance set in `buffer`. Throws BundleError if it is cut short or of another model. */
-function parse(buffer, { input: { length: pixels }, output: { length: classes } }) {
+function parse(buffer, { card, input: { length: pixels }, output: { length: classes } }) {
   const view = new DataView(buffer);
   const magic = new Uint8Array(buffer, 0, Math.min(8, buffer.byteLength));
   if (
@@ -150,7 +181,8 @@ function parse(buffer, { input: { length: pixels }, output: { length: classes } 
   const goldenProbabilities = HEADER_BYTES + goldenCount * pixels;
   const images = goldenProbabilities + 4 * goldenCount * classes;
   const labels = images + count * pixels;
-  const probabilities = labels + 4 * count;
+  const shown = card.target === "labels" ? classes : 1; // values of one label
+  const probabilities = labels + 4 * count * shown;
   const size = probabilities + 4 * count * classes + CHECKSUM_BYTES;
   const fits = filePixels === pixels && fileClasses === classes && buffer.byteLength === size;
   if (!fits || !count || !gate.VERDICTS[verdict])
@@ -159,6 +191,9 @@ function parse(buffer, { input: { length: pixels }, output: { length: classes } 
     );
 
   const rows = (length, read) => Array.from({ length }, (_, index) => read(index));
+  const read = card.number ? "getFloat32" : "getUint32";
+  const label = index =>
+    rows(shown, number => view[read](labels + 4 * (index * shown + number), true));
   const image = (start, index) => new Uint8Array(buffer, start + index * pixels, pixels);
   const floats = (start, index) =>
     rows(classes, number => view.getFloat32(start + 4 * (index * classes + number), true));
@@ -169,7 +204,7 @@ function parse(buffer, { input: { length: pixels }, output: { length: classes } 
     })),
     images: rows(count, index => ({
       pixels: image(images, index),
-      label: view.getUint32(labels + 4 * index, true),
+      label: label(index),
       probabilities: floats(probabilities, index),
     })),
     allowed,
@@ -178,16 +213,8 @@ function parse(buffer, { input: { length: pixels }, output: { length: classes } 
   };
 }
 
-function best(probabilities) {
-  return probabilities.indexOf(Math.max(...probabilities));
-}
-
 function median(times) {
   return times.sort((first, second) => first - second)[Math.floor(times.length / 2)];
-}
-
-function percent(fraction) {
-  return `${(100 * fraction).toFixed(2)} %`;
 }
 
 function write(count) {

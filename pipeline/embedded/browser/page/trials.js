@@ -1,6 +1,7 @@
 /** What the page tries on this device: the gate ("Prove it here"), and a second engine. */
 
-import { noun, percent, table } from "./card.js";
+import { noun, table } from "./card.js";
+import { general, percent } from "./words.js";
 
 const by = id => document.getElementById(id);
 let secondEngine; // once it is loaded
@@ -49,7 +50,7 @@ async function compareEngines(classifier) {
     secondEngine ??= await load(classifier);
     await compare(classifier, secondEngine, 1);
     const { images, largest, own, other } = await compare(classifier, secondEngine);
-    const columns = ["engine", `ms/${noun(classifier.card)}`, "largest difference in a probability"];
+    const columns = ["engine", `ms/${noun(classifier.card)}`, "largest difference in an output"];
     const rows = [
       ["WebAssembly, integers", own.toFixed(2), ""],
       [secondEngine.name, other.toFixed(2), largest.toExponential(1)],
@@ -64,25 +65,46 @@ async function compareEngines(classifier) {
 
 /** The rows of the table below the verdict. */
 function proofRows(facts, item) {
-  const [low, high] = facts.accuracy_interval.map(bound => percent(bound));
-  const p = facts.mcnemar_p_value.toPrecision(2);
   return [
     [`test ${item}s`, facts.images],
-    ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${low} to ${high})`],
-    ["accuracy of the trained model", percent(facts.keras_accuracy)],
-    [`${item}s lost and gained`, `${facts.lost} and ${facts.gained} (McNemar’s p-value ${p})`],
-    [`accuracy loss at most, on these ${item}s`, percent(facts.accuracy_lost_bound)],
-    ["allowed accuracy loss", percent(facts.max_accuracy_drop)],
-    ["same class as the trained model", percent(facts.agreement)],
-    ...rejection(facts, item),
-    ["largest difference in a probability", facts.largest_difference.toExponential(1)],
+    ...("unit" in facts ? ofNumbers(facts) : ofAnswers(facts, item)),
+    ["largest difference in an output", facts.largest_difference.toExponential(1)],
     ["largest difference on golden vectors", facts.golden_difference.toExponential(1)],
     [`median milliseconds per ${item}`, facts.milliseconds.toFixed(2)],
   ];
 }
 
+function ofNumbers(facts) {
+  const amount = value => `${general(value)} ${facts.unit}`;
+  const [low, high] = facts.error_interval.map(bound => general(bound));
+  const rows = [
+    ["mean absolute error here", `${amount(facts.error)} (95 % interval ${low} to ${high})`],
+    ["mean absolute error of the trained model", amount(facts.keras_error)],
+    ["added at most, on these images", amount(facts.error_added_bound)],
+    ["allowed to be added", amount(facts.max_error_added)],
+  ];
+  if (!("inside" in facts)) return rows;
+  const held = `${facts.inside} (${percent(facts.inside / facts.images)})`;
+  return [...rows, [`true numbers within ${amount(facts.interval)}`, held]];
+}
+
+/** Of classes and labels. */
+function ofAnswers(facts, item) {
+  const [low, high] = facts.accuracy_interval.map(bound => percent(bound));
+  const p = facts.mcnemar_p_value.toPrecision(2);
+  return [
+    ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${low} to ${high})`],
+    ["accuracy of the trained model", percent(facts.keras_accuracy)],
+    [`${item}s lost and gained`, `${facts.lost} and ${facts.gained} (McNemar’s p-value ${p})`],
+    [`accuracy loss at most, on these ${item}s`, percent(facts.accuracy_lost_bound)],
+    ["allowed accuracy loss", percent(facts.max_accuracy_drop)],
+    ["same answer as the trained model", percent(facts.agreement)],
+    ...rejection(facts, item),
+  ];
+}
+
 /** The rows on inputs that were answered and on those rejected as none of the classes, if any. */
-function rejection({ answered, answered_wrong: wrong, images }, item) {
+function rejection({ images, answered, answered_wrong: wrong }, item) {
   if (answered === images) return [];
   const share = percent(wrong / Math.max(answered, 1));
   return [

@@ -23,7 +23,7 @@ class PicturePage extends Page {
   /** Makes paper and pen dark or light as in most test images, judged by their borders. */
   choosePaper() {
     const { labels } = this.classifier.golden;
-    const tests = [...labels.keys()].filter(index => labels[index] >= 0);
+    const tests = [...labels.keys()].filter(index => labels[index] !== null);
     const borders = tests.map(index =>
       border(this.classifier.goldenImage(index), this.card.input.shape),
     );

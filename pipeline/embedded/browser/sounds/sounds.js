@@ -1,6 +1,6 @@
 /** The page for sounds: classifies a recording, and hears words in it or from a microphone. */
 
-import { element, percent } from "./card.js";
+import { element } from "./card.js";
 import { Listener } from "./listener.js";
 import { Microphone, MicrophoneError } from "./microphone.js";
 import { Page, by, start } from "./page.js";
@@ -8,6 +8,7 @@ import * as recording from "./recording.js";
 import { Settings } from "./settings.js";
 import { paint } from "./spectrogram.js";
 import { InputError } from "./wav.js";
+import { percent } from "./words.js";
 
 const MOST_WORDS = 500; // that stay in the list
 const STREAM_WINDOWS = 2; // a recording this many windows long, or longer, is heard as a stream
