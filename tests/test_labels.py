@@ -226,7 +226,9 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chr
     assert evaluation["gate"]["never_predicted"] == []
     assert {pair["state"] for pair in report("verify")["pairs"]} == {"proven"}
     rows = {row["target"]: row for row in report("embed")["targets"]}
-    assert "this dataset asks for labels; use `serving serve`" in rows["browser"]["refused"]
+    assert (
+        "this dataset has several labels at once; use `serving serve`" in rows["browser"]["refused"]
+    )
     assert rows["c"]["measured"]["state"] == "proven"
     assert rows["microcontroller"]["measured"]["agreement_with_litert"] > 0.9
     with np.load(made.folder / "evaluation/validation.npz") as validation:

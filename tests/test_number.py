@@ -506,7 +506,7 @@ def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
 @pytest.mark.slow
 def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(made: Project) -> None:
     rows = {row["target"]: row for row in report(made, "embed")["targets"]}
-    assert "this dataset asks for a number; use `serving serve`" in rows["browser"]["refused"]
+    assert "this dataset has numbers; use `serving serve`" in rows["browser"]["refused"]
     folder = made.folder / "seen/a"
     folder.mkdir(parents=True)
     Image.fromarray(test_set(made)[0][0, ..., 0]).save(folder / "one.png")

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.files.artifacts import DESCRIPTION
 from tests.conftest import EDGEPROOF, Project
 from tests.search.conftest import TINY
 from tests.waiting import SECONDS, Hold
@@ -55,7 +56,7 @@ def test_a_run_trains_the_folds_that_judge_the_target_before_all_else(project: P
     shown = project.run(*EDGEPROOF, "run", "evaluate")
     order = ["stage 'preprocess'", "5 trainings of 1 epoch", "stage 'train'", "stage 'evaluate'"]
     assert sorted(order, key=shown.index) == order
-    assert "The accuracy is from 5 folds" in shown
+    assert "The cross-validated accuracy of the recipe is" in shown
     again = project.run(*EDGEPROOF, "run", "evaluate")
     assert "trainings" not in again
     assert again.count("Nothing has changed") == 1
@@ -95,6 +96,11 @@ def test_a_second_run_is_refused_and_ctrl_c_says_how_to_go_on(
         "wait until it has ended, then run again\n"
     )
     assert "Reports" not in second.stdout
+    (project.folder / DESCRIPTION).parent.mkdir(parents=True)
+    (project.folder / DESCRIPTION).touch()  # as an earlier run leaves it
+    status = project.attempt(*EDGEPROOF, "status")
+    assert status.returncode == 1
+    assert status.stdout + status.stderr == second.stderr
 
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait(SECONDS) == 130

@@ -145,13 +145,15 @@ def status() -> None:
     from pipeline.config import params
     from pipeline.files.artifacts import DESCRIPTION
     from pipeline.process import dvc_command
+    from pipeline.reporting import summary
 
     params.load()
     if not DESCRIPTION.exists():
         print("nothing has been run here yet; `edgeproof run` does it")
         return
+    missing = summary.outdated()  # before DVC says in its own words that another run is at work
     result = dvc_command.run("status")
-    _print_results()
+    _print_results(missing)
     raise typer.Exit(result)
 
 
@@ -236,13 +238,13 @@ def resumable() -> Iterator[None]:
         raise
 
 
-def _print_results() -> None:
+def _print_results(missing: list[str] | None = None) -> None:
     """The results of this run, and where the rest is; nothing if it came to none."""
     from pipeline.files import artifacts
     from pipeline.reporting import summary, terminal
 
     sys.stdout.flush()
-    missing = summary.outdated()
+    missing = summary.outdated() if missing is None else missing
     if len(missing) < len(summary.REPORTS):
         print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
         terminal.show(missing)

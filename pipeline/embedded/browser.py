@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundle import golden_sounds
+from pipeline.bundle import embedded_sections, golden_sounds
 from pipeline.embedded import _c_text, _sound_text, _zig
 from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
@@ -43,9 +43,9 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
     if model.data.target != "classes":
-        answer = "a number" if model.data.unit else model.data.target
+        answer = "numbers" if model.data.unit else "several labels at once"
         raise UserError(
-            f"its page shows one class of several, but this dataset asks for {answer}; "
+            f"its page shows one class of several, but this dataset has {answer}; "
             "use `serving serve` or the targets c and microcontroller"
         )
     if model.data.kind == "series":
@@ -63,6 +63,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
         shutil.copytree(TEMPLATES / part, folder, dirs_exist_ok=True)
     page = html.environment(TEMPLATES).get_template(f"{own}/{PAGE}").render()
     (folder / PAGE).write_text(page, encoding="utf-8")
+    (folder / "labels.js").write_text(labels(), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         fill(Path(name), model)
         compile_module(Path(name), sources(model), folder / MODEL)
@@ -118,6 +119,11 @@ def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
     if process.returncode:
         raise UserError(failure(folder, process.stderr.decode(errors="replace")))
     return process.stdout
+
+
+def labels() -> str:
+    """labels.js: what the page calls the results on its card, as MODEL_CARD.md does."""
+    return f"export const LABELS = {json.dumps(embedded_sections.LABELS, indent=2)};\n"
 
 
 def golden(model: VerifiedFile) -> str:

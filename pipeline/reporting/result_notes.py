@@ -80,7 +80,7 @@ def on_emulated_processors(pairs: Sequence[RanPair]) -> str:
     most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
     sentence = f"Each emulated processor sees {counted(most, 'test image')}"
     if fewest < most:
-        sentence += f" ({fewest} for files that compute in float32)"
+        sentence += f" ({fewest} for files in float32, which are slow there and hardly differ)"
     golden = (pair.golden_difference for pair in pairs)
     differences = [difference for difference in golden if difference is not None]
     outputs = "numbers" if isinstance(pairs[0], NumberPair) else "probabilities"

@@ -188,10 +188,10 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
             f"evaluate.folds names a report of accuracy, and problem.metric is {report.metric.name}"
             f"; set evaluate.folds to {NONE}"
         )
-    gate, name = report.gate, f"accuracy of {score.folds} folds"
+    gate = report.gate
     if min(report.test_accuracy, score.accuracy) > gate.baseline_accuracy:
         gate = gate.changed(failures={**gate.failures, "baseline": []})
-    failed = score.accuracy < gate.target and [missed(score.accuracy, gate.target, name)]
+    failed = score.accuracy < gate.target and [missed(score.accuracy, gate.target, by_folds.NAME)]
     return with_target(report.changed(gate=gate), failed or []).changed(folds=score)
 
 
