@@ -94,6 +94,7 @@ def notes(*emulated: dict[str, Any]) -> str:
     return result_notes.notes(reports.verification(reports.compared(), *there))
 
 
+FLOATS = "4 for files in float32, which are slow there and hardly differ"
 GOLDEN = " and the golden vectors, whose probabilities differ from those here by at most 0.01. "
 
 
@@ -102,14 +103,14 @@ GOLDEN = " and the golden vectors, whose probabilities differ from those here by
     [
         (
             [{"images": 40, "golden_difference": 0.01}, {"images": 4, "golden_difference": 1e-6}],
-            f"40 test images (4 for files in float32, which are slow there and hardly differ){GOLDEN}",
+            f"40 test images ({FLOATS}){GOLDEN}",
         ),
         ([{"images": 40, "golden_difference": 0.01}], f"40 test images{GOLDEN}"),
         ([{"images": 40}], "40 test images. "),
         ([{"images": 1}], "1 test image. "),
         (
             [{"images": 40}, {"images": 4}],
-            "40 test images (4 for files in float32, which are slow there and hardly differ). ",
+            f"40 test images ({FLOATS}). ",
         ),
     ],
 )

@@ -51,12 +51,15 @@ def run(
             raise UserError(f"{stage!r} is not a stage; expected {', '.join(known)}")
     with resumable():
         succeeded = _reproduce(*(stages or ()), force=force)
+        bundles = []
         if succeeded and not stages:
             succeeded = runs.sync()
             bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
             if succeeded and bundles:
                 print(f"Bundle: {', '.join(bundles)}")
         _print_results()
+        if succeeded and bundles:
+            print(_next_steps(bundles[0]))
     raise typer.Exit(0 if succeeded else 1)
 
 
@@ -236,6 +239,17 @@ def resumable() -> Iterator[None]:
             file=sys.stderr,
         )
         raise
+
+
+def _next_steps(bundle: str) -> str:
+    """Commands to paste, also where the environment is not activated."""
+    programs = Path(sys.executable).parent
+    if programs.is_relative_to(Path.cwd()):
+        programs = programs.relative_to(Path.cwd())
+    return (
+        f"Next: `{programs / 'serving'} check {bundle}` on this machine or a device; "
+        f"`{programs / 'edgeproof'} advise` says what could be better."
+    )
 
 
 def _print_results(missing: list[str] | None = None) -> None:

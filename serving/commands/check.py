@@ -73,8 +73,9 @@ def examine(bundle: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
 
 
 def _checksums(bundle: Bundle) -> str:
-    signature = "and the signature holds" if bundle.signed else "no signature required (--trust)"
-    return f"{printable(str(bundle.path))}: {len(bundle.digests)} files with SHA-256; {signature}"
+    maker = "and the signature holds" if bundle.signed else "who made it is checked with --trust"
+    count = len(bundle.digests)
+    return f"{printable(str(bundle.path))}: undamaged, all {count} files (SHA-256); {maker}"
 
 
 def _line(result: Dict[str, Any], single: str) -> str:
