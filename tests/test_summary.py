@@ -103,14 +103,14 @@ GOLDEN = " and the golden vectors, whose probabilities differ from those here by
     [
         (
             [{"images": 40, "golden_difference": 0.01}, {"images": 4, "golden_difference": 1e-6}],
-            f"40 test images ({FLOATS}){GOLDEN}",
+            f"40 test examples ({FLOATS}){GOLDEN}",
         ),
-        ([{"images": 40, "golden_difference": 0.01}], f"40 test images{GOLDEN}"),
-        ([{"images": 40}], "40 test images. "),
-        ([{"images": 1}], "1 test image. "),
+        ([{"images": 40, "golden_difference": 0.01}], f"40 test examples{GOLDEN}"),
+        ([{"images": 40}], "40 test examples. "),
+        ([{"images": 1}], "1 test example. "),
         (
             [{"images": 40}, {"images": 4}],
-            f"40 test images ({FLOATS}). ",
+            f"40 test examples ({FLOATS}). ",
         ),
     ],
 )

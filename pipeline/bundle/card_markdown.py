@@ -18,15 +18,15 @@ from serving.model_card import ModelCard
 
 FILE = "MODEL_CARD.md"
 PICTURES = {
-    "confusion": "Confusion matrix: true classes of the test images and the predicted ones",
+    "confusion": "Confusion matrix: true classes of the test set and the predicted ones",
     "reliability": "How often answers of each confidence are right, with the calibration error",
-    "mistakes": "Test images that the model misclassifies",
+    "mistakes": "What the model misclassifies in the test set",
     "learning_curves": "Loss and accuracy over the training epochs",
 }
 NUMBER_PICTURES = {
-    "confusion": "True and predicted numbers of the test images",
-    "reliability": "How many test images have at most each absolute error",
-    "mistakes": "The test images with the largest errors",
+    "confusion": "True and predicted numbers of the test set",
+    "reliability": "How much of the test set has at most each absolute error",
+    "mistakes": "The largest errors on the test set",
     "learning_curves": "Loss and mean absolute error over the training epochs",
 }
 # The picture that shows test images, which some data sets do not allow to be passed on.
@@ -123,7 +123,8 @@ def _acceptance(card: ModelCard) -> str:
         )
     shortfall = acceptance.shortfall(card)
     return (
-        f"`acceptance.npz` contains {card.acceptance_images:,} test images and the trained model's "
+        f"`acceptance.npz` contains {card.acceptance_images:,} test "
+        f"{inputs.noun(card.kind.name)} and the trained model's "
         "answers to them. `serving prove .` uses them to test every file on the device itself."
         + (f" It has {shortfall}." if shortfall else "")
     )

@@ -75,6 +75,6 @@ def baseline(report: EvaluationReport) -> str:
     """Says that the test images do not show whether the model beats the baseline."""
     gate = report.gate
     return (
-        f"{report.test_images:,} test images are too few to show that the model beats the "
+        f"{report.test_images:,} test examples are too few to show that the model beats the "
         f"baseline's {percent(gate.baseline_accuracy)} (p = {gate.baseline_p_value:.3f})"
     )

@@ -94,10 +94,10 @@ def short_block() -> str:
     is_taken = DiagnosisReport.load().verdict == NOT_TRAINED
     unseen = "" if is_taken else " that the weights have not seen"
     note = (
-        f"The worst of all runtimes on {judged_on.test:,} test images."
+        f"The worst of all runtimes on {judged_on.test:,} test {judged_on.noun}."
         f'{result_notes.verdicts(verification)} "May lose at most" is the '
         f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} "
-        f"images{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
+        f"{judged_on.noun}{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
     )
     sentences = [note, by_folds.remark(Evaluation.load()), curves() if is_taken else ""]

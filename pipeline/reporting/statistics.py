@@ -84,11 +84,13 @@ def compare(
     return with_reason(facts)
 
 
-def with_reason(facts: dict[str, Any], unit: str | None = None) -> dict[str, Any]:
+def with_reason(
+    facts: dict[str, Any], unit: str | None = None, noun: str = "images"
+) -> dict[str, Any]:
     """The facts of `serving.gate.compare` with the `reason`; `unit` is that of numbers."""
     if unit is not None:
         facts = {**facts, "unit": unit}
-    return facts if facts["state"] == PROVEN else {**facts, "reason": _reason(facts)}
+    return facts if facts["state"] == PROVEN else {**facts, "reason": _reason(facts, noun)}
 
 
 def tolerance(quantized: bool, span: float | None) -> float:
@@ -98,13 +100,13 @@ def tolerance(quantized: bool, span: float | None) -> float:
     return span * (QUANTIZED_SHARE if quantized else FLOAT_SHARE)
 
 
-def _reason(facts: dict[str, Any]) -> str:
+def _reason(facts: dict[str, Any], noun: str) -> str:
     """Why a file is not proven, and the cure."""
     if not math.isfinite(facts["largest_difference"]):
         return "some of its outputs are not finite numbers"
     if "unit" in facts:
-        return _reason_of_numbers(facts)
-    counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
+        return _reason_of_numbers(facts, noun)
+    counts = f"{facts['lost']} of {facts['images']:,} {noun} lost, {facts['gained']} gained"
     of_metric, lost, bound = "", facts["accuracy_lost"], facts["accuracy_lost_bound"]
     if "metric" in facts:
         of_metric = f" of {METRICS[facts['metric']['name']].words}"
@@ -119,15 +121,15 @@ def _reason(facts: dict[str, Any]) -> str:
     needed = facts["images_needed"]
     cure = f"{allowed} can be shown only if less is lost"
     if needed:
-        cure = f"{needed:,} images like these would show {allowed}"
+        cure = f"{needed:,} {noun} like these would show {allowed}"
     return (
-        f"{counts}: no significant loss, but so few images show only that it is at most "
+        f"{counts}: no significant loss, but so few {noun} show only that it is at most "
         f"{100 * bound:.2f} %{of_metric}; {cure}"
     )
 
 
-def _reason_of_numbers(facts: dict[str, Any]) -> str:
-    unit, images = facts["unit"], f"{facts['images']:,} images"
+def _reason_of_numbers(facts: dict[str, Any], noun: str) -> str:
+    unit, images = facts["unit"], f"{facts['images']:,} {noun}"
     allowed = f"{facts['max_error_added']:.3g} {unit}"
     if facts["state"] == WORSE:
         return (
@@ -137,6 +139,6 @@ def _reason_of_numbers(facts: dict[str, Any]) -> str:
         )
     return (
         f"no significant error is added, but {images} show only that it is at most "
-        f"{facts['error_added_bound']:.3g} {unit}; {facts['images_needed']:,} images like these "
+        f"{facts['error_added_bound']:.3g} {unit}; {facts['images_needed']:,} {noun} like these "
         f"would show {allowed}"
     )

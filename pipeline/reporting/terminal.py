@@ -55,10 +55,11 @@ def sentences(left_out: Sequence[str]) -> list[str]:
         verification = VerificationReport.load()
         judged_on = verification.judged_on
         words = result_notes.metric(verification)
+        noun = judged_on.noun
         sentence = (
-            f"Test {words}: the worst runtime's, on {judged_on.test:,} test "
-            "images. Loses at most: the upper 95 % bound of the loss against Keras, on "
-            f"{judged_on.images:,} images."
+            f"Test {words}: the worst runtime's, on {judged_on.test:,} test {noun}. "
+            "Loses at most: the upper 95 % bound of the loss against Keras, on "
+            f"{judged_on.images:,} {noun}."
         )
         numbers = " ".join(result_notes.meanings(verification))
         result.append(numbers if verification.numbers else sentence)

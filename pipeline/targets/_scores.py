@@ -229,8 +229,9 @@ def results(card: ModelCard) -> str:
     unseen = "" if "origin" in card.provenance else " that were never used for training"
     accuracy = (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval "
-        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images"
-        f"{unseen}; the baseline reaches {percent(card.baseline_accuracy)}."
+        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} "
+        f"{inputs.noun(card.kind.name)}{unseen}; "
+        f"the baseline reaches {percent(card.baseline_accuracy)}."
     )
     judged = ""
     if card.metric:

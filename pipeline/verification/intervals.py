@@ -59,7 +59,7 @@ def fitted(
         threshold = rejection.for_coverage(-distances(outputs, labels), coverage)
         if threshold is None:
             reasons[pair.format] = (
-                f"{len(labels):,} validation images are too few for an interval that holds "
+                f"{len(labels):,} validation {material.noun} are too few for an interval that holds "
                 f"{percent(coverage)} of new numbers; expected at least "
                 f"{rejection.fewest(coverage):,}, so there is none"
             )

@@ -35,7 +35,8 @@ class Material:
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
     file of the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None. `metric` is problem.metric.
+    that gives numbers; else it is None. `metric` is problem.metric; `noun` is what several inputs
+    are called.
     """
 
     target: Target
@@ -51,6 +52,7 @@ class Material:
     sampled_others: Path | None = None
     unit: str | None = None
     metric: str = ACCURACY
+    noun: str = "images"
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
@@ -64,7 +66,7 @@ class Material:
             facts["metric"] |= metrics.intervals(
                 self.metric, outputs, reference, labels, facts["test_images"]
             )
-        return statistics.with_reason(facts, self.unit)
+        return statistics.with_reason(facts, self.unit, self.noun)
 
     @property
     def span(self) -> float | None:
@@ -73,7 +75,8 @@ class Material:
 
     @property
     def judged_on(self) -> JudgedOn:
-        return JudgedOn(test=self.tests, validation=len(self.labels) - self.tests)
+        unseen = len(self.labels) - self.tests
+        return JudgedOn(test=self.tests, validation=unseen, noun=self.noun)
 
 
 def gather(settings: Params, folder: Path) -> Material:
@@ -100,6 +103,7 @@ def gather(settings: Params, folder: Path) -> Material:
         target=target,
         unit=data.unit,
         metric=settings.problem.metric,
+        noun=inputs.noun(data.kind),
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

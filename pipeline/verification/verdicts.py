@@ -22,7 +22,7 @@ from pipeline.verification.pair import Pair
 # What is known of problem.coverage and problem.max_error
 PROMISE = {
     PROVEN: "problem.coverage and max_error hold",
-    NOT_SHOWN: "too few images to show that problem.coverage and max_error hold",
+    NOT_SHOWN: "too few examples to show that problem.coverage and max_error hold",
     WORSE: "problem.coverage or max_error does not hold",
 }
 
