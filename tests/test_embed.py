@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tflite
 
+from pipeline.config.boards import BOARDS
 from pipeline.embedded import _resolver, browser, microcontroller
 from pipeline.embedded._verified import LARGEST_MODEL, VerifiedFile
 from pipeline.files.artifacts import Description
@@ -96,6 +97,8 @@ def test_the_card_lists_what_was_measured_for_each_target(finished: Project, bun
     boards = measured_facts(finished, "microcontroller")["boards"]
     assert len(boards) > 20
     for row in boards:
+        if row["board"] == "STM32F407 Discovery":  # as docs/microcontroller.md says
+            assert row["ram_bytes"] == BOARDS["stm32f407"].ram_bytes
         sizes = f"{row['ram_bytes']:,} | {row['flash_bytes']:,}"
         assert f"| {row['board']} | {sizes} | {'yes' if row['fits'] else 'no'} |" in page
     for target in ("c", "microcontroller"):
@@ -110,7 +113,9 @@ def test_a_requested_target_that_refuses_the_model_stops_the_pipeline(
     copy = changed(
         finished, tmp_path, {"embed.targets": ["microcontroller"], "embed.arena_bytes": 4096}
     )
-    copy.run("python", "-m", "pipeline.embed")
+    output = copy.run("python", "-m", "pipeline.embed").splitlines()
+    assert output[0].startswith("microcontroller: generating the code, compiling it, and running")
+    assert output[1] == "microcontroller: skipped"
     done = copy.attempt("python", "-m", "pipeline.package")
     assert done.returncode == 1
     sentence = (

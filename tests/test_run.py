@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pipeline.cli import workflow
 from pipeline.files.artifacts import DESCRIPTION
 from tests.conftest import EDGEPROOF, Project
 from tests.search.conftest import TINY
@@ -57,6 +59,12 @@ def test_a_run_trains_the_folds_that_judge_the_target_before_all_else(project: P
     again = project.run(*EDGEPROOF, "run", "evaluate")
     assert "trainings" not in again
     assert again.count("Nothing has changed") == 1
+
+
+def test_a_run_ends_with_commands_that_exist() -> None:
+    programs = re.findall(r"`(\S+) ", workflow._next_steps("dist/mine-1.0.0.tar.gz"))
+    assert [Path(program).name for program in programs] == ["serving", "edgeproof"]
+    assert all(Path(program).exists() for program in programs)
 
 
 def test_a_fault_is_named_before_the_folds_are_trained(project: Project) -> None:
