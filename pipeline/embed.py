@@ -82,7 +82,7 @@ def embed(settings: Params, modules: Mapping[str, Any]) -> list[TargetReport]:
     def run(target: str) -> Measured | str:
         module = modules[target]
         result = write(target, module, models[module.FORMAT])
-        print(f"{target}: {'skipped' if isinstance(result, str) else 'written'}", flush=True)
+        print(f"{target}: {outcome(target, result, settings.embed.board)}", flush=True)
         return result
 
     with ThreadPoolExecutor() as pool:
@@ -110,13 +110,11 @@ def make_environment() -> None:
         ) from None
 
 
-def outcome(row: TargetReport, board: str | None) -> str:
+def outcome(target: str, result: Measured | str, board: str | None) -> str:
     """What became of a target, for the terminal."""
-    if row.refused:
-        return f"skipped, as {row.refused}"
-    return (
-        f"embedded; {board} takes it" if board and row.target == "microcontroller" else "embedded"
-    )
+    if isinstance(result, str):
+        return f"skipped, as {result}"
+    return f"embedded; {board} takes it" if board and target == "microcontroller" else "embedded"
 
 
 def main() -> None:
@@ -133,12 +131,11 @@ def main() -> None:
         )
     report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings, modules))
     report.save()
-    lines = [f"{row.target}: {outcome(row, settings.embed.board)}" for row in report.targets]
     if not any(artifacts.EMBEDDED.iterdir()):  # which would make DVC warn
+        lines = [f"{row.target}: skipped, as {row.refused}" for row in report.targets]
         reasons = "\n".join(lines) or NO_TARGET
         text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"
         (artifacts.EMBEDDED / "README.md").write_text(text, encoding="utf-8")
-    print("".join(f"{line}\n" for line in lines), end="")
 
 
 if __name__ == "__main__":
