@@ -27,10 +27,6 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
-NO_TARGET = (
-    "embed.targets names no target, or only such whose format was left out of export.formats."
-)
-
 
 def load(format_name: str, settings: Params) -> VerifiedFile | str:
     """The exported file of a format, or the reason why it cannot be used."""
@@ -133,7 +129,8 @@ def main() -> None:
     report.save()
     if not any(artifacts.EMBEDDED.iterdir()):  # which would make DVC warn
         lines = [f"{row.target}: skipped, as {row.refused}" for row in report.targets]
-        reasons = "\n".join(lines) or NO_TARGET
+        none = "is []" if not settings.embed.names else "names only formats that were left out"
+        reasons = "\n".join(lines) or f"embed.targets {none}."
         text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"
         (artifacts.EMBEDDED / "README.md").write_text(text, encoding="utf-8")
 

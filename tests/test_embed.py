@@ -132,7 +132,7 @@ def test_with_all_targets_those_whose_format_was_left_out_are_left_out(
     assert copy.run("python", "-m", "pipeline.embed") == ""
     assert json.loads((copy.folder / "reports/embed.json").read_text())["targets"] == []
     (readme,) = (copy.folder / "embedded").iterdir()  # DVC warns of an empty folder
-    assert "left out of export.formats" in readme.read_text()
+    assert "embed.targets names only formats that were left out" in readme.read_text()
 
 
 def test_with_all_targets_those_that_refuse_the_model_are_skipped_with_a_reason(

@@ -227,11 +227,11 @@ def results(card: ModelCard) -> str:
     assert card.test_accuracy_interval is not None
     assert card.baseline_accuracy is not None
     unseen = "" if "origin" in card.provenance else " that were never used for training"
+    noun = inputs.noun(card.kind.name)
     accuracy = (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval "
-        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} "
-        f"{inputs.noun(card.kind.name)}{unseen}; "
-        f"the baseline reaches {percent(card.baseline_accuracy)}."
+        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} {noun}{unseen}; the "
+        f"baseline reaches {percent(card.baseline_accuracy)}."
     )
     judged = ""
     if card.metric:
@@ -241,9 +241,8 @@ def results(card: ModelCard) -> str:
             f"interval {interval(score.interval)}) on the test set; the baseline reaches "
             f"{percent(score.baseline)}."
         )
-    return " ".join(
-        filter(None, [judged, accuracy, card.provenance.get("accuracy_of_folds", ""), hidden(card)])
-    )
+    folds = card.provenance.get("accuracy_of_folds", "")
+    return " ".join(filter(None, [judged, accuracy, folds, hidden(card)]))
 
 
 class Drawings(Pictures, Protocol):

@@ -35,10 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     for file, runtime in commands.installed_pairs(bundle, arguments):
         classifier = Classifier.load(bundle, file.format, runtime)  # it takes the card's input
         speed = measure_speed(classifier, noise(bundle.card.input), arguments.runs)
-        print(
-            json.dumps(speed) if arguments.json else _line(speed, bundle.card.kind.single),
-            flush=True,
-        )
+        print(json.dumps(speed) if arguments.json else _line(speed), flush=True)
     return 0
 
 
@@ -68,10 +65,10 @@ def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, A
     }
 
 
-def _line(speed: Dict[str, Any], single: str) -> str:
+def _line(speed: Dict[str, Any]) -> str:
     return (
         f"{speed['format']} on {speed['runtime']} {speed['runtime_version']}: "
-        f"{speed['median_milliseconds']:.3f} ms {single} "
+        f"{speed['median_milliseconds']:.3f} ms an input "
         f"(95 % within {speed['p95_milliseconds']:.3f}), "
         f"{speed['images_per_second']:,.0f} a second in batches of {speed['batch']}"
     )

@@ -1,4 +1,4 @@
-"""The files of a bundle that browsers may load: its page, and what that page reads."""
+"""The files of a bundle for browsers: its page, and what that reads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PublicFile:
     content_type: bytes
     tag: str
     root: str  # the way up from the file's folder, since a proxy may serve us below a path
-    engine: bool = False  # whether there is a second engine, which the page then offers
+    engine: str = ""
 
     def is_cached(self, if_none_match: str) -> bool:
         """Whether the client has this content, by the weak comparison of RFC 9110, 13.1.2."""
@@ -58,9 +58,7 @@ class PublicFile:
         ]
         if b"html" in self.content_type:
             headers.append(("content-security-policy", POLICY))
-            link = f'<{self.root}docs>; rel="service-doc"'
-            related = ', <node_modules/onnxruntime-web/>; rel="related"' if self.engine else ""
-            headers.append(("link", link + related))
+            headers.append(("link", f'<{self.root}docs>; rel="service-doc"{self.engine}'))
         headers.append(("referrer-policy", "no-referrer"))
         return [(name.encode(), value.encode()) for name, value in headers]
 
@@ -77,7 +75,7 @@ def public_files(bundle: Bundle, engine: Optional[Path] = None) -> Dict[str, Pub
     files = {name: _file(name, bundle.read(name)) for name in names}
     if engine is None:
         return files
-    page = replace(files[FOLDER + INDEX], engine=True)
+    page = replace(files[FOLDER + INDEX], engine=', <node_modules>; rel="related"')
     return {**files, FOLDER + INDEX: page, **_engine_files(engine)}
 
 

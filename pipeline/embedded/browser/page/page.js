@@ -202,5 +202,5 @@ async function linkServer() {
   const match = /<([^>]+)>; rel="service-doc"/.exec(links);
   if (!match) return;
   Object.assign(by("server"), { href: match[1], hidden: false });
-  by("second-engine").hidden = !links.includes("onnxruntime-web");
+  by("second-engine").hidden = !links.includes("node_modules");
 }
