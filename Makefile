@@ -17,13 +17,13 @@ help: ## list the targets
 	.uv/bin/pip install --quiet uv
 
 env: $(if $(findstring .uv/,$(UV)),$(UV)) ## install the environment, and one for each runtime
-	$(UV) sync --frozen
-	$(RUN) python -m pipeline.runtimes.environments >/dev/null
-	$(RUN) python -m pipeline.runtimes.emulation
-	$(RUN) python -m pipeline.embedded
+	@$(UV) sync --frozen --check --quiet 2>/dev/null || $(UV) sync --frozen
+	@$(RUN) python -m pipeline.runtimes.environments >/dev/null
+	@$(RUN) python -m pipeline.runtimes.emulation
+	@$(RUN) python -m pipeline.embedded
 
 run: env ## run the whole pipeline, from the data to the bundle, and print the results
-	$(RUN) edgeproof run
+	@$(RUN) edgeproof run
 
 draft: env ## pack a bundle into draft/ even if a gate fails, marked as not proven
 	$(RUN) edgeproof draft

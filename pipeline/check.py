@@ -104,19 +104,24 @@ def check_board(settings: Params, board: str) -> None:
 
 
 def check_targets(settings: Params) -> None:
-    """Says which exports without Python miss the file they are generated from. Raises UserError."""
+    """Raises UserError if a target that is named misses the file that it is generated from.
+
+    With `embed.targets: all`, one whose format was left out is left out, too.
+    """
+    named = settings.embed.names if settings.embed.targets != "all" else ()
+    if settings.embed.board:
+        named = [*named, "microcontroller"]
     for format_name in choices("formats"):
         names = [
             name
-            for name in settings.embed.names
+            for name in dict.fromkeys(named)
             if declared("embedded", name)["FORMAT"] == format_name
         ]
-        if not names or format_name in settings.export.formats:
-            continue
-        fault = f"export.formats lacks {format_name}, without which there is no {', '.join(names)}"
-        if settings.embed.targets != "all":
-            raise UserError(f"{fault}; add it, or change embed.targets")
-        print(f"warning: {fault}: these exports without Python will be skipped")
+        if names and format_name not in settings.export.formats:
+            raise UserError(
+                f"export.formats lacks {format_name}, without which there is no "
+                f"{', '.join(names)}; add it, or change embed.targets or embed.board"
+            )
 
 
 def check_names(key: str, root: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,22 +50,36 @@ def write(target: str, module: Any, model: VerifiedFile | str) -> Measured | str
     return measurements
 
 
-def embed(settings: Params) -> list[TargetReport]:
-    """One row of the report for each target.
+def wanted(settings: Params, exported: ExportReport) -> dict[str, Any]:
+    """The modules of the targets to write.
 
-    Targets are written concurrently, and timed afterwards one by one on an otherwise idle machine.
-    Those made from the same format share its loaded file.
+    With `embed.targets: all`, they are those whose format was not left out of export.formats.
     """
     modules = {
         target: importlib.import_module(f"pipeline.embedded.{target}")
         for target in settings.embed.names
     }
+    if settings.embed.targets != "all":
+        return modules
+    return {
+        target: module for target, module in modules.items() if module.FORMAT in exported.formats
+    }
+
+
+def embed(settings: Params, modules: Mapping[str, Any]) -> list[TargetReport]:
+    """One row of the report for each target.
+
+    Targets are written concurrently, and timed afterwards one by one on an otherwise idle machine.
+    Those made from the same format share its loaded file.
+    """
     formats = sorted({module.FORMAT for module in modules.values()})
     models = {format_name: load(format_name, settings) for format_name in formats}
 
     def run(target: str) -> Measured | str:
         module = modules[target]
-        return write(target, module, models[module.FORMAT])
+        result = write(target, module, models[module.FORMAT])
+        print(f"{target}: {outcome(target, result, settings.embed.board)}", flush=True)
+        return result
 
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(run, modules))
@@ -91,29 +106,33 @@ def make_environment() -> None:
         ) from None
 
 
-def outcome(row: TargetReport, board: str | None) -> str:
+def outcome(target: str, result: Measured | str, board: str | None) -> str:
     """What became of a target, for the terminal."""
-    if row.refused:
-        return f"skipped, as {row.refused}"
-    return (
-        f"embedded; {board} takes it" if board and row.target == "microcontroller" else "embedded"
-    )
+    if isinstance(result, str):
+        return f"skipped, as {result}"
+    return f"embedded; {board} takes it" if board and target == "microcontroller" else "embedded"
 
 
 def main() -> None:
     settings = params.load()
     exported = ExportReport.load()
     artifacts.empty(artifacts.EMBEDDED)
-    if settings.embed.names:
+    modules = wanted(settings, exported)
+    if modules:
         make_environment()
-    report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings))
+        print(
+            f"{', '.join(modules)}: generating the code, compiling it, and running it "
+            "on the test set; about two minutes for a small network, more for a large one",
+            flush=True,
+        )
+    report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings, modules))
     report.save()
-    lines = [f"{row.target}: {outcome(row, settings.embed.board)}" for row in report.targets]
     if not any(artifacts.EMBEDDED.iterdir()):  # which would make DVC warn
-        reasons = "\n".join(lines) or "embed.targets is []."
+        lines = [f"{row.target}: skipped, as {row.refused}" for row in report.targets]
+        none = "is []" if not settings.embed.names else "names only formats that were left out"
+        reasons = "\n".join(lines) or f"embed.targets {none}."
         text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"
         (artifacts.EMBEDDED / "README.md").write_text(text, encoding="utf-8")
-    print("".join(f"{line}\n" for line in lines), end="")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import AnyFormat, ExportedFile, ExportReport, FailedConversion
 from pipeline.process import imports, stage
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 # Imported once, in the server process that the children are forked from.
 PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]
@@ -101,8 +102,16 @@ def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, 
     context.set_forkserver_preload(PRELOADED)
 
     def run(name: str) -> Conversion:
-        return in_child(context, name, artifacts.MODEL, calibration, card)
+        conversion = in_child(context, name, artifacts.MODEL, calibration, card)
+        said = conversion if isinstance(conversion, str) else f"{len(conversion[0]):,} bytes"
+        print(f"{name}: {said}", flush=True)
+        return conversion
 
+    print(
+        f"converting to {counted(len(names), 'format')}: seconds each for a small network, "
+        "up to minutes for a published one",
+        flush=True,
+    )
     with imports.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(names, pool.map(run, names), strict=True))
 
@@ -114,13 +123,11 @@ def save(conversions: dict[str, Conversion]) -> dict[str, AnyFormat]:
     for name, conversion in conversions.items():
         if isinstance(conversion, str):
             formats[name] = FailedConversion(error=conversion)
-            print(f"{name}: {conversion}")
             continue
         data, suffix = conversion
         path = folder / f"{name}{suffix}"
         path.write_bytes(data)
         formats[name] = ExportedFile(file=path.name, bytes=len(data), sha256=artifacts.sha256(path))
-        print(f"{name}: {len(data):,} bytes")
     return formats
 
 

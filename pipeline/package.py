@@ -177,6 +177,21 @@ def pack(
     return target.stat().st_size
 
 
+def earlier() -> str:
+    """Says that a bundle in dist/, which DVC leaves there, is not of this run."""
+    names = sorted(str(path) for path in artifacts.DIST.glob(f"*{bundle.SUFFIX}"))
+    return f"{', '.join(names)} is still that of an earlier run. " if names else ""
+
+
+def remove_others(target: Path) -> None:
+    """Leaves only this bundle in its folder, once it is there whole."""
+    for path in target.parent.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != target:
+            path.unlink()
+
+
 def notes(content: ModelCard) -> list[str]:
     """Remarks on the bundle for its maker."""
     shortfall = acceptance.shortfall(content)
@@ -230,8 +245,8 @@ def main() -> None:
     if failures and not draft:
         runs.sync()
         raise UserError(
-            f"no bundle: {'; '.join(failures)}. `edgeproof draft` packs one anyway, marked as not "
-            "proven"
+            f"no bundle: {'; '.join(failures)}. {earlier()}`edgeproof draft` packs one anyway, "
+            "marked as not proven"
         )
     data = artifacts.load_description()
     content, acceptance_set = describe(settings, reports, data, draft=draft)
@@ -242,8 +257,9 @@ def main() -> None:
         line = f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft"
         print("\n".join([line, *failures, *notes(content)]))
         return
-    target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
+    target = artifacts.DIST / f"{root}{bundle.SUFFIX}"
     size = pack(content, data, acceptance_set, target)
+    remove_others(target)
     report(content, target).save()
     line = f"{target}: {counted(len(content.files), 'file')}, {size:,} bytes"
     print("\n".join([line, *notes(content)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -237,6 +238,21 @@ def test_the_page_names_every_file_and_every_picture_is_there(bundle: Path) -> N
     ]
     assert len(pictures) == 4
     assert all((bundle / picture).stat().st_size for picture in pictures)
+
+
+def test_the_page_says_first_how_to_use_the_bundle(bundle: Path) -> None:
+    page = (bundle / "MODEL_CARD.md").read_text()
+    how = page[page.index("## How to use this bundle") :].split("\n## ")[0]
+    assert page.index(how) < page.index("## Use\n") < page.index("## Files")
+    commands = [line.split("  ")[0] for line in how.splitlines() if line.startswith("serving ")]
+    assert commands == [
+        "serving check .",
+        "serving predict . picture.png",
+        "serving prove .",
+        "serving serve .",
+    ]
+    (requirements,) = re.findall(r"--requirement (\S+litert\.txt)", how)
+    assert (bundle / requirements).exists()
 
 
 def embedded_card(path: Path) -> bytes:

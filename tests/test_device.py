@@ -30,7 +30,7 @@ def test_a_device_installed_from_the_bundle_alone_may_run_it(
         done = run("serving", "check", path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1].startswith("This device may run mnist-digits 1.0.0: ")
-        assert f"{count} files with SHA-256" in done.stdout
+        assert f"{count} files, undamaged;" in done.stdout
     assert json.loads(run("serving", "check", archive, "--json").stdout)["may_run"] is True
     proved = run("serving", "prove", archive, "--json")
     assert (proved.returncode, json.loads(proved.stdout)["state"]) == (0, "proven"), proved.stderr

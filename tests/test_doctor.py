@@ -124,6 +124,20 @@ def test_the_machine_and_the_mirror_of_data(project: Path) -> None:
         assert "status 200" in look(lambda: machine.data_mirror(address))
 
 
+def test_an_experiment_needs_a_name_and_an_address_in_git(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, "/dev/null")
+    assert look(machine.author) == (
+        "note  git: `dvc exp run` makes commits: set `git config user.name ...` and "
+        "`git config user.email ...` first"
+    )
+    for command in ("user.name", "user.email"):
+        subprocess.run(["git", "config", command, "test"], check=True)
+    assert look(machine.author).startswith("ok    git: knows who")
+
+
 def test_what_never_answers_is_said_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "SECONDS", 0.1)
     never = threading.Event()

@@ -151,6 +151,15 @@ def test_a_file_that_is_not_proven_has_a_reason_and_a_cure() -> None:
     )
 
 
+def test_the_reason_names_what_was_counted() -> None:
+    labels = np.zeros(200, np.int64)
+    reference = np.eye(2, dtype=np.float32)[labels]
+    comparison = gate.compare(reference, reference, labels, 0.002)
+    reason = statistics.reason(comparison, noun="sounds") or ""
+    assert reason.startswith("0 of 200 sounds lost, 0 gained: ")
+    assert "image" not in reason
+
+
 def test_the_accuracy_is_of_the_test_set_and_the_loss_of_all_images() -> None:
     labels = np.zeros(300, int)
     reference = np.tile([0.9, 0.1], (300, 1))

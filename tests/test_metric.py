@@ -323,5 +323,5 @@ def test_the_tables_are_headed_by_the_metric() -> None:
     lines = [{"model": "baseline", "test accuracy": ""}, {"test macro F1": "80 %"}]
     assert summary.headline(lines) == "test macro F1"
     assert "test macro F1" in summary.columns(lines)
-    assert "macro F1" in terminal.columns(lines)
-    assert "accuracy" not in terminal.columns(lines)
+    assert "test macro F1" in terminal.columns(lines)
+    assert "test accuracy" not in terminal.columns(lines)

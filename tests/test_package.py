@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline import check, evaluate
+from pipeline import check, evaluate, package
 from pipeline.bundle import gates
 from pipeline.config import params
 from pipeline.config.params import Params
@@ -23,18 +24,28 @@ from tests.reports import checked, reports
 pytestmark = pytest.mark.slow
 
 
-def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
+def test_a_missed_target_keeps_the_earlier_bundle_and_allows_a_draft(
     finished: Project, tmp_path: Path
 ) -> None:
     copy = finished.copy(tmp_path / "project")
+    for name in (".git", ".dvc"):
+        shutil.copytree(finished.folder / name, copy.folder / name)
+    (earlier,) = (copy.folder / "dist").iterdir()
+    contents = earlier.read_bytes()
     copy.change({"problem.target": 1.0})
     evaluated = copy.run("python", "-m", "pipeline.evaluate")
     assert "is below problem.target 1.0" in evaluated
-    stopped = copy.attempt("python", "-m", "pipeline.package")
-    assert stopped.returncode == 1
-    sentence = stopped.stderr.strip().splitlines()[-1]
+    stopped = copy.attempt("dvc", "repro", "--single-item", "package")
+    assert stopped.returncode != 0
+    (sentence,) = (line for line in stopped.stderr.splitlines() if "no bundle" in line)
     assert sentence.startswith("error: no bundle: test accuracy 0.")
-    assert sentence.endswith("`edgeproof draft` packs one anyway, marked as not proven")
+    assert sentence.endswith(
+        f". dist/{earlier.name} is still that of an earlier run. "
+        "`edgeproof draft` packs one anyway, marked as not proven"
+    )
+    assert earlier.read_bytes() == contents
+    # By this report, other commands know which bundle is of this run.
+    assert not (copy.folder / "reports/package.json").exists()
 
     copy.run("python", "-m", "pipeline.package", "--draft")
     (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
@@ -49,6 +60,15 @@ def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
     for flag, status in (((), 1), (("--draft",), 0)):
         done = copy.attempt("python", "-m", "serving", "check", str(draft), *flag)
         assert done.returncode == status, done.stdout
+
+
+def test_a_new_bundle_replaces_all_that_was_in_its_folder(tmp_path: Path) -> None:
+    new = tmp_path / "mine-1.0.1.tar.gz"
+    for path in (new, tmp_path / "mine-1.0.0.tar.gz", tmp_path / "unpacked/card.json"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    package.remove_others(new)
+    assert list(tmp_path.iterdir()) == [new]
 
 
 def test_folds_of_this_recipe_judge_the_target_and_are_on_the_card(

@@ -137,7 +137,7 @@ def test_the_page_is_there_after_a_failed_gate_and_the_table_ends_with_it(own: P
     done = own.attempt("dvc", "repro")
     assert "error: no bundle: test accuracy 0." in done.stderr
     shown = text((own.folder / PAGE).read_text(encoding="utf-8"))
-    assert "There is no bundle: 1 of 6 gates failed." in shown
+    assert "This run made no bundle: 1 of 6 gates failed." in shown
     assert "is below problem.target 1.0; change the model or the data, and train again" in shown
     assert re.search(
         r"Next steps .* edgeproof advise .* edgeproof improve .* edgeproof draft", shown
@@ -199,7 +199,7 @@ def test_every_gate_and_verdict_is_a_word_with_its_reason_and_its_cure(run: Path
     (run / "params.yaml").write_text(values.replace("require: not worse", "require: proven"))
     fail_every_gate()
     shown = text(written())
-    assert "There is no bundle: 6 of 6 gates failed." in shown
+    assert "This run made no bundle: 6 of 6 gates failed." in shown
     for sentence in (
         "Target ✗ failed below the target",
         "Baseline ✗ failed does not beat the baseline",
@@ -296,6 +296,17 @@ def test_names_that_look_like_html_or_are_long_or_foreign_do_not_break_the_page(
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
         assert [url for url in requests if not url.startswith("data:")] == [f"file://{run / PAGE}"]
+
+
+def test_a_wide_table_fits_a_desktop_and_shows_elsewhere_that_it_goes_on(
+    finished: Project, chromium: Any
+) -> None:
+    for width, fits in ((400, False), (1200, True), (1600, True)):
+        tab = chromium.new_page(viewport={"width": width, "height": 900})
+        tab.goto(f"file://{finished.folder / PAGE}")
+        box = tab.locator(".wide", has_text="calibration error").first
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth") == fits
+        assert "gradient" in box.evaluate("box => getComputedStyle(box).backgroundImage")
 
 
 def test_a_picture_that_no_browser_could_show_is_named_instead(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pipeline.cli import workflow
+from pipeline.files.artifacts import DESCRIPTION
 from tests.conftest import EDGEPROOF, Project
 from tests.search.conftest import TINY
 from tests.waiting import SECONDS, Hold
@@ -31,13 +34,10 @@ def test_an_unknown_key_is_one_sentence_before_dvc_stumbles_over_it(project: Pro
 def test_exports_without_their_file_are_named_before_anything_runs(project: Project) -> None:
     fault = "export.formats lacks tflite_int8, without which there is no "
     project.change({"export.formats": ["onnx_int8"], "embed.targets": "all"})
-    assert project.run("python", "-m", "pipeline.check") == (
-        f"warning: {fault}browser, c, microcontroller: "
-        "these exports without Python will be skipped\n"
-    )
+    assert project.run("python", "-m", "pipeline.check") == ""  # they are left out on purpose
     project.change({"embed.targets": ["c"]})
     done = project.attempt("python", "-m", "pipeline.check")
-    assert done.stderr == f"error: {fault}c; add it, or change embed.targets\n"
+    assert done.stderr == (f"error: {fault}c; add it, or change embed.targets or embed.board\n")
 
 
 def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> None:
@@ -55,10 +55,16 @@ def test_a_run_trains_the_folds_that_judge_the_target_before_all_else(project: P
     shown = project.run(*EDGEPROOF, "run", "evaluate")
     order = ["stage 'preprocess'", "5 trainings of 1 epoch", "stage 'train'", "stage 'evaluate'"]
     assert sorted(order, key=shown.index) == order
-    assert "The accuracy is from 5 folds" in shown
+    assert "The cross-validated accuracy of the recipe is" in shown
     again = project.run(*EDGEPROOF, "run", "evaluate")
     assert "trainings" not in again
     assert again.count("Nothing has changed") == 1
+
+
+def test_a_run_ends_with_commands_that_exist() -> None:
+    programs = re.findall(r"`(\S+) ", workflow._next_steps("dist/mine-1.0.0.tar.gz"))
+    assert [Path(program).name for program in programs] == ["serving", "edgeproof"]
+    assert all(Path(program).exists() for program in programs)
 
 
 def test_a_fault_is_named_before_the_folds_are_trained(project: Project) -> None:
@@ -95,6 +101,11 @@ def test_a_second_run_is_refused_and_ctrl_c_says_how_to_go_on(
         "wait until it has ended, then run again\n"
     )
     assert "Reports" not in second.stdout
+    (project.folder / DESCRIPTION).parent.mkdir(parents=True)
+    (project.folder / DESCRIPTION).touch()  # as an earlier run leaves it
+    status = project.attempt(*EDGEPROOF, "status")
+    assert status.returncode == 1
+    assert status.stdout + status.stderr == second.stderr
 
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait(SECONDS) == 130

@@ -43,6 +43,21 @@ def test_a_form_is_refused_and_the_error_says_how_to_send_a_picture(server: Serv
     assert cure in answer.body.decode()
 
 
+def test_the_page_speaks_in_words_and_offers_only_an_engine_that_the_server_has(
+    server: Server, chromium: Any
+) -> None:
+    page = chromium.new_page()
+    page.goto(f"http://{server.url}/")
+    page.wait_for_selector("#main:not([hidden])")
+    assert page.get_by_text("Is it proven on this device?").is_visible()
+    assert not page.is_visible("#compare")
+    card = page.inner_text("#card")
+    assert "WebAssembly module, bytes: " in card
+    assert "verdict on all test images: proven" in card
+    assert "RAM available to the model, bytes" in card
+    assert "wasm bytes" not in card
+
+
 def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
     each_server: Server, archive: Path
 ) -> None:

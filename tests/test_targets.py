@@ -119,12 +119,12 @@ def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
     judged = _scores.with_folds(report, score)
     assert isinstance(judged, EvaluationReport)
     (failure,) = judged.gate.failures["target"]
-    assert failure.startswith("accuracy of 5 folds 0.4000 is below problem.target 0.5; change")
+    named = "cross-validated accuracy of the recipe 0.4000 is below problem.target 0.5; change"
+    assert failure.startswith(named)
     assert judged.test_accuracy == report.test_accuracy
     assert by_folds.sentence(score) == (
-        "The accuracy is from 5 folds: models trained by the same recipe answer 40.00 % (95 % "
-        "interval 34.41 to 45.79 %) of 300 examples right that they never saw. It is a figure of "
-        "the recipe, not of this very model."
+        "The cross-validated accuracy of the recipe is 40.00 % (95 % interval 34.41 to 45.79 %): "
+        "models of 5 folds, trained by the same recipe, answered 300 examples that they never saw."
     )
     assert by_folds.sentence(score) in page_gates.score(reports.bundled(evaluate=judged))
     judged.save()
@@ -148,11 +148,12 @@ def test_with_folds_too_few_test_images_to_beat_the_baseline_stop_only_if_proof_
     report = report.changed(gate=gate)
     better, worse = (by_folds.score([np.arange(60) < hits] * 5) for hits in (54, 30))
     judged = _scores.with_folds(report, better)
-    sentence = (
-        "8 test images are too few to show that the model beats the baseline's 50.00 % (p = 0.250)"
-    )
+    few = "8 test examples are too few to show that the model beats the baseline's"
+    sentence = f"{few} 50.00 % (p = 0.250)"
     assert judged.judged.passed
-    assert _scores.remarks(judged)[0] == f"{by_folds.sentence(better)} {sentence}."
+    assert _scores.remarks(judged)[0] == (
+        f"{by_folds.sentence(better)} The test accuracy is that of this very model. {sentence}."
+    )
     settings, bundled = params.load(ROOT / "params.yaml"), reports.bundled(evaluate=judged)
     by_gate = gates.by_gate(settings, bundled)
     assert by_gate["baseline"] == []

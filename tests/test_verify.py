@@ -45,7 +45,7 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
         split: len(np.load(finished.folder / f"data/prepared/{split}/labels.npy"))
         for split in ("test", "validation")
     }
-    assert verified["judged_on"] == images
+    assert verified["judged_on"] == {**images, "noun": "images"}
     pair = next(pair for pair in verified["pairs"] if pair["format"] == "onnx_float32")
     assert pair["runtime"] == "onnxruntime"
     assert (pair["images"], pair["test_images"]) == (sum(images.values()), images["test"])
@@ -185,7 +185,7 @@ def test_with_more_images_the_same_network_goes_from_not_shown_to_proven(
     )
 
     verified = report(copy, "verify")
-    assert verified["judged_on"] == {"test": test, "validation": 400}
+    assert verified["judged_on"] == {"test": test, "validation": 400, "noun": "images"}
     native = [pair for pair in verified["pairs"] if pair["processor"] == "native"]
     assert {pair["state"] for pair in native} <= {"not shown", "proven"}
     for pair in native:

@@ -105,10 +105,8 @@ def _weights(params: Params) -> dict[str, str]:
 
 def _from_folds(reports: BundleReports) -> dict[str, str]:
     """The accuracy of the recipe, if its target was judged by it."""
-    evaluation = reports.evaluate
-    if not isinstance(evaluation, EvaluationReport) or evaluation.folds is None:
-        return {}
-    return {"accuracy_of_folds": by_folds.remark(evaluation)}
+    remark = by_folds.remark(reports.evaluate)
+    return {"accuracy_of_folds": remark} if remark else {}
 
 
 def _preprocessing(values: dict[str, Any]) -> Preprocessing:

@@ -18,24 +18,29 @@ from serving.model_card import ModelCard
 
 FILE = "MODEL_CARD.md"
 PICTURES = {
-    "confusion": "Confusion matrix: true classes of the test images and the predicted ones",
+    "confusion": "Confusion matrix: true classes of the test set and the predicted ones",
     "reliability": "How often answers of each confidence are right, with the calibration error",
-    "mistakes": "Test images that the model misclassifies",
+    "mistakes": "What the model misclassifies in the test set",
     "learning_curves": "Loss and accuracy over the training epochs",
 }
 NUMBER_PICTURES = {
-    "confusion": "True and predicted numbers of the test images",
-    "reliability": "How many test images have at most each absolute error",
-    "mistakes": "The test images with the largest errors",
+    "confusion": "True and predicted numbers of the test set",
+    "reliability": "How much of the test set has at most each absolute error",
+    "mistakes": "The largest errors on the test set",
     "learning_curves": "Loss and mean absolute error over the training epochs",
 }
 # The picture that shows test images, which some data sets do not allow to be passed on.
 OF_TEST_IMAGES = "mistakes"
 INSTALL = """\
+On a device with Python 3.9 or newer, in this folder:
+
 ```
-pip install --requirement requirements/litert.txt   # run in this folder; one file per runtime
-serving check .{predict}
+python3 -m venv ~/device && source ~/device/bin/activate
+pip install --requirement requirements/{runtime}.txt   # one file for each runtime
+serving check .    # may this device run it?{predict}{prove}
+serving serve .    # the same over HTTP, on port 8000
 ```"""
+RUNTIMES = ("litert", "onnxruntime", "tflite_runtime", "tflite_micro")  # the first is proposed
 INSTALL_ON_ARMV7 = """
 
 On armv7 with Debian 12, or a Raspberry Pi OS based on it, install numpy and Pillow from Debian:
@@ -76,14 +81,12 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
     figures = [
         f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()
     ]
-    example = inputs.kind(card.kind.name).EXAMPLE
-    install = INSTALL.format(predict=f"\nserving predict . {example}" if example else "")
-    install += INSTALL_ON_ARMV7 if _runs_on(card, "tflite_runtime") else ""
     sections = [
         f"# {card.name} {card.version}",
         f"**{card.statement}**",
         *_not_proven(card),
         targets.scoring(card.target).results(card),
+        f"## How to use this bundle\n\n{_install(card)}\n\n{_acceptance(card)}",
         f"## Use\n\n{card.use}\n\nLimits:\n\n{limits}",
         _input(card),
         proof_sections.files(card),
@@ -93,11 +96,23 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
         proof_sections.requirements(card),
         *embedded_sections.render(card),
         "## Pictures\n\n" + "\n\n".join(figures),
-        f"## On a device\n\n{install}\n\n{_acceptance(card)}",
         "## Provenance\n\n" + table(("what", "value"), _provenance(card)),
         "## Checksums\n\n" + table(("file", "SHA-256"), checksums),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _install(card: ModelCard) -> str:
+    """Commands to paste: those that this bundle can run."""
+    example = inputs.kind(card.kind.name).EXAMPLE
+    commands = INSTALL.format(
+        runtime=next(name for name in RUNTIMES if _runs_on(card, name)),
+        predict=f"\nserving predict . {example}" if example else "",
+        prove="\nserving prove .    # is it as good here as at its maker's?"
+        if card.acceptance_images
+        else "",
+    )
+    return commands + (INSTALL_ON_ARMV7 if _runs_on(card, "tflite_runtime") else "")
 
 
 def _acceptance(card: ModelCard) -> str:
@@ -108,7 +123,8 @@ def _acceptance(card: ModelCard) -> str:
         )
     shortfall = acceptance.shortfall(card)
     return (
-        f"`acceptance.npz` contains {card.acceptance_images:,} test images and the trained model's "
+        f"`acceptance.npz` contains {card.acceptance_images:,} test "
+        f"{inputs.noun(card.kind.name)} and the trained model's "
         "answers to them. `serving prove .` uses them to test every file on the device itself."
         + (f" It has {shortfall}." if shortfall else "")
     )

@@ -19,11 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.bundle import archive, oci
-from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.package import PackageReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
-from serving import bundle
 from serving.errors import ServingError
 
 FOLDER = Path("image")
@@ -137,8 +136,7 @@ def _folder(name: str) -> tarfile.TarInfo:
 
 
 def main() -> None:
-    problem = params.load().problem
-    packed = artifacts.DIST / f"{problem.name}-{problem.version}{bundle.SUFFIX}"
+    packed = artifacts.DIST / PackageReport.load().file  # there is none if a gate failed
     print("making the image, which takes about a minute", flush=True)
     size = build(packed, FOLDER)
     print(f"{FOLDER}/ is an OCI image of {size / 10**6:.1f} MB")

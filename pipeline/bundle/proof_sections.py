@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline import inputs
 from pipeline.process.words import percent
 from pipeline.reporting.tables import interval, table
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
@@ -32,7 +33,7 @@ EMULATED_COLUMNS = (
 )
 MEANINGS = {
     PROVEN: "*Proven*: the accuracy loss is shown to be within the allowed limit.",
-    NOT_SHOWN: "*Not shown*: no significant loss, but too few images to prove the limit holds.",
+    NOT_SHOWN: "*Not shown*: no significant loss, but too few examples to prove the limit holds.",
     WORSE: "*Worse*: a significant loss, or one above the allowed limit.",
 }
 
@@ -106,9 +107,10 @@ def _notes(card: ModelCard) -> str:
         meanings = meanings.replace("accuracy loss", "error added").replace("loss", "error added")
     return (
         f"{meanings} {loss} "
-        "the trained model. It compares the two image by image, "
-        f"on {images:,} test and validation images, or on fewer with a slow interpreter. "
-        "*ms/image* is the median time of a single image on one thread of "
+        "the trained model. It compares the two one by one, "
+        f"on {images:,} test and validation {inputs.noun(card.kind.name)}, "
+        "or on fewer with a slow interpreter. "
+        "*ms/image* is the median time of a single input on one thread of "
         f"{', '.join(processors) or 'an unknown processor'}; "
         "measure your own device with `serving bench`."
     )
@@ -135,7 +137,7 @@ def emulated(card: ModelCard) -> list[str]:
         return []
     explanation = (
         "Emulated with QEMU, using the wheels that such devices install. *Largest difference* is "
-        "the largest difference in an output from the trained model on test images. *Golden "
+        "the largest difference in an output from the trained model on the test set. *Golden "
         "difference* is the largest difference from the same file on the maker's processor on the "
         "golden vectors. A file that is proven on the maker's processor is also proven here if it "
         "reproduces the golden vectors and loses no more than allowed."

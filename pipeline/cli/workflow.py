@@ -51,12 +51,15 @@ def run(
             raise UserError(f"{stage!r} is not a stage; expected {', '.join(known)}")
     with resumable():
         succeeded = _reproduce(*(stages or ()), force=force)
+        bundles = []
         if succeeded and not stages:
             succeeded = runs.sync()
             bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
             if succeeded and bundles:
                 print(f"Bundle: {', '.join(bundles)}")
         _print_results()
+        if succeeded and bundles:
+            print(_next_steps(bundles[0]))
     raise typer.Exit(0 if succeeded else 1)
 
 
@@ -145,13 +148,15 @@ def status() -> None:
     from pipeline.config import params
     from pipeline.files.artifacts import DESCRIPTION
     from pipeline.process import dvc_command
+    from pipeline.reporting import summary
 
     params.load()
     if not DESCRIPTION.exists():
         print("nothing has been run here yet; `edgeproof run` does it")
         return
+    missing = summary.outdated()  # before DVC says in its own words that another run is at work
     result = dvc_command.run("status")
-    _print_results()
+    _print_results(missing)
     raise typer.Exit(result)
 
 
@@ -236,13 +241,24 @@ def resumable() -> Iterator[None]:
         raise
 
 
-def _print_results() -> None:
+def _next_steps(bundle: str) -> str:
+    """Commands to paste, also where the environment is not activated."""
+    programs = Path(sys.executable).parent
+    if programs.is_relative_to(Path.cwd()):
+        programs = programs.relative_to(Path.cwd())
+    return (
+        f"Next: `{programs / 'serving'} check {bundle}` on this machine or a device; "
+        f"`{programs / 'edgeproof'} advise` says what could be better."
+    )
+
+
+def _print_results(missing: list[str] | None = None) -> None:
     """The results of this run, and where the rest is; nothing if it came to none."""
     from pipeline.files import artifacts
     from pipeline.reporting import summary, terminal
 
     sys.stdout.flush()
-    missing = summary.outdated()
+    missing = summary.outdated() if missing is None else missing
     if len(missing) < len(summary.REPORTS):
         print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
         terminal.show(missing)

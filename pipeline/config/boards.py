@@ -1,9 +1,7 @@
 """The boards that `embed.board` may name: the memory of each that a model may use.
 
 RAM is what one array may have: the whole of it, less what stack, heap and radio usually take. That
-share is mcufit's for the same board. Two boards have less, because their RAM is in parts: an ESP32
-takes static arrays of at most 160 KiB together (ESP-IDF Programming Guide, Memory Types), and the
-STM32F407 has 128 KiB in one piece, beside 64 that can hold the stack.
+share is mcufit's for the same board. Chips whose RAM is in parts have less: see LARGEST_ARRAYS.
 """
 
 from __future__ import annotations
@@ -11,6 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KIB, MIB = 2**10, 2**20
+
+# By a word of mcufit's description of the chip. An ESP32, whose cores are LX6, takes static arrays
+# of at most 160 KiB together (ESP-IDF Programming Guide, Memory Types); the STM32F407 has 128 KiB
+# in one piece, beside 64 that can hold the stack.
+LARGEST_ARRAYS = {"LX6": 160 * KIB, "STM32F407": 128 * KIB}
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Board:
 
 
 BOARDS = {
-    "esp32": Board(160 * KIB, 4 * MIB, "Espressif, ESP32-WROOM-32E datasheet", "esp32"),
+    "esp32": Board(LARGEST_ARRAYS["LX6"], 4 * MIB, "Espressif, ESP32-WROOM-32E datasheet", "esp32"),
     "esp32-s3": Board(
         (512 - 150) * KIB, 8 * MIB, "Espressif, ESP32-S3-WROOM-1 datasheet (N8)", "esp32-s3"
     ),
@@ -36,9 +39,16 @@ BOARDS = {
     "nrf52840": Board(
         (256 - 48) * KIB, 1 * MIB, "Nordic, nRF52840 product specification", "nano33ble"
     ),
-    "stm32f407": Board(128 * KIB, 1 * MIB, "ST, DS8626 (STM32F407VG)", "stm32f407-disco"),
+    "stm32f407": Board(
+        LARGEST_ARRAYS["STM32F407"], 1 * MIB, "ST, DS8626 (STM32F407VG)", "stm32f407-disco"
+    ),
     "stm32f746": Board((320 - 32) * KIB, 1 * MIB, "ST, DS10916 (STM32F746NG)", "stm32f746"),
 }
+
+
+def one_array(chip: str, ram_bytes: int) -> int:
+    """The bytes that one array may have on a chip, of those that are free."""
+    return min([ram_bytes, *(most for word, most in LARGEST_ARRAYS.items() if word in chip)])
 
 
 def checked_board(name: str) -> str:

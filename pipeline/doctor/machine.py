@@ -1,4 +1,4 @@
-"""This machine: room, memory, the runtimes' environments, and the mirror of the data."""
+"""This machine: room, memory, the runtimes' environments, git, and the mirror of the data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psutil
 from pipeline.config import params
 from pipeline.doctor import Check, Finding
 from pipeline.doctor.web import answer
+from pipeline.process import git
 from pipeline.runtimes import environments
 
 GB = 10**9
@@ -24,6 +25,7 @@ def checks() -> Iterator[Check]:
     yield Check("disk", disk)
     yield Check("memory", memory)
     yield Check("runtimes", runtimes)
+    yield Check("git", author)
     if mirror := os.environ.get("DATA_MIRROR"):
         yield Check("DATA_MIRROR", lambda: data_mirror(mirror))
 
@@ -57,6 +59,13 @@ def runtimes() -> Finding:
     versions = [f"{name} {environments.version(name)}" for name in there]
     python = ".".join(map(str, sys.version_info[:3]))
     return Finding("runtimes", f"{', '.join(versions)}, on Python {python}")
+
+
+def author() -> Finding:
+    """Whether git knows who makes a commit."""
+    if missing := git.missing_identity():
+        return Finding("git", f"`dvc exp run` makes commits: set {git.cure(missing)} first", "note")
+    return Finding("git", "knows who makes the commits of `dvc exp run`")
 
 
 def data_mirror(mirror: str) -> Finding:

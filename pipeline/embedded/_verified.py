@@ -80,8 +80,9 @@ class VerifiedFile:
             )
         if data.target not in _kinds.of(data).targets:
             raise UserError(
-                f"it hears words, each a class, and this dataset asks for {data.target}; run such "
-                "a model with `serving` on Linux"
+                "it hears words, each a class, but this dataset has "
+                f"{'numbers' if data.unit else 'several labels at once'}; "
+                "run such a model with `serving` on Linux"
             )
         exported, verified = ExportReport.load().files, VerificationReport.load()
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:

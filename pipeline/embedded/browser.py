@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.bundle import embedded_sections
 from pipeline.bundle import golden as vectors
 from pipeline.embedded import _c_text, _kinds, _zig
 from pipeline.embedded._proof import prove
@@ -56,6 +57,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
         shutil.copytree(TEMPLATES / part, folder, dirs_exist_ok=True)
     page = html.environment(TEMPLATES).get_template(f"{model.data.kind}/{PAGE}").render()
     (folder / PAGE).write_text(page, encoding="utf-8")
+    (folder / "labels.js").write_text(labels(), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         fill(Path(name), model)
         compile_module(Path(name), sources(model), folder / MODEL)
@@ -101,6 +103,11 @@ def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
     if process.returncode:
         raise UserError(failure(folder, process.stderr.decode(errors="replace")))
     return process.stdout
+
+
+def labels() -> str:
+    """labels.js: what the page calls the results on its card, as MODEL_CARD.md does."""
+    return f"export const LABELS = {json.dumps(embedded_sections.LABELS, indent=2)};\n"
 
 
 def golden(model: VerifiedFile) -> str:

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 import tflite
@@ -222,7 +223,11 @@ def board_fit(file: Path) -> BoardFit:
             "use layers and activations that it supports, such as relu"
         )
     report = json.loads(mcufit.stdout)
-    return BoardFit(**{**report, "boards": [FittedBoard(**board) for board in report["boards"]]})
+    return BoardFit(**{**report, "boards": [_board(**board) for board in report["boards"]]})
+
+
+def _board(chip: str, ram_bytes: int, **facts: Any) -> FittedBoard:
+    return FittedBoard(ram_bytes=boards.one_array(chip, ram_bytes), **facts)
 
 
 def arena_definition(measured: Measurements) -> str:

@@ -142,6 +142,11 @@ class Kind(Baselined, Protocol):
         """How data become the input: method, box and description, as the model card has them."""
 
 
+def noun(name: str) -> str:
+    """What several inputs of a kind are called, where they are counted."""
+    return "examples" if name == "ids" else kind(name).NOUN
+
+
 @cache
 def kind(name: str) -> Kind:
     """The kind with this name."""

@@ -45,7 +45,6 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
     run, and KeyboardInterrupt.
     """
     from dvc.exceptions import DvcException
-    from dvc.lock import LockError
     from dvc.repo import Repo
 
     os.environ["PATH"] = _path()
@@ -54,13 +53,9 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
             repo.scm_context.quiet = True
             ran = repo.reproduce(list(stages), force=force)
     except DvcException as error:
-        causes = list(_causes(error))
-        if any(isinstance(cause, LockError) for cause in causes):
-            raise UserError(
-                "another run, or another DVC command, is at work in this folder; "
-                "wait until it has ended, then run again"
-            ) from None
-        sentence = f"DVC: {': '.join(' '.join(str(cause).split()) for cause in causes)}"
+        refuse_beside_another(error)
+        causes = (" ".join(str(cause).split()) for cause in _causes(error))
+        sentence = f"DVC: {': '.join(causes)}"
         status = re.search(r"exited with (-?\d+)$", sentence)
         if status is None:
             raise UserError(sentence) from None
@@ -72,6 +67,17 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
     if not ran and not goes_on:
         print("Nothing has changed, so no stage was run.")
     return True
+
+
+def refuse_beside_another(error: BaseException) -> None:
+    """Raises UserError if it is DVC's error that another process holds its lock."""
+    from dvc.lock import LockError
+
+    if any(isinstance(cause, LockError) for cause in _causes(error)):
+        raise UserError(
+            "another run, or another DVC command, is at work in this folder; "
+            "wait until it has ended, then run again"
+        ) from None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.evaluate import EvaluationReport, FoldScore
+from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, FoldScore
 from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval as bounds_in_words
+
+# In every place, so that it is not taken for the accuracy of one model on the test set.
+NAME = "cross-validated accuracy of the recipe"
 
 
 def score(parts: Sequence[Array]) -> FoldScore:
@@ -54,18 +57,17 @@ def half_width(values: Sequence[float]) -> float:
 
 def sentence(score: FoldScore) -> str:
     return (
-        f"The accuracy is from {score.folds} folds: models trained by the same recipe answer "
-        f"{percent(score.accuracy)} (95 % interval {bounds_in_words(score.interval)}) of "
-        f"{score.images:,} examples right that they never saw. It is a figure of the recipe, not "
-        "of this very model."
+        f"The {NAME} is {percent(score.accuracy)} (95 % interval "
+        f"{bounds_in_words(score.interval)}): models of {score.folds} folds, trained by the same "
+        f"recipe, answered {score.images:,} examples that they never saw."
     )
 
 
-def remark(report: EvaluationReport) -> str:
+def remark(report: Evaluation) -> str:
     """What the folds say, and whether the baseline is beaten; empty without folds."""
-    if report.folds is None:
+    if not isinstance(report, EvaluationReport) or report.folds is None:
         return ""
-    said = sentence(report.folds)
+    said = f"{sentence(report.folds)} The test accuracy is that of this very model."
     return f"{said} {baseline(report)}." if report.gate.baseline_not_shown else said
 
 
@@ -73,6 +75,6 @@ def baseline(report: EvaluationReport) -> str:
     """Says that the test images do not show whether the model beats the baseline."""
     gate = report.gate
     return (
-        f"{report.test_images:,} test images are too few to show that the model beats the "
+        f"{report.test_images:,} test examples are too few to show that the model beats the "
         f"baseline's {percent(gate.baseline_accuracy)} (p = {gate.baseline_p_value:.3f})"
     )

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from pipeline.files import atomic
 from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
+from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import confidence_cells, result_notes
+from pipeline.reporting import by_folds, confidence_cells, result_notes
 from pipeline.reporting.summary import (
     ACCURACY,
     KERAS,
@@ -75,9 +76,10 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
 
 def block() -> str:
     """The full table and its notes, in Markdown."""
-    sentences = [result_notes.notes(VerificationReport.load()), curves()]
+    folds = by_folds.remark(Evaluation.load())
+    sentences = [result_notes.notes(VerificationReport.load()), folds, curves()]
     lines = rows()
-    return f"{table(columns(lines), lines)}\n\n{' '.join(sentences)}"
+    return f"{table(columns(lines), lines)}\n\n{' '.join(filter(None, sentences))}"
 
 
 def short_block() -> str:
@@ -92,16 +94,16 @@ def short_block() -> str:
     is_taken = DiagnosisReport.load().verdict == NOT_TRAINED
     unseen = "" if is_taken else " that the weights have not seen"
     note = (
-        f"The worst of all runtimes on {judged_on.test:,} test images."
+        f"The worst of all runtimes on {judged_on.test:,} test {judged_on.noun}."
         f'{result_notes.verdicts(verification)} "May lose at most" is the '
         f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} "
-        f"images{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
+        f"{judged_on.noun}{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
-        f"{f' {curves()}' if is_taken else ''}"
     )
+    sentences = [note, by_folds.remark(Evaluation.load()), curves() if is_taken else ""]
     name = headline(lines)
     columns = [name if column == ACCURACY else column for column in SHORT_COLUMNS]
-    return f"{table(columns, lines)}\n\n{note}"
+    return f"{table(columns, lines)}\n\n{' '.join(filter(None, sentences))}"
 
 
 def short_row(line: Row) -> Row:

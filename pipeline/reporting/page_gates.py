@@ -187,7 +187,7 @@ def _embedded(_: Params, reports: BundleReports) -> str:
     targets = reports.embed.targets
     refused = [row.target for row in targets if row.refused is not None]
     if not targets:
-        return "embed.targets names no target without Python."
+        return "No target without Python: embed.targets names none whose format was exported."
     sentence = f"{len(targets) - len(refused)} of {len(targets)} targets take the model"
     if refused:
         was = verb(len(refused), "was", "were")

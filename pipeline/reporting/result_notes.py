@@ -24,7 +24,7 @@ def notes(verification: VerificationReport) -> str:
         ),
         *([confidence_cells.NOTE] if any(pair.rejection for pair in verification.native) else []),
         *([on_emulated_processors(there)] if there else []),
-        "Milliseconds are medians over single images on one thread of "
+        f"Milliseconds are medians over single {verification.judged_on.noun} on one thread of "
         f"{measured_on(here)}, for the fastest and the slowest runtime; on another processor the "
         "order can be reversed, especially for int8.",
         f"Runtimes: {', '.join(versions)}.",
@@ -35,17 +35,18 @@ def notes(verification: VerificationReport) -> str:
 def meanings(verification: VerificationReport) -> list[str]:
     """What the columns of scores say."""
     judged_on = verification.judged_on
-    on_all = f"paired by image, on all {judged_on.images:,} test and validation images."
+    noun = judged_on.noun
+    on_all = f"paired one by one, on all {judged_on.images:,} test and validation {noun}."
     if not verification.numbers:
         name = metric(verification)
         return [
             f"{name[:1].upper()}{name[1:]} is that of the worst runtime on {judged_on.test:,} test "
-            "images.",
+            f"{noun}.",
             '"Loses at most" is the one-sided upper 95 % bound of the '
             f"{name} lost against Keras, {on_all}",
         ]
     return [
-        f"Error is the mean absolute error of the worst runtime on {judged_on.test:,} test images.",
+        f"Error is the mean absolute error of the worst runtime on {judged_on.test:,} test {noun}.",
         '"Adds at most" is the one-sided upper 95 % bound of what a file adds to it against Keras, '
         + on_all,
         '"Interval" is the distance within which the true number is, fitted on the validation set, '
@@ -76,11 +77,11 @@ def verdicts(verification: VerificationReport) -> str:
 
 
 def on_emulated_processors(pairs: Sequence[RanPair]) -> str:
-    """What was tried there; files that compute in float32 see fewer images."""
+    """What was tried there; files that compute in float32 see fewer examples."""
     most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
-    sentence = f"Each emulated processor sees {counted(most, 'test image')}"
+    sentence = f"Each emulated processor sees {counted(most, 'test example')}"
     if fewest < most:
-        sentence += f" ({fewest} for files that compute in float32)"
+        sentence += f" ({fewest} for files in float32, which are slow there and hardly differ)"
     golden = (pair.golden_difference for pair in pairs)
     differences = [difference for difference in golden if difference is not None]
     outputs = "numbers" if isinstance(pairs[0], NumberPair) else "probabilities"

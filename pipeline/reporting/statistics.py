@@ -77,18 +77,18 @@ def tolerance(quantized: bool, span: float | None) -> float:
     return span * (QUANTIZED_SHARE if quantized else FLOAT_SHARE)
 
 
-def reason(comparison: AnyComparison, unit: str | None = None) -> str | None:
+def reason(comparison: AnyComparison, unit: str | None = None, noun: str = "images") -> str | None:
     """Why a file is not proven, and the cure, for its maker; None of one that is.
 
-    `unit` is that of numbers.
+    `unit` is that of numbers, `noun` what several inputs are called.
     """
     if comparison.state == PROVEN:
         return None
     if not math.isfinite(comparison.largest_difference):
         return "some of its outputs are not finite numbers"
     if isinstance(comparison, NumberComparison):
-        return _reason_of_numbers(comparison, unit)
-    counts = f"{comparison.lost} of {comparison.images:,} images lost, {comparison.gained} gained"
+        return _reason_of_numbers(comparison, unit, noun)
+    counts = f"{comparison.lost} of {comparison.images:,} {noun} lost, {comparison.gained} gained"
     metric, allowed = comparison.metric, f"{100 * comparison.allowed:.2g} %"
     of_metric = f" of {METRICS[metric.name].words}" if metric else ""
     if comparison.state == WORSE:
@@ -99,15 +99,15 @@ def reason(comparison: AnyComparison, unit: str | None = None) -> str | None:
         )
     cure = f"{allowed} can be shown only if less is lost"
     if comparison.images_needed:
-        cure = f"{comparison.images_needed:,} images like these would show {allowed}"
+        cure = f"{comparison.images_needed:,} {noun} like these would show {allowed}"
     return (
-        f"{counts}: no significant loss, but so few images show only that it is at most "
+        f"{counts}: no significant loss, but so few {noun} show only that it is at most "
         f"{100 * comparison.bound:.2f} %{of_metric}; {cure}"
     )
 
 
-def _reason_of_numbers(comparison: NumberComparison, unit: str | None) -> str:
-    images, allowed = f"{comparison.images:,} images", f"{comparison.allowed:.3g} {unit}"
+def _reason_of_numbers(comparison: NumberComparison, unit: str | None, noun: str) -> str:
+    images, allowed = f"{comparison.images:,} {noun}", f"{comparison.allowed:.3g} {unit}"
     if comparison.state == WORSE:
         return (
             f"it adds {comparison.error_added:.3g} {unit} to the mean absolute error on {images}, "
@@ -116,6 +116,6 @@ def _reason_of_numbers(comparison: NumberComparison, unit: str | None) -> str:
         )
     return (
         f"no significant error is added, but {images} show only that it is at most "
-        f"{comparison.bound:.3g} {unit}; {comparison.images_needed:,} images like these "
+        f"{comparison.bound:.3g} {unit}; {comparison.images_needed:,} {noun} like these "
         f"would show {allowed}"
     )

@@ -30,6 +30,7 @@ from pipeline.files.reports.verify import (
     RanPair,
     VerificationReport,
 )
+from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import confidence_cells
@@ -74,6 +75,7 @@ def outdated() -> list[str]:
         with Repo() as repo:
             return [name for name in REPORTS if repo.status([name], with_deps=True)]
     except DvcException as error:
+        dvc_command.refuse_beside_another(error)
         raise UserError(
             f"no table, because DVC cannot say which run the reports belong to: {error}"
         ) from None

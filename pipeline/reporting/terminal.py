@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from rich.box import ASCII2
 
-from pipeline.files.reports.evaluate import Evaluation, EvaluationReport
+from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.reporting import by_folds, page_inputs, result_notes, summary
 from pipeline.reporting.summary import Row
 
-COLUMNS = ("model", "accuracy", "loses at most", "size", "ms/image", "verdict")
+COLUMNS = ("model", summary.ACCURACY, "loses at most", "size", "ms/image", "verdict")
 NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "size", "ms/image", "verdict")
 
 
@@ -30,8 +30,8 @@ def show(left_out: Sequence[str]) -> None:
 def columns(lines: Sequence[Row]) -> tuple[str, ...]:
     if summary.columns(lines) == summary.NUMBER_COLUMNS:
         return NUMBER_COLUMNS
-    name = summary.headline(lines).removeprefix("test ")
-    return tuple(name if column == "accuracy" else column for column in COLUMNS)
+    name = summary.headline(lines)
+    return tuple(name if column == summary.ACCURACY else column for column in COLUMNS)
 
 
 def row(line: Row) -> Row:
@@ -43,25 +43,23 @@ def row(line: Row) -> Row:
         **line,
         "size": summary.kilobytes(int(size)) if size else "",
         **{name: line[name].removesuffix(f" {unit}") for name in numbers if unit and name in line},
-        summary.headline([line]).removeprefix("test "): line.get(summary.headline([line]), ""),
         "ms/image": line.get("ms/image", "").split(" ")[0],
     }
 
 
 def sentences(left_out: Sequence[str]) -> list[str]:
-    result = []
+    result: list[str] = []
     if "evaluate" not in left_out:
-        evaluation = Evaluation.load()
-        if isinstance(evaluation, EvaluationReport) and evaluation.folds:
-            result.append(by_folds.remark(evaluation))
+        result += filter(None, [by_folds.remark(Evaluation.load())])
     if "verify" not in left_out:
         verification = VerificationReport.load()
         judged_on = verification.judged_on
         words = result_notes.metric(verification)
+        noun = judged_on.noun
         sentence = (
-            f"{words[:1].upper()}{words[1:]}: the worst runtime's, on {judged_on.test:,} test "
-            "images. Loses at most: the upper 95 % bound of the loss against Keras, on "
-            f"{judged_on.images:,} images."
+            f"Test {words}: the worst runtime's, on {judged_on.test:,} test {noun}. "
+            "Loses at most: the upper 95 % bound of the loss against Keras, on "
+            f"{judged_on.images:,} {noun}."
         )
         numbers = " ".join(result_notes.meanings(verification))
         result.append(numbers if verification.numbers else sentence)

@@ -14,7 +14,7 @@ from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
 from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
-from pipeline.process import dvc_command
+from pipeline.process import dvc_command, git
 from pipeline.process.errors import UserError
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.search.analysis import check_trains
@@ -69,5 +69,7 @@ def print_advice() -> None:
             "figures and without a bundle: write the change that helps into params.yaml, and run "
             "`edgeproof run`"
         )
+    if missing := git.missing_identity():
+        print(f"`dvc exp run` makes commits: set {git.cure(missing)} first")
     for change in advise(situation):
         print(f"\n{change.name}: {change.reason}\n  {change.command()}")

@@ -165,10 +165,10 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
             f"evaluate.folds names a report of accuracy, and problem.metric is {report.metric.name}"
             f"; set evaluate.folds to {NONE}"
         )
-    gate, name = report.gate, f"accuracy of {score.folds} folds"
+    gate = report.gate
     if min(report.test_accuracy, score.accuracy) > gate.baseline_accuracy:
         gate = gate.changed(failures={**gate.failures, "baseline": []})
-    failed = score.accuracy < gate.target and [missed(score.accuracy, gate.target, name)]
+    failed = score.accuracy < gate.target and [missed(score.accuracy, gate.target, by_folds.NAME)]
     return with_target(report.changed(gate=gate), failed or []).changed(folds=score)
 
 
@@ -204,10 +204,11 @@ def results(card: ModelCard) -> str:
     assert card.test_accuracy_interval is not None
     assert card.baseline_accuracy is not None
     unseen = "" if "origin" in card.provenance else " that were never used for training"
+    noun = inputs.noun(card.kind.name)
     accuracy = (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval "
-        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images"
-        f"{unseen}; the baseline reaches {percent(card.baseline_accuracy)}."
+        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} {noun}{unseen}; the "
+        f"baseline reaches {percent(card.baseline_accuracy)}."
     )
     judged = ""
     if card.metric:
@@ -217,9 +218,8 @@ def results(card: ModelCard) -> str:
             f"interval {interval(score.interval)}) on the test set; the baseline reaches "
             f"{percent(score.baseline)}."
         )
-    return " ".join(
-        filter(None, [judged, accuracy, card.provenance.get("accuracy_of_folds", ""), hidden(card)])
-    )
+    folds = card.provenance.get("accuracy_of_folds", "")
+    return " ".join(filter(None, [judged, accuracy, folds, hidden(card)]))
 
 
 class Drawings(Drawing, Protocol):

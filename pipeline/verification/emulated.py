@@ -122,10 +122,12 @@ def judge(
         figures.pop(name, None)
     report = pair.compared(figures)
     if report.state != PROVEN:
-        pair.report = report.changed(reason=reason(report, difference, tolerance, native))
+        pair.report = report.changed(
+            reason=reason(report, difference, tolerance, native, material.noun)
+        )
 
 
-def reason(report: RanPair, difference: float, tolerance: float, native: RanPair) -> str:
+def reason(report: RanPair, difference: float, tolerance: float, native: RanPair, noun: str) -> str:
     """Why a pair is not proven, and the cure."""
     cure = "take this format out of export.formats"
     if not difference <= tolerance:
@@ -140,12 +142,12 @@ def reason(report: RanPair, difference: float, tolerance: float, native: RanPair
     if isinstance(report, NumberPair):
         return (
             f"it adds {amount(report.error_added, report.unit)} to the mean absolute error on "
-            f"{report.images:,} images, significantly more than the "
+            f"{report.images:,} {noun}, significantly more than the "
             f"{amount(report.max_error_added, report.unit)} allowed; {cure}"
         )
     assert isinstance(report, ComparedPair)
     return (
-        f"{report.lost} of {report.images:,} images lost, {report.gained} gained: "
+        f"{report.lost} of {report.images:,} {noun} lost, {report.gained} gained: "
         f"significantly more than the {100 * report.max_accuracy_drop:.2g} % "
         f"{f'of {report.metric.words} ' if report.metric else ''}allowed; {cure}"
     )

@@ -59,8 +59,8 @@ def fitted(
         threshold = rejection.for_coverage(-distances(outputs, labels), coverage)
         if threshold is None:
             reasons[pair.format] = (
-                f"{len(labels):,} validation images are too few for an interval that holds "
-                f"{percent(coverage)} of new numbers; expected at least "
+                f"{len(labels):,} validation {material.noun} are too few for an interval that "
+                f"holds {percent(coverage)} of new numbers; expected at least "
                 f"{rejection.fewest(coverage):,}, so there is none"
             )
         else:

@@ -36,8 +36,8 @@ class Material:
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
     file of the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None. `metric` is problem.metric; from `holds_from`
-    each of several labels holds.
+    that gives numbers; else it is None. `metric` is problem.metric; from `holds_from` each of
+    several labels holds; `noun` is what several inputs are called.
     """
 
     target: Target
@@ -54,6 +54,7 @@ class Material:
     unit: str | None = None
     metric: str = ACCURACY
     holds_from: Thresholds = None
+    noun: str = "images"
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
@@ -72,7 +73,7 @@ class Material:
 
     def figures(self, comparison: AnyComparison) -> dict[str, Any]:
         """The comparison as a pair reports it, with the reason why a file is not proven."""
-        known = {"unit": self.unit, "reason": statistics.reason(comparison, self.unit)}
+        known = {"unit": self.unit, "reason": statistics.reason(comparison, self.unit, self.noun)}
         given = {name: value for name, value in known.items() if value is not None}
         return {**gate.figures(comparison), **given}
 
@@ -83,7 +84,8 @@ class Material:
 
     @property
     def judged_on(self) -> JudgedOn:
-        return JudgedOn(test=self.tests, validation=len(self.labels) - self.tests)
+        unseen = len(self.labels) - self.tests
+        return JudgedOn(test=self.tests, validation=unseen, noun=self.noun)
 
 
 def gather(settings: Params, folder: Path) -> Material:
@@ -111,6 +113,7 @@ def gather(settings: Params, folder: Path) -> Material:
         unit=data.unit,
         metric=settings.problem.metric,
         holds_from=_thresholds.of(validation, data.target),
+        noun=inputs.noun(data.kind),
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

@@ -66,7 +66,7 @@ def fitted(
         probabilities = pair.probabilities[material.tests : len(material.labels)]
         threshold = fit(*answers(material, probabilities, labels), problem)
         if threshold is None:
-            reasons[pair.format] = too_few(len(labels), problem)
+            reasons[pair.format] = too_few(len(labels), problem, material.noun)
         else:
             thresholds[pair.format] = threshold
     return thresholds, reasons
@@ -130,19 +130,19 @@ def fewest(coverage: float) -> int:
     return math.ceil(math.log(RISK) / math.log(coverage))
 
 
-def too_few(count: int, problem: Problem) -> str:
+def too_few(count: int, problem: Problem, noun: str = "images") -> str:
     """Why there is no threshold."""
     if problem.coverage is not None:
         needed = fewest(problem.coverage)
         return (
-            f"{count:,} validation images are too few to reject any and still accept "
+            f"{count:,} validation {noun} are too few to reject any and still accept "
             f"{percent(problem.coverage)} of new ones; expected at least {needed:,}, "
             "so everything is accepted"
         )
     assert problem.max_error is not None
     return (
         f"no threshold keeps the errors of accepted answers within problem.max_error "
-        f"{problem.max_error:g}, as far as {count:,} validation images can show; "
+        f"{problem.max_error:g}, as far as {count:,} validation {noun} can show; "
         "use more of them, a better model or a higher max_error"
     )
 

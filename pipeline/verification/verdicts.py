@@ -22,7 +22,7 @@ from pipeline.verification.pair import Pair
 # What is known of problem.coverage and problem.max_error
 PROMISE = {
     PROVEN: "problem.coverage and max_error hold",
-    NOT_SHOWN: "too few images to show that problem.coverage and max_error hold",
+    NOT_SHOWN: "too few examples to show that problem.coverage and max_error hold",
     WORSE: "problem.coverage or max_error does not hold",
 }
 
@@ -88,11 +88,12 @@ def explanation(pairs: Sequence[RanPair]) -> str:
 
 def bounds(pairs: Sequence[RanPair]) -> str:
     """The lowest and the highest of what each may lose, or add to the error."""
-    lowest, *_, highest = sorted([pair.bound for pair in pairs] * 2)
+    values = [pair.bound for pair in pairs]
+    lowest_and_highest = min(values), max(values)
     if isinstance(pairs[0], NumberPair):
-        ends = dict.fromkeys(f"{bound:.3g}" for bound in (lowest, highest))
+        ends = dict.fromkeys(f"{bound:.3g}" for bound in lowest_and_highest)
         return f"adds at most {' to '.join(ends)} {pairs[0].unit}"
-    ends = dict.fromkeys(f"{100 * bound:.2f}" for bound in (lowest, highest))
+    ends = dict.fromkeys(f"{100 * bound:.2f}" for bound in lowest_and_highest)
     return f"loses at most {' to '.join(ends)} %"
 
 
@@ -118,8 +119,8 @@ def _answered(pairs: Sequence[RanPair]) -> list[str]:
             groups.setdefault(pair.rejection.state, []).append(pair.rejection)
     sentences = []
     for state, group in groups.items():
-        lowest, *_, highest = sorted([entry.coverage for entry in group] * 2)
-        shares = " to ".join(dict.fromkeys(map(percent, (lowest, highest))))
+        values = [entry.coverage for entry in group]
+        shares = " to ".join(dict.fromkeys(map(percent, (min(values), max(values)))))
         wrong = percent(max(entry.error for entry in group))
         sentences.append(f"answers {shares}, at most {wrong} of them wrong: {PROMISE[state]}")
     return sentences

@@ -68,7 +68,7 @@ def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, A
 def _line(speed: Dict[str, Any]) -> str:
     return (
         f"{speed['format']} on {speed['runtime']} {speed['runtime_version']}: "
-        f"{speed['median_milliseconds']:.3f} ms an image "
+        f"{speed['median_milliseconds']:.3f} ms an input "
         f"(95 % within {speed['p95_milliseconds']:.3f}), "
-        f"{speed['images_per_second']:,.0f} images a second in batches of {speed['batch']}"
+        f"{speed['images_per_second']:,.0f} a second in batches of {speed['batch']}"
     )

@@ -1,6 +1,6 @@
 """`serving check BUNDLE`: may this device run it?
 
-It checks the checksums, the signature, the preflight, the golden vectors, and measures a latency.
+Checksums, signature, preflight, golden vectors, and a latency.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def examine(bundle: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
 
 def _checksums(bundle: Bundle) -> str:
     signature = "and the signature holds" if bundle.signed else "no signature required (--trust)"
-    return f"{printable(str(bundle.path))}: {len(bundle.digests)} files with SHA-256; {signature}"
+    return f"{printable(str(bundle.path))}: {len(bundle.digests)} files, undamaged; {signature}"
 
 
 def _line(result: Dict[str, Any], single: str) -> str:

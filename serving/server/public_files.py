@@ -1,10 +1,10 @@
-"""The files of a bundle that browsers may load: its page, and what that page reads."""
+"""The files of a bundle for browsers: its page, and what that reads."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Tuple
 
@@ -43,6 +43,7 @@ class PublicFile:
     content_type: bytes
     tag: str
     root: str  # the way up from the file's folder, since a proxy may serve us below a path
+    engine: str = ""
 
     def is_cached(self, if_none_match: str) -> bool:
         """Whether the client has this content, by the weak comparison of RFC 9110, 13.1.2."""
@@ -57,7 +58,7 @@ class PublicFile:
         ]
         if b"html" in self.content_type:
             headers.append(("content-security-policy", POLICY))
-            headers.append(("link", f'<{self.root}docs>; rel="service-doc"'))
+            headers.append(("link", f'<{self.root}docs>; rel="service-doc"{self.engine}'))
         headers.append(("referrer-policy", "no-referrer"))
         return [(name.encode(), value.encode()) for name, value in headers]
 
@@ -72,7 +73,10 @@ def public_files(bundle: Bundle, engine: Optional[Path] = None) -> Dict[str, Pub
     models = [file.file for file in bundle.card.files if file.file.endswith(".onnx")]
     names = [name for name in bundle.digests if name.startswith(FOLDERS) or name in (FILE, *models)]
     files = {name: _file(name, bundle.read(name)) for name in names}
-    return files if engine is None else {**files, **_engine_files(engine)}
+    if engine is None:
+        return files
+    page = replace(files[FOLDER + INDEX], engine=', <node_modules>; rel="related"')
+    return {**files, FOLDER + INDEX: page, **_engine_files(engine)}
 
 
 def _engine_files(folder: Path) -> Dict[str, PublicFile]:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.files import splits
+from pipeline.planning.parts import TEST, validation_share
 from pipeline.reporting import marked_tables, summary
 from serving import gate
 from tests.conftest import ROOT
@@ -144,33 +145,31 @@ def test_the_gate_page_says_what_few_images_of_ones_own_can_show() -> None:
     needed = gate.images_needed(limit)
     assert needed == 1559
     for images in (200, 500, 1000, 2000, 5568):
-        count = unseen(images, settings)
+        count = unseen(images)
         loss = 100 * gate.accuracy_lost_bound(0, 0, count)
         verdict = "proven" if count >= needed else "not shown"
         assert verdict == gate.verdict(0, 0, count, limit)
-        assert f"| {images:,} | {count:,} | {loss:.2g} % | {verdict} |\n" in page
+        assert f"| {images:,} | {count:,} | {loss:.2g} points | {verdict} |\n" in page
     _, rows = table(page[page.index("| `export.max_accuracy_drop` |") :].split("\n\n")[0])
     assert len(rows) == 6
     for drop, needed_for_drop, total in rows:
         count, images = (int(cell.replace(",", "")) for cell in (needed_for_drop, total))
         assert count == gate.images_needed(float(drop))
-        assert unseen(images, settings) >= count > unseen(images - 1, settings)
+        assert unseen(images) >= count > unseen(images - 1)
 
 
 def test_the_readme_says_what_few_images_show_with_the_split_that_start_proposes() -> None:
-    settings = params.load(ROOT / "params.yaml")
-    proposed = settings.preprocess.model_copy(update={"validation": 0.2})  # below recipe.FEW
-    few = settings.model_copy(update={"preprocess": proposed})
-    losses = [
-        f"{100 * gate.accuracy_lost_bound(0, 0, unseen(images, few)):.2g}"
-        for images in (200, 1000, 2000)
-    ]
+    bounds = (gate.accuracy_lost_bound(0, 0, unseen(images)) for images in (200, 1000, 2000))
+    losses = [f"{100 * bound:.2g}" for bound in bounds]
     readme = " ".join(README.read_text("utf-8").split())
-    assert f"at most {losses[0]}, {losses[1]} or {losses[2]} points, if no answer is lost" in readme
-    assert "From 5,568 images on, that is the default limit of 0.2 points" in readme
+    assert f"at most {losses[0]}, {losses[1]} or {losses[2]} percentage points, if no" in readme
+    assert "From 5,568 images on, that is the default limit of 0.2, and the file is" in readme
 
 
-def unseen(images: int, settings: params.Params) -> int:
-    """How many images of one's own, without a test part, the weights do not see."""
-    rows = splits.splits(np.zeros(images, int), settings.dataset.test, settings.preprocess)
+def unseen(images: int) -> int:
+    """How many images of one's own the weights do not see, with the split that `start` proposes."""
+    share = validation_share(images - round(TEST * images))
+    preprocess = params.load(ROOT / "params.yaml").preprocess
+    preprocess = preprocess.model_copy(update={"validation": share})
+    rows = splits.splits(np.zeros(images, int), TEST, preprocess)
     return len(rows["test"]) + len(rows["validation"])

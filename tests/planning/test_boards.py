@@ -55,6 +55,16 @@ def test_no_board_has_more_memory_than_mcufit_gives_it() -> None:
         assert board.flash_bytes == other["flash"], name
 
 
+def test_a_chip_whose_ram_is_in_parts_has_one_figure_everywhere() -> None:
+    for chip, name in (
+        ("ESP32 (Xtensa LX6 dual-core @ 240 MHz)", "esp32"),
+        ("STM32F407VG (Cortex-M4F @ 168 MHz)", "stm32f407"),
+    ):
+        assert boards.one_array(chip, 300_000) == BOARDS[name].ram_bytes
+        assert boards.one_array(chip, 50_000) == 50_000
+    assert boards.one_array("RP2040 (Cortex-M0+)", 237_568) == 237_568
+
+
 def test_an_unknown_board_and_a_board_without_its_target_are_refused() -> None:
     shipped = params.load(ROOT / "params.yaml")
     with pytest.raises(UserError, match=r"embed\.board: 'uno' is not a known board; expected null"):

@@ -7,7 +7,6 @@
 #include "score.h"
 
 #define SIGNIFICANT 0.05
-#define CERTAIN 0.01 /* as on other processors, because many of them are tried */
 
 /* How many values, their mean, and the sum of their squared distances from it (Welford, 1962). */
 struct moments {

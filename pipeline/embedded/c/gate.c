@@ -4,7 +4,6 @@
 #include <math.h>
 
 static const double Z = 1.6448536269514722; /* the 95 % quantile of the normal distribution */
-static const double CERTAIN = 0.01;
 static const long MOST_IMAGES = 1000000000;
 
 struct counts {

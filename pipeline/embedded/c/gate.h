@@ -2,6 +2,9 @@
 #ifndef GATE_H
 #define GATE_H
 
+/* The risk of calling a file worse that is not; small, because it is tried on many processors. */
+#define CERTAIN 0.01
+
 enum verdict { PROVEN, NOT_SHOWN, WORSE };
 
 /*

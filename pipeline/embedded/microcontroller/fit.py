@@ -31,6 +31,7 @@ def main() -> None:
     boards = [
         {
             "board": report.board.name,
+            "chip": report.board.chip,
             "ram_bytes": report.board.usable_sram_bytes,
             "flash_bytes": report.board.flash_bytes,
             "fits": report.fits,

@@ -192,10 +192,11 @@ class NumberPair(RanPair):
 
 
 class JudgedOn(Section):
-    """The images that the weights have not seen."""
+    """The inputs that the weights have not seen, and what they are called."""
 
     test: int
     validation: int
+    noun: str = "images"
 
     @property
     def images(self) -> int:

@@ -1,5 +1,6 @@
 /** Renders the model card and tables. */
 
+import { LABELS } from "./labels.js"; // made from those of MODEL_CARD.md
 import { general, percent } from "./words.js";
 
 /** A new element with these properties and children, strings or elements. */
@@ -98,20 +99,24 @@ function files(card) {
   return table("Files", columns, rows);
 }
 
-/** The results of one target, labelled by their keys, which name the unit; lists become tables. */
+/** The results of one target; lists become tables. */
 function embedded({ target, format, refused, measured }) {
   const heading = element("h4", {}, `embedded/${target}, generated from ${format}`);
   if (refused) return [heading, element("p", {}, `Refused: ${refused}`)];
   const facts = Object.entries(measured);
   const lists = facts.filter(([, value]) => Array.isArray(value) && value.length);
   const tables = lists.map(([name, rows]) => {
-    const columns = Object.keys(rows[0]).map(words);
+    const columns = Object.keys(rows[0]).map(label);
     return scrolling(words(name), table(words(name), columns, rows.map(Object.values)));
   });
   const items = facts
     .filter(([, value]) => !Array.isArray(value))
-    .map(([name, value]) => element("li", {}, `${words(name)}: ${listed(value, name)}`));
+    .map(([name, value]) => element("li", {}, `${label(name)}: ${listed(value, name)}`));
   return [heading, element("ul", { className: "facts" }, ...items), ...tables];
+}
+
+function label(name) {
+  return LABELS[name] ?? words(name);
 }
 
 function words(name) {
@@ -119,7 +124,7 @@ function words(name) {
 }
 
 function listed(value, name = "") {
-  if (/^(agreement|equal)/.test(name)) return percent(value);
+  if (/^(agreement|accuracy)/.test(name)) return percent(value);
   if (typeof value !== "object") return write(value);
   const parts = Object.entries(value).map(([name, inner]) => `${words(name)} ${listed(inner)}`);
   return parts.join("; ") || "none";
@@ -143,6 +148,7 @@ function scrolling(name, content) {
 }
 
 function write(value) {
+  if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
   return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 21 : 4 });
 }

@@ -201,10 +201,16 @@ export async function start(open) {
   }
 }
 
-/** Links to the page of a `serving` server, which announces its address (RFC 8631). */
+/**
+ * Links to the page of a `serving` server, which announces its address (RFC 8631). Such a server
+ * has a second engine only if it says so.
+ */
 async function linkServer() {
   const response = await fetch(location.href, { method: "HEAD" });
   await response.arrayBuffer();
-  const match = /<([^>]+)>; rel="service-doc"/.exec(response.headers.get("link") ?? "");
-  if (match) Object.assign(by("server"), { href: match[1], hidden: false });
+  const links = response.headers.get("link") ?? "";
+  const match = /<([^>]+)>; rel="service-doc"/.exec(links);
+  if (!match) return;
+  Object.assign(by("server"), { href: match[1], hidden: false });
+  by("second-engine").hidden = !links.includes("node_modules");
 }
