@@ -22,7 +22,7 @@ from pipeline.config.params import Params, Preprocess
 from pipeline.files import groups, pictures, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import inspect
-from pipeline.files.pictures import Picture
+from pipeline.files.picture_table import Picture, Table
 from pipeline.process.errors import UserError
 from pipeline.reporting import bars, by_folds, by_group, statistics
 from pipeline.search import cached_training, folds, group_folds
@@ -38,6 +38,9 @@ CLASSES = {
 }
 
 
+NONE = "00" * 32  # a digest or hash that says nothing
+
+
 def settings(**values: object) -> Preprocess:
     return Preprocess.model_validate(
         {"subset": None, "validation": 0.2, "order": "stratified", "seed": 42, **values}
@@ -51,6 +54,14 @@ def picture(file: str, image: Image.Image, **columns: str) -> Picture:
     return Picture(
         file, hashlib.sha256(bytes_).hexdigest(), inspect(bytes_, None)[0], None, columns
     )
+
+
+def hashed(number: int, hash_: str) -> Picture:
+    return Picture(str(number), f"{number:064x}", hash_)
+
+
+def table(rows: list[Picture]) -> Table:
+    return Table.of(rows, len(rows))
 
 
 def scene(seed: int) -> Image.Image:
@@ -120,12 +131,14 @@ def test_without_groups_the_split_is_as_it_was() -> None:
 
 
 def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:
-    rows = [
-        Picture("cat/camera1_7.png", "", "", None, {"label": "cat", "sender": "7"}),
-        Picture("dog/camera2_7.png", "", "", None, {"label": "dog", "sender": ""}),
-    ]
+    rows = table(
+        [
+            Picture("cat/camera1_7.png", NONE, NONE, None, {"label": "cat", "sender": "7"}),
+            Picture("dog/camera2_7.png", NONE, NONE, None, {"label": "dog", "sender": ""}),
+        ]
+    )
     assert groups.names(rows, "sender")[0] == "7"
-    without = groups.names([*rows, rows[1]], "sender")
+    without = groups.names(rows[np.array([0, 1, 1])], "sender")
     assert len(set(groups.of_names(without))) == 3  # an empty cell groups nothing
     assert groups.names(rows, r"(camera\d)_") == ["camera1", "camera2"]
     assert groups.names(rows, r"_\d+") == ["_7", "_7"]
@@ -137,7 +150,7 @@ def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:
 
 def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> None:
     first = scene(0)
-    rows = [
+    photos = [
         picture("a", first),
         picture("a copy", first),
         picture("smaller", first.resize((60, 60))),
@@ -145,6 +158,7 @@ def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> N
         picture("shifted", first.transform(first.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 0))),
         *(picture(f"other {seed}", scene(seed)) for seed in range(1, 200)),
     ]
+    rows = table(photos)
     numbers = groups.together(rows, None)
     assert len(set(numbers[:5])) == 1
     assert len(set(numbers)) == 200
@@ -158,7 +172,7 @@ def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
         bits[150 + row] = bits[row]
         flipped = rng.permutation(256)[: row % 21]
         bits[150 + row, flipped] ^= 1
-    rows = [Picture(str(n), str(n), np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)]
+    rows = table([hashed(n, np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)])
     pairs = {tuple(sorted(pair)) for pair in groups.near_copies(rows).tolist()}
     distances = (bits[:, None] != bits[None]).sum(2)
     expected = {(a, b) for a, b in np.argwhere(distances <= groups.NEAR).tolist() if a < b}
@@ -166,8 +180,7 @@ def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
 
 
 def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:
-    black, white = ("00" * 32, "ff" * 32)
-    rows = [Picture(str(n), str(n), (black, white)[n % 2]) for n in range(3000)]
+    rows = table([hashed(n, (NONE, "ff" * 32)[n % 2]) for n in range(3000)])
     pairs = groups.near_copies(rows)
     assert len(pairs) <= groups.MOST_PAIRS * len(rows)
     numbers = groups._components(len(rows), [pairs])
@@ -176,7 +189,7 @@ def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:
 
 
 def test_thousands_of_blank_pictures_are_not_one_group() -> None:
-    blank = [Picture(str(number), str(number), "00" * 32) for number in range(3000)]
+    blank = table([hashed(number, NONE) for number in range(3000)])
     assert len(set(groups.together(blank, None))) == 3000
 
 
