@@ -115,6 +115,11 @@ class Table(Sequence[Picture]):
                 columns = dict(zip(part.columns, values, strict=True))
                 yield Picture(file, sha256, hash_, _box(box), columns)
 
+    def facts(self, rows: Array) -> list[str]:
+        """A line for each of these rows that says what its image is made from."""
+        pairs = zip(_hex(self.sha256[rows]), self.boxes[rows].tolist(), strict=True)
+        return [f"{sha256} {_box(box)}\n" for sha256, box in pairs]
+
 
 def _from_hex(texts: Sequence[str]) -> Array:
     return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(len(texts), DIGEST)

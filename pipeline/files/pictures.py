@@ -143,8 +143,7 @@ class Pictures:
         framing = "" if self.framing == "resize" else f" {self.framing}"
         digest = hashlib.sha256(f"{self.shape}{framing}\n".encode())
         for start, stop in artifacts.chunks(len(self), artifacts.CHUNK):
-            part = self.table[self.numbers[start:stop]]
-            digest.update("".join(f"{row.sha256} {row.box}\n" for row in part).encode())
+            digest.update("".join(self.table.facts(self.numbers[start:stop])).encode())
         return digest.hexdigest()
 
     def _image(self, number: int) -> Array:
