@@ -11,8 +11,9 @@ from PIL import Image
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, image_list
-from pipeline.files import pictures
-from pipeline.files.pictures import Picture
+from pipeline.files import picture_table, pictures
+from pipeline.files.picture_table import Picture
+from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
 
 
@@ -215,11 +216,11 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
     raw = load(photos, 'file,label,camera\nphone/0.png,a,"left, upper"\nphone/1.png,b,\n')
     photos_on_disk = pictures.on_disk(raw.train_images)
     assert photos_on_disk
-    pictures.save(tmp_path / "table.csv", photos_on_disk)
-    again = pictures.load(tmp_path / "table.csv", photos, (4, 4, 3))
-    assert again.rows == rows(raw)
-    np.testing.assert_array_equal(again[:], raw.train_images[:])
-    assert again.rows[0].columns == {"label": "a", "camera": "left, upper"}
+    picture_table.save(tmp_path / "table.csv", photos_on_disk.rows)
+    again = picture_table.load(tmp_path / "table.csv")
+    assert list(again) == rows(raw)
+    np.testing.assert_array_equal(Pictures(photos, again, (4, 4, 3))[:], raw.train_images[:])
+    assert again[0].columns == {"label": "a", "camera": "left, upper"}
 
 
 @pytest.mark.parametrize(

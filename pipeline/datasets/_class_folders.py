@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from pipeline.datasets import _tree
-from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets._photos import Candidate, Candidates, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
 
@@ -33,14 +36,20 @@ def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: l
                 )
 
 
-def _candidates(tree: Tree, parts: dict[str, str]) -> list[Candidate]:
+def _candidates(tree: Tree, parts: dict[str, str]) -> Sequence[Candidate]:
     """The files that lie in a class folder; the others are added to what is left out."""
-    candidates = []
+    inside = []
     for file in tree.files:
-        part = next((part for part, folder in parts.items() if file.startswith(folder)), None)
-        name, slash, _ = file.removeprefix(parts[part] if part else "").partition("/")
-        if part and slash:
-            candidates.append(Candidate(file, nfc(name), part))
+        if _candidate(file, parts):
+            inside.append(file)
         else:
             tree.left_out[file] = "lies in no folder of a class"
-    return candidates
+    return Candidates(inside, lambda file: cast(Candidate, _candidate(file, parts)))
+
+
+def _candidate(file: str, parts: dict[str, str]) -> Candidate | None:
+    for part, folder in parts.items():
+        if file.startswith(folder):
+            name, slash, _ = file.removeprefix(folder).partition("/")
+            return Candidate(file, sys.intern(nfc(name)), part) if slash else None
+    return None

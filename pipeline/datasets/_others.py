@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from pipeline.datasets._photos import Candidate
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Framing, Shape
-from pipeline.files.pictures import Picture, Pictures
+from pipeline.files.picture_table import Picture, Table
+from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
 
 TRAIN, TEST = "train", "test"
@@ -63,23 +65,29 @@ def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]
         Candidate(file, "other", TEST if test and file.startswith(test) else TRAIN)
         for file in tree.files
     ]
-    readable: dict[str, list[Picture]] = {TRAIN: [], TEST: []}
+    parts = list[str]()
     unreadable: dict[str, str] = {}
-    for candidate, result in _photos.inspected(pictures.source(path), candidates):
-        if isinstance(result, str):
-            unreadable[candidate.file] = result
-        else:
-            readable[candidate.part].append(result[0])
+
+    def readable() -> Iterator[Picture]:
+        for candidate, result in _photos.inspected(pictures.source(path), candidates):
+            if isinstance(result, str):
+                unreadable[candidate.file] = result
+            else:
+                parts.append(candidate.part)
+                yield result[0]
+
+    table = Table.of(readable(), len(candidates))
     _say_what_is_left_out({**tree.left_out, **unreadable})
-    if not readable[TRAIN] or sum(map(len, readable.values())) < FEWEST:
+    if TRAIN not in parts or len(parts) < FEWEST:
         raise UserError(
             f"dataset.other {path} holds too few readable pictures; expected at least one for "
             "training and one for the test"
         )
+    rows = {part: np.flatnonzero(np.array(parts) == part) for part in (TRAIN, TEST)}
     return {
-        part: Pictures(path, rows, shape, framing).as_array()
-        for part, rows in readable.items()
-        if rows
+        part: Pictures(path, table, shape, framing, numbers).as_array()
+        for part, numbers in rows.items()
+        if len(numbers)
     }
 
 

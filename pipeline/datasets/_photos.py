@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 from pydantic import PositiveInt
@@ -15,10 +15,11 @@ from pydantic import PositiveInt
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _labels
-from pipeline.files import picture_file, pictures
+from pipeline.files import groups, picture_file, pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Box
-from pipeline.files.pictures import Picture, Pictures, Source
+from pipeline.files.picture_table import TEXT, Picture, Table
+from pipeline.files.pictures import Pictures, Source
 from pipeline.files.splits import position_in_stratum
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -49,6 +50,25 @@ class Candidate:
     columns: dict[str, str] = field(default_factory=dict)
 
 
+class Candidates(Sequence[Candidate]):
+    """Made of their files when they are asked for, as there may be a million."""
+
+    def __init__(self, files: Sequence[str], made: Callable[[str], Candidate]) -> None:
+        self._files, self._made = files, made
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, key: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Candidate]: ...
+    def __getitem__(self, key: int | slice) -> Candidate | list[Candidate]:
+        if isinstance(key, slice):
+            return list(map(self._made, self._files[key]))
+        return self._made(self._files[key])
+
+
 class Listed(NamedTuple):
     """The files of a dataset, the names of its classes, and what is left out, with reasons.
 
@@ -76,38 +96,41 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     candidates, class_names, left_out, target = listed
     root, input_shape = Path(params.path), shape(params)
     unreadable: dict[str, str] = {}
-    dark: list[str] = []
-    readable: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
-    for candidate, result in inspected(pictures.source(root), candidates):
-        if isinstance(result, str):
-            unreadable[candidate.file] = result
-            continue
-        picture, bits = result
-        readable[candidate.part].append((picture, candidate.label))
-        if 8 < bits <= USED:
-            dark.append(candidate.file)
+    dark, parts, texts = list[str](), list[str](), list[str]()
 
-    def labels_of(rows: Sequence[tuple[Picture, str]]) -> Array:
-        return _labels.array(target, [label for _, label in rows], class_names)
+    def readable() -> Iterator[Picture]:
+        for candidate, result in inspected(pictures.source(root), candidates):
+            if isinstance(result, str):
+                unreadable[candidate.file] = result
+                continue
+            picture, bits = result
+            parts.append(candidate.part)
+            texts.append(candidate.label)
+            if 8 < bits <= USED:
+                dark.append(candidate.file)
+            yield picture
 
-    train = [*readable["train"], *readable["validation"]]
-    labels = labels_of(train)
+    table = Table.of(readable(), len(candidates))
+    labels = _labels.array(target, texts, class_names)
+    test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
+    train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "label" if target == "labels" else "class"
-    _check_classes(f"{params.path}: {noun}", _labels.counts(target, labels, class_names))
-    order = np.argsort(position_in_stratum(_labels.strata(target, labels)), kind="stable")
-    train, labels = [train[row] for row in order], labels[order]
-    validation = np.flatnonzero(order >= len(readable["train"]))
-
-    def on_disk(rows: Sequence[tuple[Picture, str]]) -> Array:
-        return Pictures(root, [row for row, _ in rows], input_shape, params.framing).as_array()
-
+    _check_classes(f"{params.path}: {noun}", _labels.counts(target, labels[train], class_names))
+    strata = _labels.strata(target, labels[train])
+    order = np.argsort(position_in_stratum(strata), kind="stable")
+    validation = np.flatnonzero(order >= len(train) - len(named))
+    train = train[order]
     say_what_is_left_out(len(candidates), unreadable, left_out)
-    _say_what_is_odd(train, dark)
+    _say_what_is_odd(table, train, labels, dark)
+
+    def on_disk(rows: Array) -> Array:
+        return Pictures(root, table, input_shape, params.framing, rows).as_array()
+
     return Raw(
         on_disk(train),
-        labels,
-        on_disk(readable["test"]),
-        labels_of(readable["test"]),
+        labels[train],
+        on_disk(test),
+        labels[test],
         list(class_names),
         sorted(unreadable),
         target=target,
@@ -121,18 +144,11 @@ def inspected(
 ) -> Iterator[tuple[Candidate, tuple[Picture, int] | str]]:
     """Each candidate with its picture and the bits of its grey levels, or why it is left out."""
 
-    by_label: dict[str, dict[str, str]] = {}
-
     def inspect(candidate: Candidate) -> tuple[Picture, int] | str:
         try:
-            picture, bits = opened(candidate, source.read(candidate.file))
+            return opened(candidate, source.read(candidate.file))
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
-        if not candidate.columns:  # one for all of a class, as there may be a million pictures
-            picture = replace(
-                picture, columns=by_label.setdefault(candidate.label, picture.columns)
-            )
-        return picture, bits
 
     results = pictures.in_threads(inspect, candidates)
     with imports.quiet():  # libtiff says on stderr what our reason says already
@@ -178,21 +194,25 @@ def say_what_is_left_out(
         print("data/raw/left_out.csv lists them all, with the reasons")
 
 
-def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) -> None:
+def _say_what_is_odd(table: Table, train: Array, labels: Array, dark: Sequence[str]) -> None:
+    """`train` are rows of the table, and labels (N, ...) those of all its rows."""
     if dark:
         print(
             f"warning: nearly black, as {USED} bits or fewer of {DEEP} are used, "
             f"{counted(len(dark), 'picture')}: {shown(dark)}; "
             f"multiply the grey levels by {2 ** (DEEP - USED)}"
         )
-    labels: dict[tuple[str, Box | None], set[str]] = defaultdict(set)
-    for picture, label in train:
-        labels[picture.sha256, picture.box].add(label)
-    torn = [row.file for row, _ in train if len(labels[row.sha256, row.box]) > 1]
-    if torn:
+    digests = table.sha256.view(np.uint64)[:, 0][train]
+    _, inverse, counts = np.unique(digests, return_inverse=True, return_counts=True)
+    rows = train[counts[inverse] > 1]  # the exact copies, and by chance hardly any other
+    facts = np.append(table.sha256[rows].view(np.int32), table.boxes[rows], axis=1)
+    first = rows[groups.first_equal(facts)]
+    differs = (labels[rows] != labels[first]).any(axis=tuple(range(1, labels.ndim)))
+    torn = rows[np.isin(first, first[differs])]
+    if len(torn):
         print(
             f"warning: {counted(len(torn), 'file')} with an exact copy that has another label: "
-            f"{shown(torn)}; one of the two must be wrong"
+            f"{shown(table.files[torn].tolist())}; one of the two must be wrong"
         )
 
 

@@ -21,7 +21,7 @@ from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.files import list_file, pictures
 from pipeline.files.picture_file import Box
-from pipeline.files.pictures import OWN_COLUMNS
+from pipeline.files.picture_table import OWN_COLUMNS
 from pipeline.process.errors import UserError
 
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of

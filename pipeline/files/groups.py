@@ -8,13 +8,14 @@ no name is a group of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.files.pictures import Picture
+from pipeline.files.picture_table import DIGEST, TEXT, Table
 from pipeline.process.errors import UserError
 
 # The name of each test example's group, if `preprocess.group` says what a group is
@@ -25,28 +26,29 @@ OF_TEST = artifacts.PREPARED / "test" / "groups.json"
 NEAR = 12
 WINDOW = 64  # neighbours that a hash is compared with, so that thousands of blank pictures are fast
 MOST_PAIRS = 4
+COMPARED = 2**16  # pairs at a time
 # Near copies that would be more than this share of the pictures are no burst, but pictures with
 # little in them, which a hash cannot tell apart.
 LARGEST_SHARE = 0.1
 
 
-def names(pictures: Sequence[Picture], group: str) -> list[str]:
+def names(pictures: Table, group: str) -> list[str]:
     """The name of each picture's group, as `of_files` says. Raises UserError."""
-    names = list(pictures[0].columns) if pictures else []
-    columns = {name: [row.columns[name] for row in pictures] for name in names}
-    return of_files([row.file for row in pictures], columns, group)
+    return of_files(pictures.files, pictures.columns, group)
 
 
-def of_files(files: Sequence[str], columns: Mapping[str, list[str]], group: str) -> list[str]:
+def of_files(
+    files: Sequence[str] | Array, columns: Mapping[str, Iterable[str]], group: str
+) -> list[str]:
     """The name of each file's group. `group` is a column of the list, or a regular expression.
 
     The expression is searched in the path of the file. What its first parentheses match, or else
     all that it matches, is the name. It is empty where the cell is. Raises UserError.
     """
-    if not files:
+    if not len(files):
         return []
     if group in columns:
-        return columns[group]
+        return list(map(sys.intern, columns[group]))  # many are equal
     try:
         pattern = re.compile(group)
     except re.error as error:
@@ -54,15 +56,19 @@ def of_files(files: Sequence[str], columns: Mapping[str, list[str]], group: str)
             f"preprocess.group {group!r} is neither a column ({', '.join(columns)}) nor a regular "
             f"expression: {error}"
         ) from None
-    matches = [pattern.search(file) for file in files]
-    missing = [file for file, match in zip(files, matches, strict=True) if not match]
+    missing, names = list[str](), list[str]()
+    for file in files:
+        if match := pattern.search(file):
+            names.append(sys.intern(match[1 if pattern.groups else 0] or ""))
+        else:
+            missing.append(file)
     if missing:
         raise UserError(
             f"preprocess.group {group!r} is not a column ({', '.join(columns)}), and as a regular "
-            f"expression it does not match {len(missing):,} of {len(matches):,} files, the first "
+            f"expression it does not match {len(missing):,} of {len(files):,} files, the first "
             f"of them {missing[0]}"
         )
-    return [match[1 if pattern.groups else 0] or "" for match in matches if match]
+    return names
 
 
 def load_names() -> list[str]:
@@ -72,25 +78,25 @@ def load_names() -> list[str]:
 
 def distinct(group_names: Sequence[str]) -> list[str]:
     """The names, and one of its own for each example without a name."""
-    return [name or f"\0{row}" for row, name in enumerate(group_names)]
+    return [name or f"\1{row}" for row, name in enumerate(group_names)]
 
 
 def of_names(group_names: Sequence[str]) -> Array:
     """A number for each example (N,), equal in a group."""
-    inverse: Array = np.unique(np.array(distinct(group_names)), return_inverse=True)[1]
+    inverse: Array = np.unique(np.array(distinct(group_names), TEXT), return_inverse=True)[1]
     return inverse
 
 
 def connected(*keys: Sequence[str]) -> Array:
     """A number for each example (N,), equal for those that share one of the `keys`."""
-    return _components(len(keys[0]), [_same(key) for key in keys])
+    return _components(len(keys[0]), [_edges(of_names(key)) for key in keys])
 
 
-def together(pictures: Sequence[Picture], group_names: Sequence[str] | None) -> Array:
+def together(pictures: Table, group_names: Sequence[str] | None) -> Array:
     """A number for each picture (N,); those that belong together have the same."""
-    edges = [_same([row.sha256 for row in pictures])]
+    edges = [_edges(first_equal(pictures.sha256.view(np.uint64)))]
     if group_names is not None:
-        edges.append(_same(distinct(group_names)))
+        edges.append(_edges(of_names(group_names)))
     sure = _components(len(pictures), edges)
     likely = _components(len(pictures), [*edges, near_copies(pictures)])
     too_many = np.bincount(likely).max(initial=0) > max(
@@ -99,10 +105,24 @@ def together(pictures: Sequence[Picture], group_names: Sequence[str] | None) -> 
     return sure if too_many else likely
 
 
-def _same(keys: Sequence[str] | Array) -> Array:
-    """Pairs (P, 2) that connect each row with the first one of the same key."""
-    _, first, inverse = np.unique(np.array(keys), return_index=True, return_inverse=True)
-    return np.column_stack([np.arange(len(keys)), first[inverse]])
+def first_equal(rows: Array) -> Array:
+    """For each of the rows (N, W) the first one that equals it (N,)."""
+    order = np.lexsort(rows.T)
+    starts = np.zeros(len(rows), bool)
+    starts[:1] = True
+    for column in rows.T:
+        starts[1:] |= np.diff(column[order]) != 0
+    result: Array = np.empty_like(order)
+    result[order] = order[starts][np.cumsum(starts) - 1]
+    return result
+
+
+def _edges(numbers: Array) -> Array:
+    """Pairs (P, 2) that connect each row with the first one of the same number (N,)."""
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    rows = np.arange(len(numbers))
+    pairs: Array = np.column_stack([rows, first[inverse]])[rows != first[inverse]]
+    return pairs
 
 
 def _components(count: int, edges: Sequence[Array]) -> Array:
@@ -115,47 +135,56 @@ def _components(count: int, edges: Sequence[Array]) -> Array:
     return labels
 
 
-def near_copies(pictures: Sequence[Picture]) -> Array:
+def near_copies(pictures: Table) -> Array:
     """Pairs (P, 2) of rows whose hashes differ in at most NEAR bits, or that such pairs connect.
 
     Of NEAR + 1 bands of bits, two such hashes share one. So hashes that share a band are compared.
     If there are more than MOST_PAIRS for each picture, as of thousands of blank ones, each picture
     is paired with one of those that it is connected with, which takes less memory.
     """
-    bits = np.array([list(bytes.fromhex(row.hash)) for row in pictures], np.uint8).reshape(
-        len(pictures), -1
-    )
-    words = bits.view(np.uint64)
+    order = np.lexsort(pictures.hashes.view(np.uint64).T)
+    hashes = pictures.hashes[order]
     pairs = [np.empty((0, 2), np.int64)]
-    for band in np.array_split(np.unpackbits(bits, axis=1), NEAR + 1, axis=1):
-        keys = np.packbits(band, axis=1).astype(np.uint64) @ (
-            256 ** np.arange(-(-band.shape[1] // 8), dtype=np.uint64)
-        )
-        order = np.lexsort((*words.T, keys))
-        pairs += _neighbours(words[order], keys[order], order)
+    for band in np.array_split(np.arange(8 * DIGEST), NEAR + 1):
+        keys = _bits(hashes, int(band[0]), int(band[-1]) + 1)
+        pairs += [order[near] for near in _neighbours(hashes.view(np.uint64), keys)]
         if sum(map(len, pairs)) > MOST_PAIRS * len(pictures):
-            pairs = [_same(_components(len(pictures), pairs))]
+            pairs = [_edges(_components(len(pictures), pairs))]
     return np.concatenate(pairs)
 
 
-def _neighbours(words: Array, keys: Array, rows: Array) -> list[Array]:
-    """The near pairs among sorted hashes with the same key that are at most WINDOW apart."""
-    pairs = []
+def _bits(rows: Array, start: int, stop: int) -> Array:
+    """These bits of each of the rows (N, B) uint8, as a number (N,) uint64; at most 57 of them."""
+    result = np.zeros(len(rows), np.uint64)
+    for column in rows[:, start // 8 : -(-stop // 8)].T:
+        result = result << np.uint64(8) | column
+    numbers: Array = (result >> np.uint64(-stop % 8)) & np.uint64(2 ** (stop - start) - 1)
+    return numbers
+
+
+def _neighbours(words: Array, keys: Array) -> Iterator[Array]:
+    """The near pairs (P, 2) among sorted hashes with the same key that are at most WINDOW apart.
+
+    The words of the hashes are (N, W) uint64, and the keys (N,).
+    """
+    rows = np.argsort(keys, kind="stable")
+    keys = keys[rows]
     for step in range(1, WINDOW + 1):
-        at = np.flatnonzero(keys[:-step] == keys[step:])
-        if not len(at):
+        same = np.flatnonzero(keys[:-step] == keys[step:])
+        if not len(same):
             break
-        distances = np.bitwise_count(words[at] ^ words[at + step]).sum(1)
-        near = at[distances <= NEAR]
-        pairs.append(np.column_stack([rows[near], rows[near + step]]))
-    return pairs
+        for start, stop in artifacts.chunks(len(same), COMPARED):
+            at = same[start:stop]
+            pairs = np.column_stack([rows[at], rows[at + step]])
+            distances = np.bitwise_count(words[pairs[:, 0]] ^ words[pairs[:, 1]]).sum(1)
+            yield pairs[distances <= NEAR]
 
 
-def of_copies(pictures: Sequence[Picture]) -> list[list[str]]:
+def of_copies(pictures: Table) -> list[list[str]]:
     """The files of each group of copies, exact or near, the largest group first."""
     numbers = together(pictures, None)
     groups: dict[int, list[str]] = {}
     repeated = np.flatnonzero(np.bincount(numbers, minlength=1)[numbers] > 1)
     for row in repeated.tolist():
-        groups.setdefault(int(numbers[row]), []).append(pictures[row].file)
+        groups.setdefault(int(numbers[row]), []).append(pictures.files[row])
     return sorted(map(sorted, groups.values()), key=lambda files: (-len(files), files))

@@ -1,19 +1,18 @@
 """Pictures on disk in place of an array of images.
 
 They stay the compressed files that they are, in a folder or a zip file, and are decoded when they
-are indexed. A table says which files they are: data/raw/<part>/pictures.csv.
+are indexed. A table says which files they are.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -22,7 +21,8 @@ import numpy as np
 
 from pipeline.files import artifacts, picture_file
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Box, Framing, PictureError, Shape
+from pipeline.files.picture_file import Framing, PictureError, Shape
+from pipeline.files.picture_table import Table
 from pipeline.process.errors import UserError
 
 Item = TypeVar("Item")
@@ -30,21 +30,6 @@ Result = TypeVar("Result")
 
 WORKERS = min(os.cpu_count() or 1, 8)  # each holds a whole decoded picture
 LARGEST_BYTES = 256 * 2**20  # of a file
-OWN_COLUMNS = ("file", "sha256", "hash", "left", "top", "right", "bottom")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A file below the data's root, its SHA-256 and perceptual hash, and the part of it to use.
-
-    `columns` are what else is known about it, such as its label, for `preprocess.group`.
-    """
-
-    file: str
-    sha256: str
-    hash: str
-    box: Box | None = None
-    columns: dict[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -106,15 +91,22 @@ class Pictures:
     dtype = np.dtype(np.uint8)
 
     def __init__(
-        self, root: Path, rows: Sequence[Picture], shape: Shape, framing: Framing = "resize"
+        self,
+        root: Path,
+        table: Table,
+        shape: Shape,
+        framing: Framing = "resize",
+        numbers: Array | None = None,
     ) -> None:
-        self.root, self.rows, self.image_shape, self.framing = root, rows, shape, framing
+        """`numbers` are the rows of the table that count, in this order; by default all do."""
+        self.root, self.table, self.image_shape, self.framing = root, table, shape, framing
+        self.numbers = np.arange(len(table)) if numbers is None else numbers
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.numbers)
 
     def __getitem__(self, key: Any) -> Array:
-        numbers = np.arange(len(self))[key]
+        numbers = self.numbers[key]
         if numbers.ndim == 0:
             return self._image(int(numbers))
         images = np.empty((len(numbers), *self.image_shape), self.dtype)
@@ -134,21 +126,28 @@ class Pictures:
         """The same, to the type checker an array: it is used like one that is memory-mapped."""
         return cast(Array, self)
 
+    @property
+    def rows(self) -> Table:
+        """What is known of the pictures; a copy."""
+        return self.table[self.numbers]
+
     def subset(self, numbers: Array) -> Pictures:
         """These rows, still on disk."""
-        rows = [self.rows[number] for number in numbers]
-        return Pictures(self.root, rows, self.image_shape, self.framing)
+        return Pictures(
+            self.root, self.table, self.image_shape, self.framing, self.numbers[numbers]
+        )
 
     def sha256(self) -> str:
         """A digest of what the images are made from."""
-        facts = [f"{picture.sha256} {picture.box}\n" for picture in self.rows]
         # Without the default, so that what was made before framings existed is found again
         framing = "" if self.framing == "resize" else f" {self.framing}"
-        head = f"{self.shape}{framing}\n"
-        return hashlib.sha256("".join([head, *facts]).encode()).hexdigest()
+        digest = hashlib.sha256(f"{self.shape}{framing}\n".encode())
+        for start, stop in artifacts.chunks(len(self), artifacts.CHUNK):
+            digest.update("".join(self.table.facts(self.numbers[start:stop])).encode())
+        return digest.hexdigest()
 
     def _image(self, number: int) -> Array:
-        picture = self.rows[number]
+        picture = self.table[number]
         try:
             data = self.source.read(picture.file)
             if hashlib.sha256(data).hexdigest() != picture.sha256:
@@ -166,43 +165,23 @@ def on_disk(inputs: Any) -> Pictures | None:
     return inputs if isinstance(inputs, Pictures) else None
 
 
+def joined(parts: Sequence[Pictures]) -> Table:
+    """What is known of the pictures of several parts, without their columns."""
+
+    def whole(column: Callable[[Table], Array]) -> Array:
+        return np.concatenate([column(part.table)[part.numbers] for part in parts])
+
+    return Table(
+        whole(lambda table: table.files),
+        whole(lambda table: table.sha256),
+        whole(lambda table: table.hashes),
+        whole(lambda table: table.boxes),
+        {},
+    )
+
+
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """The results in order; only a few of them are waiting in memory at a time."""
     with ThreadPoolExecutor(WORKERS) as pool:
         for start, stop in artifacts.chunks(len(items), 16 * WORKERS):
             yield from pool.map(function, items[start:stop])
-
-
-def save(path: Path, pictures: Pictures) -> None:
-    """Writes the table; the columns that pictures have beside ours are the same for all."""
-    others = list(pictures.rows[0].columns) if pictures.rows else []
-    rows = [
-        [
-            picture.file,
-            picture.sha256,
-            picture.hash,
-            *(picture.box or [""] * 4),
-            *(picture.columns[name] for name in others),
-        ]
-        for picture in pictures.rows
-    ]
-    artifacts.save_csv(path, [*OWN_COLUMNS, *others], rows)
-
-
-def load(path: Path, root: Path, shape: Shape, framing: Framing = "resize") -> Pictures:
-    """The pictures of a table, which lie below `root`."""
-    shared: dict[tuple[str, ...], dict[str, str]] = {}  # equal columns, as memory counts here
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        names = next(reader)[len(OWN_COLUMNS) :]
-        return Pictures(root, [_picture(row, names, shared) for row in reader], shape, framing)
-
-
-def _picture(
-    row: list[str], names: list[str], shared: dict[tuple[str, ...], dict[str, str]]
-) -> Picture:
-    file, sha256, hash_, *rest = row
-    left, top, right, bottom, *others = rest
-    box = (int(left), int(top), int(right), int(bottom)) if left else None
-    columns = shared.setdefault(tuple(others), dict(zip(names, others, strict=True)))
-    return Picture(file, sha256, hash_, box, columns)

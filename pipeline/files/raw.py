@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import params
-from pipeline.files import artifacts, corrections, pictures
+from pipeline.files import artifacts, corrections, picture_table, pictures
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import Edits
+from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
 
 LEFT_OUT = artifacts.RAW / "left_out.csv"
@@ -58,8 +59,8 @@ def _inputs(part: str, root: Path) -> Array:
         return artifacts.load_array(folder / "images.npy")
     described = description()
     height, width, channels = described.input_shape
-    table = pictures.load(folder / TABLE, root, (height, width, channels), described.framing)
-    return table.as_array()
+    table = picture_table.load(folder / TABLE)
+    return Pictures(root, table, (height, width, channels), described.framing).as_array()
 
 
 def save(part: str, inputs: Array, labels: Array, columns: Mapping[str, list[str]]) -> None:
@@ -73,7 +74,7 @@ def save(part: str, inputs: Array, labels: Array, columns: Mapping[str, list[str
 def save_inputs(part: str, inputs: Array) -> None:
     folder = artifacts.RAW / part
     if (photos := pictures.on_disk(inputs)) is not None:
-        pictures.save(folder / TABLE, photos)
+        picture_table.save(folder / TABLE, photos.rows)
     else:
         artifacts.save_array(folder / "images.npy", inputs)
 
@@ -128,7 +129,7 @@ def groups(group: str | None) -> Array | None:
     recordings = _columns("train").get(RECORDING)
     if recordings is None:
         return example_groups.of_names(names)
-    return example_groups.connected(example_groups.distinct(names), recordings)
+    return example_groups.connected(names, recordings)
 
 
 def edits(part: str) -> Edits:

@@ -113,16 +113,15 @@ def prepare_others(settings: Params) -> dict[str, int]:
 
 def together(selections: dict[str, Selection]) -> Together | None:
     """What was kept together; None for arrays without groups."""
-    photos = [selection.photos for selection in selections.values()]
-    rows = [row for part in photos if part is not None for row in part.rows]
-    copies = groups.of_copies(rows) if rows else []
+    photos = [part.photos for part in selections.values() if part.photos is not None]
+    copies = groups.of_copies(pictures.joined(photos)) if photos else []
     names = {
         split: selection.group_names
         for split, selection in selections.items()
         if selection.group_names is not None
     }
     if not names:
-        return Together(copies=copies) if rows else None
+        return Together(copies=copies) if photos else None
     return Together(
         copies=copies,
         groups={split: len(set(groups.distinct(part))) for split, part in names.items()},

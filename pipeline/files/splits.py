@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -79,23 +80,28 @@ def _groups_at_the_end(groups: Array, count: int, order: str) -> Array:
 class _Choice:
     """Which groups are split off, of how many rows of each class.
 
-    `counts` (G, K) are the rows of each group and class, `target` (K,) those to split off. At least
-    `leave` groups of every class remain.
+    `counts`, a sparse array (G, K), are the rows of each group and class, `target` (K,) those to
+    split off. At least `leave` groups of every class remain.
     """
 
-    counts: Array
+    counts: Any
     target: Array
     leave: int
 
     def __post_init__(self) -> None:
-        self.taken = np.zeros(len(self.counts), bool)
+        self.taken = np.zeros(self.counts.shape[0], bool)
         self.part = np.zeros(len(self.target))
-        self.remaining = (self.counts > 0).sum(0)
+        self.remaining = np.bincount(self.counts.indices, minlength=len(self.target))
+
+    def classes(self, group: int) -> tuple[Array, Array]:
+        """The classes (C,) of a group, and its rows of each."""
+        start, stop = self.counts.indptr[group : group + 2]
+        return self.counts.indices[start:stop], self.counts.data[start:stop]
 
     def possible(self, groups: Array) -> Array:
         """Whether each of these may be taken."""
-        has = self.counts[groups] > 0
-        result: Array = ~self.taken[groups] & (~has | (self.remaining > self.leave)).all(-1)
+        last = (self.remaining <= self.leave).astype(float)
+        result: Array = ~self.taken[groups] & (self.counts[groups] @ last == 0)
         return result
 
     def distance(self, more: Array | float = 0.0) -> Array:
@@ -103,10 +109,23 @@ class _Choice:
         result: Array = ((self.part + more - self.target) ** 2 / self.target).sum(-1)
         return result
 
+    def is_nearer_with(self, group: int) -> bool:
+        """Whether a group that is not taken may be, and brings the classes nearer to their target.
+
+        As `possible` and `distance` say, but some times as fast for a single one.
+        """
+        classes, rows = self.classes(group)
+        if (self.remaining[classes] <= self.leave).any():
+            return False
+        more = np.zeros(len(self.target))
+        more[classes] = rows
+        return bool(self.distance(more) < self.distance())
+
     def take(self, group: int) -> None:
+        classes, rows = self.classes(group)
         self.taken[group] = True
-        self.part = self.part + self.counts[group]
-        self.remaining = self.remaining - (self.counts[group] > 0)
+        self.part[classes] += rows
+        self.remaining[classes] -= 1
 
 
 def _choose_groups(strata: Array, groups: Groups, count: int, seed: int) -> Array:
@@ -115,20 +134,37 @@ def _choose_groups(strata: Array, groups: Groups, count: int, seed: int) -> Arra
     Each class, the rarest first, gets the group that brings all nearest to their target; then
     each other group, in random order, is taken if it brings them nearer.
     """
+    from scipy.sparse import coo_array
+
     names, group = np.unique(groups.numbers, return_inverse=True)
-    counts = np.zeros((len(names), int(strata.max()) + 1))
-    np.add.at(counts, (group, strata), 1)
-    counts = counts[:, counts.any(0)]
-    choice = _Choice(counts, counts.sum(0) * count / len(strata), groups.leave)
+    classes, label = np.unique(strata, return_inverse=True)
+    shape = len(names), len(classes)
+    counts = coo_array((np.ones(len(strata)), (group, label)), shape).tocsr()
+    choice = _Choice(counts, np.bincount(label) * count / len(strata), groups.leave)
     order = np.random.default_rng(seed).permutation(len(names))
-    for label in np.argsort(choice.target, kind="stable"):
-        candidates = order[(counts[order, label] > 0) & choice.possible(order)]
-        if not choice.part[label] and len(candidates):
-            choice.take(int(candidates[choice.distance(counts[candidates]).argmin()]))
-    for index in order:
-        if choice.possible(index) and choice.distance(counts[index]) < choice.distance():
-            choice.take(int(index))
+    of_class, place = counts.tocsc(), np.argsort(order)
+    for index in np.argsort(choice.target, kind="stable"):
+        having = of_class.indices[of_class.indptr[index] : of_class.indptr[index + 1]]
+        candidates = having[np.argsort(place[having])]
+        candidates = candidates[choice.possible(candidates)]
+        if not choice.part[index] and len(candidates):
+            choice.take(int(candidates[choice.distance(counts[candidates].toarray()).argmin()]))
+    _fill(choice, order)
     return names[choice.taken]
+
+
+def _fill(choice: _Choice, order: Array) -> None:
+    """Takes each group, in this order, that brings the classes nearer to their target."""
+    refused = set[bytes]()  # what is refused stays so until a group is taken
+    for group in order[~choice.taken[order]].tolist():
+        kind = b"".join(array.tobytes() for array in choice.classes(group))
+        if kind in refused:
+            continue
+        if choice.is_nearer_with(group):
+            choice.take(group)
+            refused.clear()
+        else:
+            refused.add(kind)
 
 
 def position_in_stratum(strata: Array) -> Array:

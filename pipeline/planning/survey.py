@@ -30,7 +30,7 @@ from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
-from pipeline.files.pictures import Picture
+from pipeline.files.picture_table import Picture, Table
 from pipeline.files.splits import position_in_stratum
 from pipeline.planning import arrays, lists, recordings, sensors
 from pipeline.planning.data import NOTHING, Given, Number, Survey
@@ -255,7 +255,7 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
     """Copies, and shapes that resizing would distort."""
     lines = []
     if len(seen.pictures) + len(seen.faults) == listed:
-        copies = groups.of_copies(seen.pictures)
+        copies = groups.of_copies(Table.of(seen.pictures, listed))
         if copies:
             lines.append(
                 f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "

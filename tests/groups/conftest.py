@@ -15,7 +15,7 @@ from pipeline.config import params
 from pipeline.config.params import Params, Preprocess
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import inspect
-from pipeline.files.pictures import Picture
+from pipeline.files.picture_table import Picture, Table
 from tests.conftest import ROOT
 
 
@@ -32,6 +32,10 @@ def picture(file: str, image: Image.Image, **columns: str) -> Picture:
     return Picture(
         file, hashlib.sha256(bytes_).hexdigest(), inspect(bytes_, None)[0], None, columns
     )
+
+
+def table(rows: list[Picture]) -> Table:
+    return Table.of(rows, len(rows))
 
 
 def scene(seed: int) -> Image.Image:

@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from pipeline.files import groups, splits
-from pipeline.files.pictures import Picture
+from pipeline.files.picture_table import Picture
 from pipeline.process.errors import UserError
-from tests.groups.conftest import picture, scene, settings
+from tests.groups.conftest import picture, scene, settings, table
+
+NONE = "00" * 32  # a digest or hash that says nothing
+
+
+def hashed(number: int, hash_: str) -> Picture:
+    return Picture(str(number), f"{number:064x}", hash_)
 
 
 @hypothesis.settings(max_examples=40)
@@ -77,12 +83,14 @@ def test_without_groups_the_split_is_as_it_was() -> None:
 
 
 def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:
-    rows = [
-        Picture("cat/camera1_7.png", "", "", None, {"label": "cat", "sender": "7"}),
-        Picture("dog/camera2_7.png", "", "", None, {"label": "dog", "sender": ""}),
-    ]
+    rows = table(
+        [
+            Picture("cat/camera1_7.png", NONE, NONE, None, {"label": "cat", "sender": "7"}),
+            Picture("dog/camera2_7.png", NONE, NONE, None, {"label": "dog", "sender": ""}),
+        ]
+    )
     assert groups.names(rows, "sender")[0] == "7"
-    without = groups.names([*rows, rows[1]], "sender")
+    without = groups.names(rows[np.array([0, 1, 1])], "sender")
     assert len(set(groups.of_names(without))) == 3  # an empty cell groups nothing
     assert groups.names(rows, r"(camera\d)_") == ["camera1", "camera2"]
     assert groups.names(rows, r"_\d+") == ["_7", "_7"]
@@ -94,7 +102,7 @@ def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:
 
 def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> None:
     first = scene(0)
-    rows = [
+    photos = [
         picture("a", first),
         picture("a copy", first),
         picture("smaller", first.resize((60, 60))),
@@ -102,6 +110,7 @@ def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> N
         picture("shifted", first.transform(first.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 0))),
         *(picture(f"other {seed}", scene(seed)) for seed in range(1, 200)),
     ]
+    rows = table(photos)
     numbers = groups.together(rows, None)
     assert len(set(numbers[:5])) == 1
     assert len(set(numbers)) == 200
@@ -115,7 +124,7 @@ def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
         bits[150 + row] = bits[row]
         flipped = rng.permutation(256)[: row % 21]
         bits[150 + row, flipped] ^= 1
-    rows = [Picture(str(n), str(n), np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)]
+    rows = table([hashed(n, np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)])
     pairs = {tuple(sorted(pair)) for pair in groups.near_copies(rows).tolist()}
     distances = (bits[:, None] != bits[None]).sum(2)
     expected = {(a, b) for a, b in np.argwhere(distances <= groups.NEAR).tolist() if a < b}
@@ -123,8 +132,7 @@ def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
 
 
 def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:
-    black, white = ("00" * 32, "ff" * 32)
-    rows = [Picture(str(n), str(n), (black, white)[n % 2]) for n in range(3000)]
+    rows = table([hashed(n, (NONE, "ff" * 32)[n % 2]) for n in range(3000)])
     pairs = groups.near_copies(rows)
     assert len(pairs) <= groups.MOST_PAIRS * len(rows)
     numbers = groups._components(len(rows), [pairs])
@@ -133,5 +141,5 @@ def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:
 
 
 def test_thousands_of_blank_pictures_are_not_one_group() -> None:
-    blank = [Picture(str(number), str(number), "00" * 32) for number in range(3000)]
+    blank = table([hashed(number, NONE) for number in range(3000)])
     assert len(set(groups.together(blank, None))) == 3000

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import Raw, _tree
-from pipeline.files import pictures
+from pipeline.files import picture_table, pictures
+from pipeline.files.picture_table import Table
 from pipeline.process.errors import UserError
 from tests.image_folder.conftest import load, picture, rows
 
@@ -63,9 +64,8 @@ def test_files_with_odd_names_are_read(two_classes: Path, name: str, tmp_path: P
     picture(two_classes / "cat" / name)
     raw = load(two_classes)
     assert f"cat/{name}" in files(raw)
-    pictures.save(tmp_path / "table.csv", pictures.Pictures(two_classes, rows(raw), (28, 28, 1)))
-    again = pictures.load(tmp_path / "table.csv", two_classes, (28, 28, 1))
-    assert again.rows == rows(raw)
+    picture_table.save(tmp_path / "table.csv", Table.of(rows(raw), len(rows(raw))))
+    assert list(picture_table.load(tmp_path / "table.csv")) == rows(raw)
 
 
 def zipped(root: Path, top: str = "") -> Path:
