@@ -43,13 +43,18 @@ Rule = Callable[[Array, Array], Sequence[float]]
 
 def best_f1(probabilities: Array, true: Array) -> list[float]:
     """The threshold of each label that is best in validation, however few examples it has."""
-    return [_thresholds.best(*column) for column in zip(probabilities.T, true.T, strict=True)]
+    chosen = []
+    for column, positives in zip(probabilities.T, true.T, strict=True):
+        thresholds, right, wrong = _thresholds.candidates(column, positives)
+        f1 = 2 * right / np.maximum(right + wrong + positives.sum(), 1)
+        chosen.append(float(thresholds[f1.argmax()]))
+    return chosen
 
 
 RULES: dict[str, Rule] = {
     "0.5": lambda probabilities, true: [THRESHOLD] * true.shape[1],
     "best F1 in validation": best_f1,
-    "drawn towards 0.5, as Edgeproof": _thresholds.choose,
+    "within one standard error": _thresholds.choose,
 }
 
 

@@ -30,37 +30,40 @@ def drawn(seed: int, share: float, count: int = 500) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_best_threshold_has_the_highest_f1_of_all(seed: int) -> None:
+def test_the_candidates_are_all_answers_that_a_threshold_can_give(seed: int) -> None:
     probabilities, true = drawn(seed, 0.2)
     rounded = np.round(probabilities, 1)  # with many that are equal
     for values in (probabilities, rounded):
-        every = [f1(values, true, threshold) for threshold in [*np.unique(values), 1.1]]
-        chosen = _thresholds.best(values.astype(np.float64), true)
-        assert f1(values, true, chosen) == pytest.approx(max(every))
+        thresholds, right, wrong = _thresholds.candidates(values, true)
+        assert len(thresholds) == len(np.unique(values)) + 1
+        for threshold, *counts in zip(thresholds, right, wrong, strict=True):
+            held = values >= threshold
+            assert counts == [(held & (true == 1)).sum(), (held & (true == 0)).sum()]
+        chosen = _thresholds.chosen(values, true)
+        assert f1(values, true, chosen) > f1(values, true, gate.THRESHOLD)
 
 
 @pytest.mark.parametrize(
     ("probabilities", "true", "threshold"),
     [
         ([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0], 0.5),  # of all that tell them apart, 0.5
-        ([0.9, 0.8, 0.7, 0.1], [1, 1, 0, 0], 0.75),
-        ([0.4, 0.3, 0.2, 0.1], [1, 1, 0, 0], 0.25),
-        ([0.3, 0.3, 0.3, 0.3], [1, 1, 0, 0], 0.15),  # equal ones hold together
+        ([0.4, 0.3, 0.2, 0.1], [1, 1, 0, 0], 0.35),
+        ([0.4, 0.3, 0.2, 0.1], [1, 0, 0, 0], 0.5),  # a single example moves nothing
+        ([0.9, 0.6, 0.4, 0.1], [1, 1, 1, 0], 0.5),
+        ([0.3, 0.3, 0.3, 0.3], [1, 1, 1, 0], 0.15),  # equal ones hold together
+        ([0.9, 0.8, 0.7, 0.6, 0.1], [1, 0, 0, 0, 0], 0.75),  # three are wrong at 0.5, here one
         ([0.9, 0.2], [0, 0], 0.5),
         ([], [], 0.5),
     ],
 )
-def test_of_equally_good_thresholds_the_nearest_to_a_half_is_taken(
+def test_the_nearest_to_a_half_is_taken_within_one_standard_error_of_the_best(
     probabilities: list[float], true: list[int], threshold: float
 ) -> None:
-    best = _thresholds.best(np.array(probabilities), np.array(true))
-    assert best == pytest.approx(threshold)
+    chosen = _thresholds.chosen(np.array(probabilities), np.array(true, int))
+    assert chosen == pytest.approx(threshold)
 
 
-def test_few_positives_move_a_threshold_little_and_none_not_at_all() -> None:
-    assert _thresholds.shrunk(0.1, 0) == 0.5
-    assert _thresholds.shrunk(0.1, 10) == pytest.approx(0.3)
-    assert _thresholds.shrunk(0.1, 390) == pytest.approx(0.11)
+def test_other_targets_have_no_thresholds_and_a_label_that_none_has_keeps_a_half() -> None:
     never = Predictions(np.full((9, 2), 0.3, np.float32), np.zeros((9, 2), int), np.arange(9))
     assert _thresholds.of(never, "labels") == (0.5, 0.5)
     assert _thresholds.of(never, "classes") is None

@@ -1,10 +1,11 @@
 """From which probability each of several labels holds: chosen on the validation set, for its F1.
 
 The threshold with the best F1 of a label (Yang, 2001, A Study of Thresholding Strategies for Text
-Categorization) overfits a label with few positive examples: the best of many candidates is so by
-chance (Lipton, Elkan and Naryanaswamy, 2014, Optimal Thresholding of Classifiers to Maximize F1
-Measure). So it is drawn towards 0.5, as far as if PRIOR more positives had asked for that: all the
-way where there is none. `python -m benchmarks.thresholds` compares this with other rules.
+Categorization) overfits: among so many candidates the best is so by chance, above all for a rare
+label (Lipton, Elkan and Naryanaswamy, 2014, Optimal Thresholding of Classifiers to Maximize F1
+Measure). So the nearest to 0.5 is taken of those whose F1 is within one standard error of the best,
+as trees are pruned (Breiman, Friedman, Olshen and Stone, 1984, Classification and Regression
+Trees). One example more or less moves nothing. `python -m benchmarks.thresholds` compares rules.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from pipeline.files.predictions import Predictions
 from pipeline.targets import Thresholds
 from serving.gate import THRESHOLD
 
-PRIOR = 10
 DIGITS = 6  # of what travels
 ROUNDING = 1e-12
 
@@ -31,24 +31,42 @@ def of(validation: Predictions, target: str) -> Thresholds:
 def choose(probabilities: Array, labels: Array) -> tuple[float, ...]:
     """The threshold of each of K labels, from probabilities and labels (N, K)."""
     columns = zip(probabilities.T.astype(np.float64), labels.T, strict=True)
-    return tuple(round(shrunk(best(*column), int(column[1].sum())), DIGITS) for column in columns)
+    return tuple(round(chosen(*column), DIGITS) for column in columns)
 
 
-def shrunk(threshold: float, positives: int) -> float:
-    return THRESHOLD + (threshold - THRESHOLD) * positives / (positives + PRIOR)
+def chosen(probabilities: Array, labels: Array) -> float:
+    """The threshold of one label (N,), which is 0.5 if no example has it."""
+    positives = int(labels.sum())
+    if positives == 0:
+        return THRESHOLD
+    thresholds, right, wrong = candidates(probabilities, labels)
+    f1 = 2 * right / (right + wrong + positives)
+    best = int(f1.argmax())
+    equal = thresholds[behind(right - right[best], wrong - wrong[best], f1[best]) <= 1 + ROUNDING]
+    return float(equal[np.abs(equal - THRESHOLD).argmin()])
 
 
-def best(probabilities: Array, labels: Array) -> float:
-    """The threshold with the highest F1 of one label (N,); of several, the nearest to 0.5."""
+def candidates(probabilities: Array, labels: Array) -> tuple[Array, Array, Array]:
+    """Thresholds (C,), and how many of the examples that reach each have the label, and have not.
+
+    There is one for each set of examples that can reach it: 0.5 if that is one, else the middle.
+    """
     order = np.argsort(-probabilities, kind="stable")
-    values, found = probabilities[order], np.cumsum(labels[order])
-    f1 = 2 * found / np.maximum(np.arange(1, len(order) + 1) + labels.sum(), 1)
-    following = np.append(values[1:], 0.0)
-    ends = values > following  # equal probabilities hold together
-    low, high = following[ends], values[ends]
-    equal = f1[ends] >= f1[ends].max(initial=0) - ROUNDING
-    # What is between two probabilities gives the same answers as the middle, but for 0.5 itself
-    candidates = np.where((low < THRESHOLD) & (high >= THRESHOLD), THRESHOLD, (low + high) / 2)
-    candidates = candidates[equal]
-    nearest = np.abs(candidates - THRESHOLD).argmin() if len(candidates) else None
-    return THRESHOLD if nearest is None else float(candidates[nearest])
+    edges = np.concatenate([[np.inf], probabilities[order], [-np.inf]])
+    reaching = np.flatnonzero(edges[:-1] > edges[1:])  # equal probabilities hold together
+    right = np.concatenate([[0], np.cumsum(labels[order])])[reaching]
+    low, high = np.maximum(edges[reaching + 1], 0), np.minimum(edges[reaching], 1)
+    is_half = (low < THRESHOLD) & (high >= THRESHOLD)
+    return np.where(is_half, THRESHOLD, (low + high) / 2), right, reaching - right
+
+
+def behind(right: Array, wrong: Array, best: float) -> Array:
+    """How far F1 is behind the best, in standard errors (C,), with so many more right and wrong.
+
+    Each example by which two answers differ counts as much as it moves F1: 2 - F1 if it has the
+    label, and F1 in the other direction if it has not.
+    """
+    lost = wrong * best - right * (2 - best)
+    error = np.sqrt(np.abs(right) * (2 - best) ** 2 + np.abs(wrong) * best**2)
+    result: Array = lost / np.maximum(error, ROUNDING)
+    return result
