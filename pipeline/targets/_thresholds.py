@@ -52,10 +52,10 @@ def candidates(probabilities: Array, labels: Array) -> tuple[Array, Array, Array
     There is one for each set of examples that can reach it: 0.5 if that is one, else the middle.
     """
     order = np.argsort(-probabilities, kind="stable")
-    edges = np.concatenate([[np.inf], probabilities[order], [-np.inf]])
+    edges = np.concatenate([[1.0], probabilities[order], [0.0]])
     reaching = np.flatnonzero(edges[:-1] > edges[1:])  # equal probabilities hold together
     right = np.concatenate([[0], np.cumsum(labels[order])])[reaching]
-    low, high = np.maximum(edges[reaching + 1], 0), np.minimum(edges[reaching], 1)
+    low, high = edges[reaching + 1], edges[reaching]
     is_half = (low < THRESHOLD) & (high >= THRESHOLD)
     return np.where(is_half, THRESHOLD, (low + high) / 2), right, reaching - right
 
