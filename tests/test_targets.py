@@ -147,7 +147,8 @@ def test_with_folds_too_few_test_images_to_beat_the_baseline_stop_only_if_proof_
     report = report.changed(gate=gate)
     better, worse = (by_folds.score([np.arange(60) < hits] * 5) for hits in (54, 30))
     judged = _scores.with_folds(report, better)
-    sentence = "8 test examples are too few to show that the model beats the baseline's 50.00 % (p = 0.250)"
+    too_few = "8 test examples are too few to show that the model beats the baseline's"
+    sentence = f"{too_few} 50.00 % (p = 0.250)"
     assert judged.judged.passed
     assert _scores.remarks(judged)[0] == (
         f"{by_folds.sentence(better)} The test accuracy is that of this very model. {sentence}."
