@@ -30,7 +30,6 @@ from pipeline.targets import (
     Scoring,
     Target,
     _errors,
-    _neglected,
     _per_class,
     _scores,
     classes,
@@ -148,8 +147,8 @@ def test_with_folds_too_few_test_images_to_beat_the_baseline_stop_only_if_proof_
     report = report.changed(gate=gate)
     better, worse = (by_folds.score([np.arange(60) < hits] * 5) for hits in (54, 30))
     judged = _scores.with_folds(report, better)
-    few = "8 test examples are too few to show that the model beats the baseline's"
-    sentence = f"{few} 50.00 % (p = 0.250)"
+    too_few = "8 test examples are too few to show that the model beats the baseline's"
+    sentence = f"{too_few} 50.00 % (p = 0.250)"
     assert judged.judged.passed
     assert _scores.remarks(judged)[0] == (
         f"{by_folds.sentence(better)} The test accuracy is that of this very model. {sentence}."
@@ -261,7 +260,7 @@ def test_only_a_rare_class_that_is_surely_neglected_is_named() -> None:
 
     def neglected(predictions: Array, **counts: int) -> list[str]:
         outputs = probabilities(predictions.tolist())
-        return _neglected.poorly_recognized(outputs, labels, THREE, {**trained, **counts})
+        return _scores.poorly_recognized(outputs, labels, THREE, {**trained, **counts})
 
     bad = labels.copy()
     bad[200:230] = 0
@@ -276,7 +275,7 @@ def test_only_a_rare_class_that_is_surely_neglected_is_named() -> None:
     luck[243] = 0
     assert neglected(luck) == ["c"]  # never predicted
     several = replace(THREE, target="labels")
-    assert _neglected.poorly_recognized(probabilities([0]), labels[:1], several, trained) == []
+    assert _scores.poorly_recognized(probabilities([0]), labels[:1], several, trained) == []
 
 
 def test_a_diagnosis_names_neglected_classes_and_the_advice_is_to_weight_them() -> None:
