@@ -129,6 +129,8 @@ def _folder(root: Path, tree: Tree) -> None:
             name = folder + _utf8(root / folder, entry.name)
             if is_junk(entry.name):
                 tree.left_out[name] = JUNK_REASON
+            elif entry.is_file(follow_symlinks=False):  # without another look at the disk
+                tree.add(name)
             elif Path(entry).is_dir():
                 (links if entry.is_symlink() else todo).append(f"{name}/")
             elif Path(entry).is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import overload
@@ -17,6 +18,7 @@ from pipeline.files.picture_file import Box
 
 OWN_COLUMNS = ("file", "sha256", "hash", "left", "top", "right", "bottom")
 TEXT = np.dtypes.StringDType()
+CHUNK = 1024  # pictures that are objects at a time
 DIGEST = 32  # bytes of a SHA-256, and of a perceptual hash
 
 
@@ -52,7 +54,7 @@ class Table(Sequence[Picture]):
     def of(cls, pictures: Iterable[Picture], most: int) -> Table:
         """The pictures, of which there are at most so many; memory is taken as they come."""
         rows, count, table = iter(pictures), 0, None
-        while chunk := list(islice(rows, artifacts.CHUNK)):
+        while chunk := list(islice(rows, CHUNK)):
             if table is None:
                 table = cls._empty(most, chunk[0].columns)
             table._fill(count, chunk)
@@ -101,7 +103,7 @@ class Table(Sequence[Picture]):
 
     def __iter__(self) -> Iterator[Picture]:
         """The pictures one by one, faster than by their numbers."""
-        for start, stop in artifacts.chunks(len(self), artifacts.CHUNK):
+        for start, stop in artifacts.chunks(len(self), CHUNK):
             part = self[start:stop]
             cells = zip(*(column.tolist() for column in part.columns.values()), strict=True)
             for file, sha256, hash_, box, values in zip(
@@ -148,7 +150,13 @@ def save(path: Path, table: Table) -> None:
 
 
 def load(path: Path) -> Table:
-    """The table that `save` has written."""
+    """The table that `save` has written; it is shared by all who load it, so do not change it."""
+    status = path.stat()
+    return _load(path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)  # the training part, and that of the test
+def _load(path: Path, changed: int, size: int) -> Table:
     with path.open("rb") as binary:
         most = sum(line.count(b"\n") for line in binary)
     with path.open(encoding="utf-8", newline="") as file:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -42,12 +43,13 @@ class Folder:
     root: Path
 
     def read(self, name: str) -> bytes:
-        path = self.root / name
-        status = path.stat()
+        path = f"{self.root}/{name}"  # a Path takes as long as reading a small file
+        status = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode):  # a pipe might never end
             raise PictureError("is not a file")
         _check_size(status.st_size)
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read()
 
 
 class Archive:
@@ -182,6 +184,11 @@ def joined(parts: Sequence[Pictures]) -> Table:
 
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """The results in order; only a few of them are waiting in memory at a time."""
+
+    def several(first: int) -> list[Result]:
+        return list(map(function, items[first : first + size]))
+
+    size = max(1, min(16, len(items) // (4 * WORKERS)))  # a task takes as long as a small picture
     with ThreadPoolExecutor(WORKERS) as pool:
-        for start, stop in artifacts.chunks(len(items), 16 * WORKERS):
-            yield from pool.map(function, items[start:stop])
+        for start, stop in artifacts.chunks(len(items), 16 * size * WORKERS):
+            yield from chain.from_iterable(pool.map(several, range(start, stop, size)))
