@@ -30,6 +30,7 @@ from pipeline.targets import (
     Scoring,
     Target,
     _errors,
+    _neglected,
     _per_class,
     _scores,
     classes,
@@ -260,7 +261,7 @@ def test_only_a_rare_class_that_is_surely_neglected_is_named() -> None:
 
     def neglected(predictions: Array, **counts: int) -> list[str]:
         outputs = probabilities(predictions.tolist())
-        return _scores.poorly_recognized(outputs, labels, THREE, {**trained, **counts})
+        return _neglected.poorly_recognized(outputs, labels, THREE, {**trained, **counts})
 
     bad = labels.copy()
     bad[200:230] = 0
@@ -275,7 +276,7 @@ def test_only_a_rare_class_that_is_surely_neglected_is_named() -> None:
     luck[243] = 0
     assert neglected(luck) == ["c"]  # never predicted
     several = replace(THREE, target="labels")
-    assert _scores.poorly_recognized(probabilities([0]), labels[:1], several, trained) == []
+    assert _neglected.poorly_recognized(probabilities([0]), labels[:1], several, trained) == []
 
 
 def test_a_diagnosis_names_neglected_classes_and_the_advice_is_to_weight_them() -> None:
