@@ -1,4 +1,4 @@
-"""What the gate finds out about a file: its maker's and a device's verdict are of gate.VERDICTS."""
+"""What the gate finds out about a file; verdicts are those of `gate`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`serving prove BUNDLE`: runs the verification gate on this device.
-
-Exit status 0: proven, 3: not shown (too few images), 1: worse, or it could not run.
-"""
+"""`serving prove BUNDLE`: runs the verification gate on this device."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         bundle = commands.open_bundle(arguments)
         acceptance_set = load_images(bundle, arguments.images)
         pairs = [
-            Attempt.attempt(bundle, file, runtime, acceptance_set)
+            Attempt.of(bundle, file, runtime, acceptance_set)
             for file, runtime in commands.installed_pairs(bundle, arguments)
         ]
     except ServingError as error:
@@ -95,7 +92,7 @@ class Attempt:
     proof: Optional[DeviceProof] = None
 
     @classmethod
-    def attempt(cls, bundle: Bundle, file: ModelFile, runtime: str, images: Acceptance) -> Attempt:
+    def of(cls, bundle: Bundle, file: ModelFile, runtime: str, images: Acceptance) -> Attempt:
         names = commands.pair_facts(file, runtime)
         try:
             classifier = Classifier.unchecked(bundle, file, runtime)
