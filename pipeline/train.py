@@ -223,6 +223,11 @@ def calibration_sentence(calibrated: Calibrated) -> str:
     """For the terminal."""
     if calibrated.error is None:
         return "the mean and the standard deviation of the numbers are part of the last layer"
+    if len(calibrated.probabilities) < temperature.FEWEST:
+        return (
+            f"no temperature is fitted: that takes at least {temperature.FEWEST} validation "
+            f"examples, and there are {len(calibrated.probabilities):,}"
+        )
     if calibrated.temperature is None:
         return (
             f"the calibration error on the validation set is {calibrated.error:.4f}; no "
@@ -231,8 +236,8 @@ def calibration_sentence(calibrated: Calibrated) -> str:
         )
     return (
         f"temperature {calibrated.temperature:.3f}, folded into the last layer: the calibration "
-        f"error on the validation set was {calibrated.error_before:.4f} and is "
-        f"{calibrated.error:.4f}"
+        f"error on the validation set, to which it was fitted, was {calibrated.error_before:.4f} "
+        f"and is {calibrated.error:.4f}"
     )
 
 

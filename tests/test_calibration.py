@@ -126,6 +126,27 @@ def test_the_last_layer_alone_takes_the_temperature_and_no_answer_changes(
 
 
 @keras_model
+def test_too_few_examples_fit_no_temperature() -> None:
+    from pipeline import train
+    from pipeline.training import temperature
+
+    network, generator = model("softmax", 10), np.random.default_rng(0)
+    images = generator.integers(0, 256, (temperature.FEWEST, 28, 28, 1), np.uint8)
+    labels = generator.integers(0, 10, temperature.FEWEST)
+    weights = network.get_weights()
+    few = temperature.calibrate(network, (images[1:], labels[1:]))
+    assert few.temperature is None
+    assert train.calibration_sentence(few) == (
+        "no temperature is fitted: that takes at least 50 validation examples, and there are 49"
+    )
+    for before, now in zip(weights, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, now)
+    enough = temperature.calibrate(network, (images, labels))
+    assert enough.temperature is not None
+    assert "to which it was fitted" in train.calibration_sentence(enough)
+
+
+@keras_model
 def test_a_model_that_ends_in_another_layer_keeps_its_weights() -> None:
     import keras
 

