@@ -125,7 +125,14 @@ def result(training: Training) -> Result:
 def train(training: Training) -> dict[str, float]:
     with imports.keras_import():
         from benchmarks import taught
-        from pipeline.training import batch_normalization, compilation, fit, keras_files, transfer
+        from pipeline.training import (
+            batch_normalization,
+            compilation,
+            fit,
+            keras_files,
+            models,
+            transfer,
+        )
         from pipeline.training.batches import Data
         from pipeline.training.checkpoint import State
 
@@ -136,8 +143,8 @@ def train(training: Training) -> dict[str, float]:
     settings = training.settings.train
     start = time.process_time()
     keras_files.make_deterministic()
-    model = batch_normalization.fused(fit.build(settings, known))
-    network = fit.with_augmentation(settings, model, known)
+    model = batch_normalization.fused(models.build(settings, known))
+    network = models.with_augmentation(settings, model, known)
     if training.lesson is not None:
         teacher = keras_files.load(training.teacher.path(".keras"))
         network = taught.Taught(network, teacher, taught.Lesson(*training.lesson))
@@ -150,7 +157,7 @@ def train(training: Training) -> dict[str, float]:
         state.set_model(network)
         state.load_best()
     seconds = time.process_time() - start
-    trained = fit.inference_model(model, settings, known)
+    trained = models.inference_model(model, settings, known)
     if training.network == "edge":
         keras_files.save(training.path(".keras"), trained)
     splits.append((raw.test_images, raw.test_labels))

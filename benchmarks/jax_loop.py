@@ -39,7 +39,7 @@ from pipeline.process import imports
 with imports.keras_import():
     import keras
 
-    from pipeline.training import compilation, fit
+    from pipeline.training import compilation, fit, models
     from pipeline.training.batches import Data, ShuffledBatches, targets
 
 EPOCHS = 4
@@ -99,7 +99,7 @@ class Loop:
         keras.config.set_dtype_policy(work.train.precision)
         self.work = work
         data, recipe = work.data, work.train
-        self.model = fit.with_augmentation(recipe, fit.build(recipe, data), data)
+        self.model = models.with_augmentation(recipe, models.build(recipe, data), data)
         steps = EPOCHS * len(work.batches(0))
         compilation.compile_for(recipe, self.model, recipe.learning_rate, steps)
         self.loss, self.optimizer = self.model.loss, self.model.optimizer

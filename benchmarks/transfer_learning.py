@@ -32,7 +32,7 @@ from pipeline.reporting import statistics
 with imports.keras_import():
     import keras
 
-    from pipeline.training import features, fit, keras_files
+    from pipeline.training import features, fit, keras_files, models
     from pipeline.training.batches import Data
 
 PIXELS = 128
@@ -79,7 +79,7 @@ def guide(data: Data) -> keras.Model:
     """The model of the guide, with its augmentation, its optimizers and its epochs."""
     keras.utils.set_random_seed(0)
     recipe = Train.model_validate(params.load().train.model_dump() | RECIPE)
-    base = fit.start(recipe, data)
+    base = models.start(recipe, data)
     assert base is not None
     inputs = keras.Input(data.inputs.shape)
     x = keras.layers.RandomFlip("horizontal", seed=0)(inputs)

@@ -159,7 +159,7 @@ def check_processes(settings: Train, data: Data) -> None:
     if count > smallest:
         raise UserError(
             f"train.processes is {count}, and a split has only {counted(smallest, 'example')}; "
-            "expected at most as many processes"
+            "expected at most that many processes"
         )
 
 

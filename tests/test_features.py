@@ -186,12 +186,11 @@ def test_features_are_found_by_image_in_any_order(tmp_path: Path) -> None:
 def test_two_trainings_at_once_compute_the_features_of_an_image_once(
     raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pipeline.training import features, transfer
-    from pipeline.training import fit as training
+    from pipeline.training import features, models, transfer
 
     digits, train = data(raw_mnist), starting()
-    model = training.build(train, digits)
-    transfer.take(train, model, training.start(train, digits))
+    model = models.build(train, digits)
+    transfer.take(train, model, models.start(train, digits))
     transfer.freeze(train, model, 4)
     divided = features.divide(model, digits.inputs.shape)
     assert divided

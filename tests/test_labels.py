@@ -177,7 +177,7 @@ def test_a_pair_of_digits_has_the_labels_of_both(raw_mnist: Raw) -> None:
     ],
 )
 def test_a_loss_or_output_of_one_class_is_refused(change: dict[str, Any], sentence: str) -> None:
-    from pipeline.training import fit
+    from pipeline.training import models
     from pipeline.training.batches import Data
 
     images, present = drawn(8)
@@ -185,7 +185,7 @@ def test_a_loss_or_output_of_one_class_is_refused(change: dict[str, Any], senten
     settings = params.load(ROOT / "params.yaml").train.model_dump()
     train = Train.model_validate({**settings, "loss": "BinaryCrossentropy", **change})
     with pytest.raises(UserError, match=sentence):
-        fit.build(train, Data(split, split, 3, target="labels"))
+        models.build(train, Data(split, split, 3, target="labels"))
 
 
 @pytest.fixture

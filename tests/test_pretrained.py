@@ -297,13 +297,13 @@ def test_a_downloaded_file_gives_its_weights_to_all_but_the_output_layer(tmp_pat
 
 def taken_from(train: Train, shape: tuple[int, ...]) -> tuple[Any, int]:
     """The model that starts from what `train` names, and how many layers it takes."""
-    from pipeline.training import fit, transfer
+    from pipeline.training import models, transfer
     from pipeline.training.batches import Data
 
     images, labels = np.zeros((4, *shape), np.uint8), np.arange(4) % 2
     data = Data((images, labels), (images, labels), 2)
-    model = fit.build(train, data)
-    return model, transfer.take(train, model, fit.start(train, data))
+    model = models.build(train, data)
+    return model, transfer.take(train, model, models.start(train, data))
 
 
 def test_grey_images_give_the_same_as_the_same_images_in_colour(tmp_path: Path) -> None:

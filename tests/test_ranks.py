@@ -50,7 +50,7 @@ elif count > 1:
 import numpy as np
 
 from pipeline.config import params
-from pipeline.training import batches, fit
+from pipeline.training import batches, fit, models
 
 file = np.load(folder / "data.npz")
 x, y = file["x"], file["y"]
@@ -143,12 +143,12 @@ def test_examples_that_cannot_be_divided_are_left_out(folder: Path) -> None:
 def test_layers_that_are_computed_once_are_left_to_one_process(
     folder: Path, raw_mnist: Raw
 ) -> None:
-    from pipeline.training import fit, keras_files
+    from pipeline.training import keras_files, models
     from pipeline.training.batches import Data
 
     settings = params.load(ROOT / "params.yaml").train.model_copy(update={"architecture": "mlp"})
     split = raw_mnist.train_images[:10], raw_mnist.train_labels[:10]
-    keras_files.save(folder / "start.keras", fit.build(settings, Data(split, split, 10)))
+    keras_files.save(folder / "start.keras", models.build(settings, Data(split, split, 10)))
     start = {"start_from": str(folder / "start.keras"), "freeze": "all", "augmentation": []}
     done = attempt(folder, 2, architecture="mlp", **start)
     assert done.returncode == 1

@@ -50,11 +50,11 @@ def step(raw: Raw, train: Train, classes: int = 10) -> Any:
 
     It runs eagerly, because compiling does not pay for a single step.
     """
-    from pipeline.training import compilation, fit
+    from pipeline.training import compilation, models
     from pipeline.training.batches import targets
 
     digits = data(raw, classes=classes)
-    model = fit.build(train, digits)
+    model = models.build(train, digits)
     compilation.compile_for(train, model, train.learning_rate, 10)
     model.run_eagerly = True
     images, labels = digits.train
@@ -121,12 +121,12 @@ def test_momentum_and_clipping_are_in_the_optimizers_config(
 
 
 def test_clipping_bounds_the_step(raw_mnist: Raw) -> None:
-    from pipeline.training import fit
+    from pipeline.training import models
 
     train = train_params(
         optimizer={"class_name": "SGD", "config": {"clipvalue": 1e-3}}, learning_rate=1.0
     )
-    before = fit.build(train, data(raw_mnist)).get_weights()
+    before = models.build(train, data(raw_mnist)).get_weights()
     after = step(raw_mnist, train).get_weights()
     largest = max(np.abs(new - old).max() for new, old in zip(after, before, strict=True))
     assert 0 < largest <= 1.001e-3
@@ -292,7 +292,7 @@ def test_metrics_are_in_the_learning_curves(raw_mnist: Raw, tmp_path: Path) -> N
     learning_curves.save(tmp_path / "curves.csv", rows)
     (row,) = learning_curves.load(tmp_path / "curves.csv")
     assert row["validation_auc"] == rows[0]["validation_auc"]
-    with pytest.raises(UserError, match="Precision takes other labels"):
+    with pytest.raises(UserError, match="Precision takes labels of another form"):
         step(raw_mnist, train_params(loss="SparseCategoricalCrossentropy", metrics=["Precision"]))
 
 

@@ -56,9 +56,9 @@ def starting(five_digits: Path, **values: Any) -> Any:
 def test_hidden_layers_are_copied_and_the_output_layer_is_new(
     raw_mnist: Raw, five_digits: Path
 ) -> None:
-    from pipeline.training import fit, keras_files, transfer
+    from pipeline.training import keras_files, models, transfer
 
-    old, new = keras_files.load(five_digits), fit.build(starting(five_digits), data(raw_mnist))
+    old, new = keras_files.load(five_digits), models.build(starting(five_digits), data(raw_mnist))
     assert transfer.take(starting(five_digits), new, old) == 2
     assert unchanged(new, weights(old)) == [True, True]
     assert [weight.shape for weight in weights(new)[2]] == [(6, 10), (10,)]

@@ -13,6 +13,32 @@ from pipeline.config.params import End, Network
 from pipeline.files.artifacts import Inputs
 
 
+def model(
+    name: str, inputs: Inputs, num_classes: int, network: Network, own: Network
+) -> keras.Model:
+    """A convolutional network for a device, whose maps are pooled after every other layer.
+
+    `own` are the architecture's values for what `network` leaves open. Raises UserError.
+    """
+    own = own.model_copy(update={"convolution": "full", "end": end(inputs)})
+    network = _layers.complete(network, own)
+    depth = len(network.hidden or [])
+    # four unpadded convolutions leave nothing of a smaller image
+    padding = "valid" if min(inputs.shape[:2]) >= 28 and depth <= 4 else "same"
+
+    def pool_after(index: int) -> bool:
+        return index % 2 == 0 and index < depth - 1
+
+    return keras.Sequential(
+        [
+            *_layers.pixels(inputs, network),
+            *convolutions(network, padding, pool_after),
+            *_layers.probabilities(num_classes, network),
+        ],
+        name=name,
+    )
+
+
 def convolutions(
     network: Network, padding: str, pool_after: Callable[[int], bool]
 ) -> list[keras.Layer]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.architectures import _convolutions, _layers
+from pipeline.architectures import _convolutions
 from pipeline.config.params import Network, Place
 from pipeline.files.artifacts import Inputs
 
@@ -22,27 +22,7 @@ OWN_DROPOUT = True
 
 def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [16, 32, 48, 64]
-    depth = len(hidden)
-    places: list[Place | None] = ["none" if index == 0 else "before" for index in range(depth)]
-    own = Network(
-        hidden=hidden,
-        convolution="full",
-        end=_convolutions.end(inputs),
-        normalization=places,
-        dropout=[0.1],
-    )
-    network = _layers.complete(network, own)
-    # four unpadded convolutions leave nothing of a smaller image
-    padding = "valid" if min(inputs.shape[:2]) >= 28 and depth <= 4 else "same"
-
-    def pool_after(index: int) -> bool:
-        return index % 2 == 0 and index < depth - 1
-
-    return keras.Sequential(
-        [
-            *_layers.pixels(inputs, network),
-            *_convolutions.convolutions(network, padding, pool_after),
-            *_layers.probabilities(num_classes, network),
-        ],
-        name="edge",
-    )
+    places: list[Place | None] = ["before"] * len(hidden)
+    places[0] = "none"
+    own = Network(hidden=hidden, normalization=places, dropout=[0.1])
+    return _convolutions.model("edge", inputs, num_classes, network, own)

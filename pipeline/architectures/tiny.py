@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.architectures import _convolutions, _layers
-from pipeline.config.params import Network, Place
+from pipeline.architectures import _convolutions
+from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 
 INPUT = "pixels"
@@ -25,23 +25,5 @@ CONVOLUTIONAL = True
 
 def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [8, 16, 20, 24]
-    depth = len(hidden)
-    places: list[Place | None] = ["before"] * depth
-    own = Network(
-        hidden=hidden, convolution="full", end=_convolutions.end(inputs), normalization=places
-    )
-    network = _layers.complete(network, own)
-    # four unpadded convolutions leave nothing of a smaller image
-    padding = "valid" if min(inputs.shape[:2]) >= 28 and depth <= 4 else "same"
-
-    def pool_after(index: int) -> bool:
-        return index % 2 == 0 and index < depth - 1
-
-    return keras.Sequential(
-        [
-            *_layers.pixels(inputs, network),
-            *_convolutions.convolutions(network, padding, pool_after),
-            *_layers.probabilities(num_classes, network),
-        ],
-        name="tiny",
-    )
+    own = Network(hidden=hidden, normalization="before")
+    return _convolutions.model("tiny", inputs, num_classes, network, own)

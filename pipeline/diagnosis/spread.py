@@ -28,10 +28,10 @@ with imports.keras_import():
 
     from pipeline.training import (
         compilation,
-        fit,
         keras_files,
         keras_objects,
         layer_statistics,
+        models,
         transfer,
         unit,
     )
@@ -75,7 +75,7 @@ def measure(train_params: Train, data: Data) -> list[Spread]:
             f"the spread is measured after the activation of each layer, and not every layer of "
             f"{train_params.architecture} has one; expected another architecture"
         )
-    model = fit.build(train_params, data)
+    model = models.build(train_params, data)
     count = min(EXAMPLES, keras_files.batch_size(data.train[0]))
     images, labels = (np.asarray(array[:count]) for array in data.train)
     kernels = [

@@ -131,14 +131,14 @@ def _key(what: str, settings: Params, data: Shape, formats: list[str]) -> str:
 def _network(settings: Params, data: Shape) -> tuple[Any, Any]:
     """The pipeline's Data with random inputs, and the network with fresh weights."""
     with imports.keras_import():
-        from pipeline.training import fit
+        from pipeline.training import models
         from pipeline.training.batches import Data
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     batch = settings.train.batch_size
     rows = data.random(IMAGES if batch == "full" else max(IMAGES // batch, 1) * batch)
     few = (rows[0][:VALIDATED], rows[1][:VALIDATED])
     described = Data(rows, few, data.num_classes, data.kind, data.highest, data.target)
-    return described, fit.build(settings.train, described)
+    return described, models.build(settings.train, described)
 
 
 def _speed(settings: Params, data: Shape) -> Speed:

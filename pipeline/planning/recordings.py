@@ -26,6 +26,7 @@ from pipeline.files.splits import position_in_stratum
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
+from pipeline.process.words import counted
 
 SAMPLE = 2000  # recordings that are opened
 # Where the name of a speaker, a machine or a place may stand
@@ -49,7 +50,7 @@ def survey(path: Path, tree: Tree) -> Survey:
                 "its folder out"
             )
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
-    group, names = speakers([row.file for row in readable if row.part != "test"])
+    group, names = speakers([(row.file, row.label) for row in readable if row.part != "test"])
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE},
         class_names=list(class_names),
@@ -97,23 +98,24 @@ def _header(file: IO[bytes]) -> Header:
         return opened.samplerate, opened.frames / opened.samplerate
 
 
-def speakers(files: Sequence[str]) -> tuple[str | None, list[str]]:
+def speakers(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
     """The expression for `preprocess.group` that finds a name in every file, and the names.
 
-    Most names stand in the files of more than one class, as in 7_jackson_32.wav and in
-    7/jackson/32.wav; so they say who or what was recorded, and not which sound it is.
+    `labelled` are files with their classes. Most names stand in the files of more than one class,
+    as in 7_jackson_32.wav and in 7/jackson/32.wav; so they say who or what was recorded, and not
+    which sound it is.
     """
     for expression in NAMES:
-        matched = [match[1] for file in files if (match := re.search(expression, file))]
-        names = Counter(matched)
-        folders = {(name, Path(file).parent) for name, file in zip(matched, files, strict=False)}
-        in_several = Counter(name for name, _ in folders)
-        shared = sum(count for name, count in names.items() if in_several[name] > 1)
+        matches = [(re.search(expression, file), label) for file, label in labelled]
+        found = [(match[1], label) for match, label in matches if match]
+        names = Counter(name for name, _ in found)
+        classes = Counter(name for name, _ in set(found))  # in how many each name stands
+        shared = sum(count for name, count in names.items() if classes[name] > 1)
         if (
-            len(matched) == len(files)
-            and FEWEST_NAMES <= len(names) <= len(files) / 2
+            len(found) == len(labelled)
+            and FEWEST_NAMES <= len(names) <= len(labelled) / 2
             and not all(name.isdigit() or part_of(name) for name in names)
-            and shared > len(files) / 2
+            and shared > len(labelled) / 2
         ):
             return expression, sorted(names)
     return None, []
@@ -123,7 +125,8 @@ def _left_out(left_out: dict[str, str], faults: dict[str, str]) -> list[str]:
     lines = [f"left out {count:,}: it {why}" for why, count in Counter(left_out.values()).items()]
     if faults:
         file, reason = next(iter(faults.items()))
-        lines.append(f"{len(faults):,} recordings cannot be read, such as {file}: it {reason}")
+        unread = counted(len(faults), "recording")
+        lines.append(f"{unread} cannot be read, such as {file}: it {reason}")
     return lines
 
 
@@ -137,8 +140,9 @@ def _odd(rates: Array, seconds: Array) -> list[str]:
     longer = int((seconds > LONGEST).sum())
     if longer:
         lines.append(
-            f"{longer:,} of {len(seconds):,} recordings are longer than {LONGEST:g} s, and only "
-            "their beginning would be used; cut them into pieces of a second or two"
+            f"{longer:,} of the {len(seconds):,} recordings looked at are longer than "
+            f"{LONGEST:g} s, and only their beginning would be used; cut them into pieces of a "
+            "second or two"
         )
     return lines
 

@@ -62,7 +62,7 @@ def _metrics(params: Train, loss: keras.Loss) -> list[keras.Metric]:
                 else "CategoricalCrossentropy, which is the same loss"
             )
             raise UserError(
-                f"train.metrics: {type(metric).__name__} takes other labels than the loss; "
-                f"expected with it {matching}"
+                f"train.metrics: {type(metric).__name__} takes labels of another form than the "
+                f"loss {type(loss).__name__}; expected the loss {matching}"
             )
     return metrics

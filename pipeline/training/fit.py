@@ -5,10 +5,8 @@ It uses Keras alone, so any Keras backend can run it.
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.params import Network, Train
+from pipeline.config.params import Train
 from pipeline.process import imports, ranks
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row
@@ -29,11 +27,11 @@ with imports.keras_import():
         augmentation,
         averaging,
         batch_normalization,
-        distribution,
         features,
         keras_files,
         keras_objects,
         layer_statistics,
+        models,
         quantization,
         schedules,
         transfer,
@@ -47,7 +45,7 @@ with imports.keras_import():
         targets,
     )
     from pipeline.training.checkpoint import State, best_of
-    from pipeline.training.compatibility import check_input, outliers_key, output
+    from pipeline.training.compatibility import outliers_key
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
     # JAX would take a GPU, which belongs to a rank if there are several
@@ -67,24 +65,6 @@ class TrainedModel:
     layers: dict[str, float]  # statistics of the layers before the first step
 
 
-def build(params: Train, data: Data) -> keras.Model:
-    """The architecture with fresh weights; its layers have the same names in every run."""
-    keras.utils.clear_session()
-    if ranks.joined():
-        distribution.share_batches()
-    keras.utils.set_random_seed(params.seed)
-    module = importlib.import_module(f"pipeline.architectures.{params.architecture}")
-    network = params.network.over(Network(output=output(params, data)))
-    try:
-        model: keras.Model = module.build(data.inputs, data.num_classes, network)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"architecture {params.architecture} does not fit inputs of shape {data.inputs.shape}: "
-            f"{_reason(error)}"
-        ) from None
-    return model
-
-
 def weighted(params: Train, data: Data) -> Data:
     """The data with the class weights of `train.class_weights`.
 
@@ -101,10 +81,62 @@ def weighted(params: Train, data: Data) -> Data:
     return replace(data, class_weights=balanced_weights(labels, data.num_classes))
 
 
-def _reason(error: Exception) -> str:
-    """Keras's message on one line, without colours and the dump of the arguments."""
-    colourless = re.sub(r"\x1b\[\d+m", "", str(error))
-    return " ".join(colourless.split("Arguments received")[0].split())
+class Training:
+    """The network that is being fitted, the model that it becomes, and its checkpoint."""
+
+    def __init__(self, params: Train, given: Data, state: State) -> None:
+        self.params, self.given, self.state = params, given, state
+        self.data = data = unit.standardized(weighted(params, given))
+        plain = models.build(params, data)
+        self.phases = transfer.phases(
+            params, transfer.take(params, plain, models.start(params, data))
+        )
+        self.layers = {} if ranks.joined() else layers_at_start(params, plain, data)
+        self.divided = _divided(params, plain, data, self.phases[0])
+        self.model = batch_normalization.fused(plain)
+        self.network = models.with_augmentation(params, self.model, data)
+        self.rounding: keras.Model | None = None  # the model with the rounding of int8
+
+    def run(self, phase: transfer.Phase, watchers: Sequence[keras.callbacks.Callback]) -> None:
+        """Trains to the end of the phase, from the checkpoint if it has one."""
+        params, data = self.params, self.data
+        transfer.freeze(params, self.model, phase.frozen)
+        divided = self.divided if phase is self.phases[0] else None
+        network = divided.network if divided else self.network
+        if phase.quantized:
+            self.rounding = quantization.aware(self.model)
+            network = models.with_augmentation(params, self.rounding, data)
+        steps = math.ceil(len(data.train[1]) / data.batch(params.batch_size)) * phase.scheduled
+        metric = unit.error(self.given) if data.target == "number" else accuracy(data)
+        compile_for(params, network, phase.learning_rate, steps, metric)
+        inputs = partial(divided.data, data) if divided else data
+        run_phase(params, network, inputs, phase, [self.state, *watchers])
+        if divided:
+            divided.copy_to(self.model)
+
+    def load(self, best: int) -> None:
+        """Gives the model the weights of the epoch `best`."""
+        state, divided = self.state, self.divided
+        if self.rounding:
+            state.load_best()
+            quantization.copy_weights(self.rounding, self.model)
+        elif divided and best <= self.phases[0].last:
+            divided.reset()
+            state.set_model(divided.network)
+            state.load_best()
+            divided.copy_to(self.model)
+        else:
+            state.set_model(self.network)
+            state.load_best()
+
+    def result(self) -> keras.Model:
+        """The model as it is saved, with its output in the unit of the data if it is a number."""
+        model = models.inference_model(self.model, self.params, self.data)
+        if self.data.target == "number":
+            unit.fold(model, self.given)
+        if self.rounding:
+            keras_files.set_ranges(model, quantization.ranges(self.rounding))
+        return model
 
 
 def fit(
@@ -120,54 +152,17 @@ def fit(
     """
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(params.precision)
-    in_unit, data = data, unit.standardized(weighted(params, data))
-    plain = build(params, data)
-    phases = transfer.phases(params, transfer.take(params, plain, start(params, data)))
-    loss = keras_objects.loss(params.loss)
-    layers = {} if ranks.joined() else layers_at_start(plain, data, loss)
-    divided = _divided(params, plain, data, phases[0])
-    model = batch_normalization.fused(plain)
-    trained = with_augmentation(params, model, data)
     state = State(folder, params, len(data.train[1]), on_row)
+    training = Training(params, data, state)
     epochs = completed(state, params)
-    callbacks = [state, *watchers]
-    steps_per_epoch = math.ceil(len(data.train[1]) / data.batch(params.batch_size))
-    rounding = None
-    for phase in phases:
-        if phase.last < epochs:
-            continue
-        transfer.freeze(params, model, phase.frozen)
-        first = divided if phase is phases[0] else None
-        network = first.network if first else trained
-        if phase.quantized:
-            rounding = quantization.aware(model)
-            network = with_augmentation(params, rounding, data)
-        steps = steps_per_epoch * phase.scheduled
-        metric = unit.error(in_unit) if data.target == "number" else accuracy(data)
-        compile_for(params, network, phase.learning_rate, steps, metric)
-        run_phase(params, network, partial(first.data, data) if first else data, phase, callbacks)
-        if first:
-            first.copy_to(model)
+    for phase in training.phases:
+        if phase.last >= epochs:
+            training.run(phase, watchers)
     best = best_of(params, state.rows)
     if ranks.joined():
-        return TrainedModel(model, state.rows, best, layers)
-    if rounding:
-        state.load_best()
-        quantization.copy_weights(rounding, model)
-    elif divided and best <= phases[0].last:
-        divided.reset()
-        state.set_model(divided.network)
-        state.load_best()
-        divided.copy_to(model)
-    else:
-        state.set_model(trained)
-        state.load_best()
-    result = inference_model(model, params, data)
-    if data.target == "number":
-        unit.fold(result, in_unit)
-    if rounding:
-        keras_files.set_ranges(result, quantization.ranges(rounding))
-    return TrainedModel(result, state.rows, best, layers)
+        return TrainedModel(training.model, state.rows, best, training.layers)
+    training.load(best)
+    return TrainedModel(training.result(), state.rows, best, training.layers)
 
 
 def completed(state: State, params: Train) -> int:
@@ -201,16 +196,6 @@ def run_phase(
     network.optimizer.finalize_variable_values(network.trainable_weights)
 
 
-def start(params: Train, data: Data) -> keras.Model | None:
-    """The model whose layers `train.weights` or `train.start_from` provides. Raises UserError."""
-    file = Path(params.start_from) if params.starts_from_a_file else None
-    if params.starts_from_a_backbone:
-        module = importlib.import_module(f"pipeline.architectures.{params.architecture}")
-        backbone: keras.Model = module.pretrained(data.inputs, params.network, file)
-        return backbone
-    return keras_files.load(file) if file else None
-
-
 def _divided(
     params: Train, model: keras.Model, data: Data, first: transfer.Phase
 ) -> features.Divided | None:
@@ -234,16 +219,6 @@ def _divided(
             "train.augmentation change the images in every epoch"
         )
     return divided
-
-
-def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Model:
-    check_input(params, data)
-    shape = data.inputs.shape
-    inputs = keras.Input(shape, dtype=model.inputs[0].dtype)
-    return keras.Sequential(
-        [inputs, *augmentation.layers(params, shape), model],
-        name="training",
-    )
 
 
 def fit_phase(
@@ -279,20 +254,11 @@ def fit_phase(
         )
 
 
-def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
-    """The statistics of the layers on the first images of the training set."""
+def layers_at_start(params: Train, model: keras.Model, data: Data) -> dict[str, float]:
+    """The statistics of the layers on the first examples of the training set."""
+    loss = keras_objects.loss(params.loss)
     affordable = layer_statistics.affordable(model)
     count = min(PROBE, keras_files.batch_size(data.train[0]), affordable)
     inputs, labels = (np.asarray(part[:count]) for part in data.train)
     expected = targets(labels, data.num_classes, is_sparse(loss))
     return layer_statistics.measure(model, inputs, expected, loss)
-
-
-def inference_model(model: keras.Model, params: Train, data: Data) -> keras.Model:
-    """The same model in float32, without the parts that only training needs."""
-    weights = model.get_weights()
-    keras.config.set_dtype_policy("float32")
-    network = params.network.model_copy(update={"drop_connect": None})
-    result = build(params.model_copy(update={"network": network}), data)
-    result.set_weights(weights)
-    return result

@@ -167,7 +167,7 @@ def test_a_stratified_split_has_each_tenth_of_the_numbers_in_proportion() -> Non
     ],
 )
 def test_what_a_number_does_not_fit_is_refused(change: dict[str, Any], sentence: str) -> None:
-    from pipeline.training import fit
+    from pipeline.training import models
     from pipeline.training.batches import Data
 
     images, angles = drawn(8)
@@ -175,7 +175,7 @@ def test_what_a_number_does_not_fit_is_refused(change: dict[str, Any], sentence:
     settings = params.load(ROOT / "params.yaml").train.model_dump()
     train = Train.model_validate({**settings, "loss": "Huber", **change})
     with pytest.raises(UserError, match=sentence):
-        fit.build(train, Data(split, split, 1, target="number"))
+        models.build(train, Data(split, split, 1, target="number"))
 
 
 def test_the_forecast_of_more_data_speaks_of_the_error_in_its_unit() -> None:

@@ -208,14 +208,14 @@ def test_a_card_of_a_number_has_its_errors_and_nothing_else(made: Project) -> No
 
 @pytest.mark.slow  # imports TensorFlow
 def test_the_network_of_powers_can_be_the_ridge_regression_of_the_lectures() -> None:
-    from pipeline.training import fit, keras_files, unit
+    from pipeline.training import keras_files, models, unit
     from pipeline.training.batches import Data
 
     x, y = polynomial.drawn(20, np.random.default_rng(0))
     settings = params.load(ROOT / "params.yaml").train.model_dump()
     changed = {"architecture": "polynomial", "loss": "MeanSquaredError", "augmentation": []}
     data = Data((x, y), (x, y), 1, "series", target="number")
-    model = fit.build(Train.model_validate({**settings, **changed}), data)
+    model = models.build(Train.model_validate({**settings, **changed}), data)
 
     powers = x.reshape(-1, 1).astype(float) ** np.arange(1, 10)
     normal = (powers - powers.mean(0)) / powers.std(0)

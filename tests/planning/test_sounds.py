@@ -47,7 +47,7 @@ def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, pac
     data = survey.survey(path)
     assert (data.counts, data.kind, data.rate) == ({"no": 48, "yes": 48}, "sounds", 22_050)
     assert data.seconds == pytest.approx(0.75, abs=0.001)
-    assert any("1 recordings cannot be read, such as yes/broken.wav" in x for x in data.remarks)
+    assert any("1 recording cannot be read, such as yes/broken.wav" in x for x in data.remarks)
     assert any("4 speakers or places, such as anna and bob" in line for line in data.remarks)
     choices, settings = start.propose(data, path, None, SHIPPED)
     assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
@@ -94,6 +94,13 @@ def test_folders_that_every_class_holds_may_be_the_classes(folder: Path) -> None
     assert any("if they are the classes, swap the two levels" in row for row in data.remarks)
 
 
+LANGUAGES = [
+    f"{name}/{file}.wav"
+    for name in ("fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_Olga")
+    for file in ("busy", *(f"digits/{i}" for i in range(9)), *(f"letters/{i}" for i in range(9)))
+]
+
+
 @pytest.mark.parametrize(
     ("files", "names"),
     [
@@ -105,9 +112,10 @@ def test_folders_that_every_class_holds_may_be_the_classes(folder: Path) -> None
         ([f"{d}/{d}_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # classes
         ([f"{d}/IMG_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),
         ([f"{d}/{i}_x.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # numbers
+        (LANGUAGES, ""),  # the name stands in several folders, but of one class
     ],
 )
 def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> None:
-    expression, found = recordings.speakers(files)
+    expression, found = recordings.speakers([(file, file.partition("/")[0]) for file in files])
     assert "".join(name[0] for name in found) == names
     assert (expression is None) == (not names)
