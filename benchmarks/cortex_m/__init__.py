@@ -8,9 +8,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Board:
+    """One that QEMU emulates: its name, its linker script, and the clock of its processor."""
+
+    machine: str
+    memory: str
+    megahertz: int
+
+
+AN385 = Board("mps2-an385", "mps2_an385.ld", 25)
 LISTENING = ("listen.c", "log_mel.c")  # of the bundle, if its model hears
 
 
@@ -19,44 +32,43 @@ def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
 
     Raises FileNotFoundError without arm-none-eabi-gcc, and subprocess.CalledProcessError.
     """
-    code: list[str | Path] = [HERE / "startup.c", HERE / main, sources / "network.c"]
+    code = [HERE / main, sources / "network.c"]
     if main == "listen.c":
         code += [sources / name for name in LISTENING]
+    layers = sorted((sources / "layers").glob("*.c"))
+    link([*code, *layers], [sources], [f"-mcpu={processor}"], firmware)
+
+
+def link(
+    code: list[Path], headers: list[Path], options: list[str], firmware: Path, board: Board = AN385
+) -> None:
+    """Compiles C files; `options` name the processor. Raises as `build`."""
     target: list[str | Path] = [
-        f"-mcpu={processor}",
         "-mthumb",
         "--specs=rdimon.specs",
         "-nostartfiles",
-    ]
-    link: list[str | Path] = [
         "-T",
-        HERE / "mps2_an385.ld",
-        "-I",
-        HERE,
-        "-I",
-        sources,
-        "-o",
-        firmware,
+        HERE / board.memory,
     ]
-    layers = sorted((sources / "layers").glob("*.c"))
+    folders: list[str | Path] = [word for folder in (HERE, *headers) for word in ("-I", folder)]
     command: list[str | Path] = [
         "arm-none-eabi-gcc",
         "-std=c99",
         "-O2",
+        *options,
         *target,
-        *code,
-        *layers,
-        *link,
+        *folders,
     ]
-    subprocess.run(command, check=True)
+    files: list[str | Path] = [HERE / "startup.c", *code, "-lm", "-o", firmware]
+    subprocess.run([*command, *files], check=True)
 
 
-def run(firmware: Path) -> list[str]:
+def run(firmware: Path, board: Board = AN385) -> list[str]:
     """The lines that the firmware prints; the files that it reads are in its folder.
 
     Raises FileNotFoundError without qemu-system-arm, and subprocess.CalledProcessError.
     """
-    command = ["qemu-system-arm", "-machine", "mps2-an385", "-nographic", "-icount", "shift=0"]
+    command = ["qemu-system-arm", "-machine", board.machine, "-nographic", "-icount", "shift=0"]
     files = ["-semihosting-config", "enable=on,target=native", "-kernel", firmware.name]
     done = subprocess.run(
         [*command, *files], cwd=firmware.parent, capture_output=True, text=True, check=True

@@ -7,8 +7,14 @@ extern uint8_t stack_top[];
 extern void initialise_monitor_handles(void);
 int main(void);
 
+/* Floating point and Helium, which are off at first. */
+#define COPROCESSORS (*(volatile uint32_t *)0xE000ED88)
+
 void reset(void)
 {
+#if defined(__ARM_FP)
+    COPROCESSORS |= 0xFu << 20;
+#endif
     initialise_monitor_handles();
     _Exit(main());
 }
