@@ -31,7 +31,7 @@ static const char *const names[KINDS] = {"CONV_2D",         "DEPTHWISE_CONV_2D",
                                          "AVERAGE_POOL_2D", "ADD",               "MUL",             "SOFTMAX"};
 
 static struct {
-    uint32_t layers, values, differing, largest;
+    uint32_t layers, values, differing, largest, room;
     uint64_t ours, theirs;
 } found[KINDS];
 
@@ -58,6 +58,14 @@ static void must(int32_t holds, const char *what)
         return;
     printf("error: %s\n", what);
     exit(4);
+}
+
+/* What CMSIS-NN asks for a layer. */
+static void reserve(enum kind kind, int32_t bytes)
+{
+    must(bytes <= (int32_t)sizeof room, "a layer needs too much memory");
+    if ((uint32_t)bytes > found[kind].room)
+        found[kind].room = (uint32_t)bytes;
 }
 
 static void compare(enum kind kind, int8_t *output, int32_t count)
@@ -93,9 +101,10 @@ void print_comparison(void)
 {
     for (int32_t kind = 0; kind < KINDS; kind++)
         if (found[kind].layers)
-            printf("%s %lu %lu %lu %lu %llu %llu\n", names[kind],
+            printf("%s %lu %lu %lu %lu %lu %llu %llu\n", names[kind],
                    (unsigned long)found[kind].layers, (unsigned long)found[kind].values,
                    (unsigned long)found[kind].differing, (unsigned long)found[kind].largest,
+                   (unsigned long)found[kind].room,
                    (unsigned long long)found[kind].ours, (unsigned long long)found[kind].theirs);
     memset(found, 0, sizeof found);
 }
@@ -151,8 +160,7 @@ void __wrap_layer_convolution(const struct convolution *layer, const int8_t *inp
                                          tile(layer->dilation),
                                          {layer->scaling.least, layer->scaling.most}};
     const cmsis_nn_per_channel_quant_params quant = {multipliers, shifts};
-    must(arm_convolve_wrapper_s8_get_buffer_size(&params, &in, &filter, &out) <= (int32_t)sizeof room,
-         "a convolution needs too much memory");
+    reserve(CONVOLUTION, arm_convolve_wrapper_s8_get_buffer_size(&params, &in, &filter, &out));
     expand(&layer->scaling, out.c);
     BOTH(CONVOLUTION,
          arm_convolve_wrapper_s8(&context, &params, &quant, &in, input, &filter, layer->weights, &bias,
@@ -176,9 +184,7 @@ void __wrap_layer_depthwise_convolution(const struct depthwise_convolution *laye
                                             tile(layer->dilation),
                                             {layer->scaling.least, layer->scaling.most}};
     const cmsis_nn_per_channel_quant_params quant = {multipliers, shifts};
-    must(arm_depthwise_conv_wrapper_s8_get_buffer_size(&params, &in, &filter, &out) <=
-             (int32_t)sizeof room,
-         "a convolution needs too much memory");
+    reserve(DEPTHWISE, arm_depthwise_conv_wrapper_s8_get_buffer_size(&params, &in, &filter, &out));
     expand(&layer->scaling, out.c);
     BOTH(DEPTHWISE,
          arm_depthwise_conv_wrapper_s8(&context, &params, &quant, &in, input, &filter, layer->weights,
@@ -197,8 +203,7 @@ void __wrap_layer_fully_connected(const struct fully_connected *layer, const int
     const cmsis_nn_fc_params params = {
         0, 0, layer->scaling.zero_point, {layer->scaling.least, layer->scaling.most}};
     const cmsis_nn_quant_params quant = {multipliers, shifts, layer->scaling.per_channel};
-    must(arm_fully_connected_s8_get_buffer_size(&filter) <= (int32_t)sizeof room,
-         "a dense layer needs too much memory");
+    reserve(DENSE, arm_fully_connected_s8_get_buffer_size(&filter));
     expand(&layer->scaling, layer->outputs);
     arm_vector_sum_s8(room, layer->inputs, layer->outputs, layer->weights, 0, 0, layer->biases);
     BOTH(DENSE,
@@ -207,7 +212,7 @@ void __wrap_layer_fully_connected(const struct fully_connected *layer, const int
          __real_layer_fully_connected(layer, input, output), layer->rows * layer->outputs);
 }
 
-#define POOLING(kind, name, function)                                                              \
+#define POOLING(kind, name, function, bytes)                                                              \
     void __real_layer_##name(const struct pooling *, const int8_t *, int8_t *);                    \
     void __wrap_layer_##name(const struct pooling *layer, const int8_t *input, int8_t *output)     \
     {                                                                                              \
@@ -215,14 +220,14 @@ void __wrap_layer_fully_connected(const struct fully_connected *layer, const int
         const cmsis_nn_dims filter = {1, layer->filter.height, layer->filter.width, 1};            \
         const cmsis_nn_pool_params params = {                                                      \
             tile(layer->stride), tile(layer->padding), {layer->least, layer->most}};               \
-        must(arm_avgpool_s8_get_buffer_size(out.w, in.c) <= (int32_t)sizeof room,                  \
-             "a pooling needs too much memory");                                                   \
+        reserve(kind, bytes);                                                                      \
         BOTH(kind, function(&context, &params, &in, input, &filter, &out, theirs),                 \
              __real_layer_##name(layer, input, output), size(&layer->output));                     \
     }
 
-POOLING(MAX_POOLING, max_pooling, arm_max_pool_s8)
-POOLING(AVERAGE_POOLING, average_pooling, arm_avgpool_s8)
+POOLING(MAX_POOLING, max_pooling, arm_max_pool_s8, 0)
+POOLING(AVERAGE_POOLING, average_pooling, arm_avgpool_s8,
+        arm_avgpool_s8_get_buffer_size(out.w, in.c))
 
 /* TensorFlow Lite Micro repeats inputs (broadcasting) with its reference kernels. */
 static int32_t is_one_run(const struct grid *grid)

@@ -7,7 +7,8 @@ Random layers go through both, and then int8 TensorFlow Lite files: layer by lay
 and from end to end. By default that is the working folder's, with test images; others get noise.
 `--single-rounding` compiles CMSIS-NN with CMSIS_NN_USE_SINGLE_ROUNDING, which is off as it comes.
 
-The instructions are those of the layers that CMSIS-NN has. Both are compiled by gcc with -O2, and
+`scratch` is the most bytes that CMSIS-NN asks for a layer; the next one may use them again. The
+instructions are those of the layers that CMSIS-NN has. Both are compiled by gcc with -O2, and
 an emulator knows nothing of cycles: a vector instruction of a Cortex-M55 takes two or more.
 """
 
@@ -69,7 +70,17 @@ LAYERS = (
     "softmax",
 )
 NETWORK = Path("exported/tflite_int8.tflite")
-COLUMNS = ("layers", "operator", "count", "bytes", "differ", "by at most", "ours", "CMSIS-NN")
+COLUMNS = (
+    "layers",
+    "operator",
+    "count",
+    "bytes",
+    "differ",
+    "by at most",
+    "scratch",
+    "ours",
+    "CMSIS-NN",
+)
 PAIRS = 2  # both compute each layer once for each of two runs through the network
 
 
@@ -132,16 +143,16 @@ def inputs(file: Path, count: int) -> Array:
 
 def row(source: str, words: list[str], runs: int) -> list[str]:
     """A line of `print_comparison`, with the instructions of one of `runs`."""
-    kind, layers, values, differing, largest, ours, theirs = words
+    kind, *numbers, ours, theirs = words
     counts = [f"{int(count) / runs:,.0f}" for count in (ours, theirs)]
-    return [source, kind, *(f"{int(n):,}" for n in (layers, values, differing)), largest, *counts]
+    return [source, kind, *(f"{int(number):,}" for number in numbers), *counts]
 
 
 def total(lines: list[list[str]]) -> list[str]:
     """The sum of the lines."""
     counts = np.array([words[1:] for words in lines], np.int64)
     sums = counts.sum(0)
-    sums[3] = counts[:, 3].max()  # the largest difference
+    sums[3:5] = counts[:, 3:5].max(0)  # the largest difference, and the scratch memory
     return ["all of them", *map(str, sums)]
 
 

@@ -47,12 +47,15 @@ def operator_name(code: tflite.OperatorCode) -> str:
 
 
 def cmsis_nn(convolution: Convolution) -> int:
-    """Bytes that CMSIS-NN needs on Arm's Cortex-M: two columns of int16, each as long as a filter.
+    """Bytes that CMSIS-NN needs on a Cortex-M without Helium, rounded up.
 
-    As in `arm_convolve_s8_get_buffer_size`.
+    Two columns of int16, each as long as a filter and a multiple of 4; a depthwise convolution
+    needs half of that at most. As in `arm_convolve_s8_get_buffer_size` and
+    `arm_depthwise_conv_wrapper_s8_get_buffer_size`. `benchmarks.cortex_m.cmsis_nn` asks them.
     """
     channels = convolution.output[2] if convolution.depthwise else convolution.input[2]
-    return 2 * 2 * int(np.prod(convolution.filter)) * channels
+    products = int(np.prod(convolution.filter)) * channels
+    return 2 * 2 * 4 * -(-products // 4)
 
 
 def esp_nn(convolution: Convolution) -> int:

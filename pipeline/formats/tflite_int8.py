@@ -14,7 +14,9 @@ XNNPACK:
 - tflite-runtime rounds like XNNPACK on Nehalem, and differently elsewhere
 - all 0, all 255 and noise: at most 0.008
 
-CMSIS-NN and ESP-NN could not be tested: no package index has their sources.
+CMSIS-NN gives the bytes of TensorFlow Lite Micro's reference kernels on an emulated Cortex-M3, M4
+and M55 (`python -m benchmarks.cortex_m.cmsis_nn`), unless it is compiled to round once. ESP-NN was
+not tested.
 
 Int16 activations with int8 weights (16x8) are no format of their own. `python -m
 benchmarks.int16_activations` makes such files of `edge`:
