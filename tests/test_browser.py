@@ -121,6 +121,8 @@ def test_the_page_writes_numbers_as_python_does() -> None:
         *random.normal(0, 1, 500) * 10.0 ** random.integers(-7, 7, 500),
         9999.5,
         0.125,
+        25.0,  # a tie with an exponent, as is that of a large number
+        *(10 * random.integers(1000, 10_000, 200) + 5.0).tolist(),
     ]
     for value, words in zip(values, in_node(WORDS, PAGE, data=json.dumps(values)), strict=True):
         assert words == [f"{value:.2f}", f"{value:.4g}", f"{value:.1g}"], value
