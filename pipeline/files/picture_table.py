@@ -88,7 +88,7 @@ class Table(Sequence[Picture]):
     @overload
     def __getitem__(self, key: slice | Array) -> Table: ...
     def __getitem__(self, key: int | slice | Array) -> Picture | Table:
-        if not isinstance(key, int):
+        if not isinstance(key, int | np.integer):
             columns = {name: column[key] for name, column in self.columns.items()}
             return Table(
                 self.files[key], self.sha256[key], self.hashes[key], self.boxes[key], columns
