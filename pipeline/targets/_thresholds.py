@@ -18,6 +18,9 @@ from pipeline.targets import Thresholds
 from serving.gate import THRESHOLD
 
 ROUNDING = 1e-12
+HIGHEST = (
+    255 / 256
+)  # that the output of an int8 file can be; with more it would never give the label
 
 
 def of(validation: Predictions, target: str) -> Thresholds:
@@ -33,7 +36,8 @@ def choose(probabilities: Array, labels: Array) -> tuple[float, ...]:
     In the fewest digits that say which float32 it is, as every reader compares float32.
     """
     columns = zip(probabilities.T.astype(np.float64), labels.T, strict=True)
-    return tuple(float(str(np.float32(chosen(*column)))) for column in columns)
+    thresholds = (min(chosen(*column), HIGHEST) for column in columns)
+    return tuple(float(str(np.float32(threshold))) for threshold in thresholds)
 
 
 def chosen(probabilities: Array, labels: Array) -> float:
