@@ -18,7 +18,8 @@ from typing import BinaryIO, Dict, Iterator, List, Optional, Union
 from serving import archive, checksums, model_card
 from serving.checksums import MANIFEST, Digests
 from serving.errors import BundleError
-from serving.model_card import FILE, ModelCard, older
+from serving.model_card import FILE, ModelCard
+from serving.versions import older
 
 SUFFIX = ".tar.gz"
 SIGNATURE_SUFFIX = ".sig"

@@ -173,9 +173,9 @@ def answers(probabilities: Any, labels: Any, holds_from: Optional[Sequence[float
 
 
 def holds(probabilities: Any, holds_from: Optional[Sequence[float]] = None) -> Any:
-    """Which of K labels hold, by probabilities (..., K) float32; `holds_from` as in the card."""
-    # As float32, like the probabilities: C and the page compare the same numbers.
-    return probabilities >= np.asarray(holds_from or THRESHOLD, np.float32)
+    """Which of K labels hold, by probabilities (..., K); `holds_from` as in the card."""
+    # Both as float32: C and the page compare the same numbers.
+    return np.asarray(probabilities, np.float32) >= np.asarray(holds_from or THRESHOLD, np.float32)
 
 
 def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str:

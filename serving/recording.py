@@ -36,7 +36,8 @@ class Sampling:
     ) -> Iterator[Tuple[str, Any]]:
         """The windows (length, C) float32 of a file, named by their first second.
 
-        A gap is in none. Raises InputError.
+        A gap is in none. A shorter file without a gap has one, held at its last row. Raises
+        InputError.
         """
         start = -1
         try:
@@ -51,7 +52,7 @@ class Sampling:
 
     def _cut(self, lines: Iterable[str], length: int) -> Iterator[Tuple[int, Any]]:
         recent: Deque[List[float]] = deque(maxlen=length)
-        due, before = length, 0.0
+        due, before, number = length, 0.0, -1
         for number, row in enumerate(self._rows(lines)):
             is_whole = all(abs(value) < 3.4e38 for value in row[1:])
             if not is_whole or not 0 < (row[0] - before) * self.rate <= GAP:
@@ -63,11 +64,17 @@ class Sampling:
             recent.append(row)
             due -= 1
             if not due:
-                rate = (length - 1) / max(row[0] - recent[0][0], 1e-9)
-                fits = abs(rate / self.rate - 1) <= TOLERANCE
-                expect(fits, f"{rate:.4g} Hz by its column time; expected {self.rate:g}")
-                yield number - length + 1, np.array(recent, np.float32)[:, 1:]
+                yield number - length + 1, self._window(recent, length)
                 due = self.step
+        if 2 <= len(recent) == number + 1 < length:
+            yield 0, self._window(recent, length)
+
+    def _window(self, rows: Deque[List[float]], length: int) -> Any:
+        rate = (len(rows) - 1) / max(rows[-1][0] - rows[0][0], 1e-9)
+        fits = abs(rate / self.rate - 1) <= TOLERANCE
+        expect(fits, f"{rate:.4g} Hz by its column time; expected {self.rate:g}")
+        values = np.array(rows, np.float32)[:, 1:]
+        return np.pad(values, ((0, length - len(rows)), (0, 0)), "edge")
 
     def _rows(self, lines: Iterable[str]) -> Iterator[List[float]]:
         first = next(iter(lines), "")

@@ -121,9 +121,39 @@ def test_the_page_writes_numbers_as_python_does() -> None:
         *random.normal(0, 1, 500) * 10.0 ** random.integers(-7, 7, 500),
         9999.5,
         0.125,
+        25.0,  # a tie with an exponent, as is that of a large number
+        *(10 * random.integers(1000, 10_000, 200) + 5.0).tolist(),
     ]
     for value, words in zip(values, in_node(WORDS, PAGE, data=json.dumps(values)), strict=True):
         assert words == [f"{value:.2f}", f"{value:.4g}", f"{value:.1g}"], value
+
+
+BARS = """
+import { readFileSync } from "node:fs";
+let rows;
+const table = { hidden: false, replaceChildren: (...shown) => (rows = shown) };
+globalThis.document = {
+  getElementById: () => table,
+  createElement: () => ({ style: { setProperty() {} }, append(...parts) { this.parts = parts; } }),
+};
+const { Page } = await import(process.argv[1] + "/page.js");
+const [names, probabilities, answer] = JSON.parse(readFileSync(0));
+Page.prototype.showBars.call({ card: { class_names: names } }, probabilities, answer);
+console.log(JSON.stringify(rows.map(({ className, parts }) => [parts[0].title, className])));
+"""
+
+
+def test_of_many_labels_the_page_shows_those_that_hold_and_then_the_likeliest(
+    tmp_path: Path,
+) -> None:
+    page = shutil.copytree(PAGE, tmp_path / "page")
+    (page / "labels.js").write_text(browser.labels(), encoding="utf-8")
+    names = [f"label {number}" for number in range(20)]
+    probabilities = [0.4 - 0.01 * number for number in range(20)]
+    sent = [names, probabilities, ["label 3", "label 19"]]
+    shown = in_node(BARS, page, data=json.dumps(sent))
+    assert [name for name, _ in shown] == ["label 3", "label 19", *names[:3], *names[4:11]]
+    assert [marked for _, marked in shown] == ["likeliest"] * 2 + [""] * 10
 
 
 GATE = """

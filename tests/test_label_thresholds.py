@@ -63,6 +63,21 @@ def test_the_nearest_to_a_half_is_taken_within_one_standard_error_of_the_best(
     assert chosen == pytest.approx(threshold)
 
 
+@pytest.mark.parametrize("scale", [1e-7, 1e-40, 0.1])
+def test_a_threshold_tells_apart_what_float32_can(scale: float) -> None:
+    values = np.repeat(np.array([9, 8, 7, 3, 2, 1]) * scale, 200).astype(np.float32)
+    true = np.repeat([1, 1, 1, 0, 0, 0], 200)
+    chosen = _thresholds.choose(values[:, None], true[:, None])
+    assert (gate.holds(values[:, None], json.loads(json.dumps(chosen)))[:, 0] == true).all()
+
+
+def test_an_int8_file_can_give_each_label() -> None:
+    """Also one of which the model is all but certain where it does not hold."""
+    values = np.repeat(np.array([0.9995, 0.9985], np.float32), 200)
+    true = np.repeat([1, 0], 200)
+    assert _thresholds.choose(values[:, None], true[:, None]) == (255 / 256,)
+
+
 def test_other_targets_have_no_thresholds_and_a_label_that_none_has_keeps_a_half() -> None:
     never = Predictions(np.full((9, 2), 0.3, np.float32), np.zeros((9, 2), int), np.arange(9))
     assert _thresholds.of(never, "labels") == (0.5, 0.5)

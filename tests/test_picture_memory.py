@@ -69,3 +69,8 @@ def test_the_search_for_copies_takes_few_bytes_a_photo(tmp_path: Path) -> None:
         return groups.together(table, None)
 
     assert bytes_a_picture(search) < 400
+
+
+def test_a_row_number_of_numpy_gives_a_picture_too() -> None:
+    rows = [Picture(name, "00" * 32, "ff" * 32, None, {"label": name}) for name in "ab"]
+    assert Table.of(rows, 2)[np.argmax([0, 1])] == rows[1]

@@ -98,10 +98,15 @@ def test_windows_do_not_depend_on_blocks_and_hold_no_missing_row(
     for end in [*sorted(row for row in missing if row < len(values)), len(values)]:
         expected += list(range(start, end - length + 1, step))
         start = end + 1
+    held = not any(row < len(values) for row in missing) and 2 <= len(values) < length
     windows = list(found)
-    assert [window.start for window in windows] == expected
+    assert [window.start for window in windows] == ([0] if held else expected)
     for window in windows:
-        assert np.array_equal(window.values, values[window.start : window.start + length])
+        rows_of = values[window.start : window.start + length]
+        assert window.held == held
+        assert np.array_equal(
+            window.values, np.pad(rows_of, ((0, length - len(rows_of)), (0, 0)), "edge")
+        )
 
 
 def test_a_gap_in_time_is_in_no_window() -> None:
@@ -310,6 +315,33 @@ def test_a_device_cuts_a_csv_as_the_pipeline_does(tmp_path: Path) -> None:
             found = list(SAMPLING.windows(source, "a.csv", LENGTH))
             assert np.array_equal([window for _, window in found], read(data, channels=("x", "y")))
         assert found[0][0] == "a.csv 0.60 s"
+
+
+def test_a_recording_shorter_than_a_window_is_held_at_its_last_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = rows(LENGTH - 1)
+    held = np.concatenate([values, values[-1:]])
+    timed = np.column_stack([np.arange(LENGTH - 1) / RATE, values])
+    for data in (as_csv(values), as_csv(timed, "time,x,y")):
+        assert np.array_equal(read(data), [held])
+        (found,) = SAMPLING.windows(data, "a.csv", LENGTH)
+        assert found[0] == "a.csv 0.00 s" and np.array_equal(found[1], held)
+    gap = timed.copy()
+    gap[5:, 0] += 1
+    missing = values.copy()
+    missing[3] = np.nan
+    for data in (as_csv(gap, "time,x,y"), as_csv(missing), as_csv(values[:1])):
+        assert read(data) == []
+        with pytest.raises(InputError, match="has no window of 20 rows that follow each other"):
+            list(SAMPLING.windows(data, "a.csv", LENGTH))
+    gestures = write(tmp_path, up__1_csv=as_csv(values), down__1_csv=as_csv(rows(25, 1)))
+    two = as_csv(values, "x,y,label", ["up"] * 9 + ["down"] * 10)
+    raw = load(write(gestures, up__2_csv=two))
+    assert raw.train_labels.tolist() == [0, 1] and np.array_equal(raw.train_images[1], held)
+    said = capsys.readouterr().out
+    assert "1 recording shorter than a window: held at the last row" in said
+    assert "1 recording without a window: it needs 20 rows of one label" in said
 
 
 @pytest.mark.parametrize("name", [name for name in BROKEN if name != "a name twice"])

@@ -16,7 +16,7 @@ import pytest
 from pipeline.bundle import card
 from pipeline.config import params
 from pipeline.embedded import _answer_text, _c_text, _zig, browser, c, microcontroller
-from pipeline.embedded._integer_c.answers import least_accepted
+from pipeline.embedded._integer_c.answers import Answers, least_accepted
 from pipeline.embedded._integer_c.network import Tensor
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
@@ -195,5 +195,8 @@ def test_any_threshold_becomes_the_least_output_that_reaches_it(
 
 
 def test_a_threshold_that_no_output_reaches_is_refused() -> None:
-    with pytest.raises(UserError, match=r"reject every input: its threshold is 1, and its largest"):
+    largest = "its threshold is 1, and the largest probability of the file 0.996094; "
+    with pytest.raises(UserError, match=f"reject every input: {largest}verify the file again"):
         least_accepted(OUTPUT, 1.0)
+    with pytest.raises(UserError, match=f"never give one of the labels: {largest}remove the"):
+        Answers.of(OUTPUT, None, [0.5, 1.0])

@@ -334,11 +334,27 @@ def check_recording(watch: Project, bundle: Path, folder: Path) -> None:
     assert [cells[0] for cells in in_c] == [answer["picture"] for answer in python]
     equal = [answer["class"] == cells[1] for answer, cells in zip(python, in_c, strict=True)]
     assert np.mean(equal) > 0.9
+    check_short(watch, program, predict, (signal[:60], names), folder)
     csv.write_text(csv.read_text() + "\n1,2,fast,3,4,5")
     for command in ([str(program)], predict):
         refused = watch.attempt(*command, str(csv))
         assert refused.returncode == 1
         assert "a number" in refused.stderr
+
+
+def check_short(
+    watch: Project, program: Path, predict: list[str], rows: tuple[Array, list[str]], folder: Path
+) -> None:
+    """A CSV that is shorter than a window is held at its last row, in Python and in C."""
+    signal, names = rows
+    short = folder / "short.csv"
+    np.savetxt(short, signal, delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+    np.pad(signal, ((0, 100 - len(signal)), (0, 0)), "edge").astype("<f4").tofile(folder / "held")
+    (answer,) = map(json.loads, watch.run(*predict, str(short)).splitlines())
+    assert answer["picture"].endswith("short.csv 0.00 s")
+    name, *answer_in_c = watch.run(str(program), str(short)).split("\t")
+    assert name == answer["picture"]
+    assert answer_in_c == watch.run(str(program), "--windows", str(folder / "held")).split("\t")[1:]
 
 
 def check_server(classifier: Classifier, bundle: Path, x: Array) -> None:

@@ -1,10 +1,10 @@
-"""Which of two versions is older, as `serving.model_card.older` documents it."""
+"""Which of two versions is older, as `serving/versions.py` documents it."""
 
 from __future__ import annotations
 
 import pytest
 
-from serving.model_card import older
+from serving.versions import older
 
 RISING = (
     *("0.9", "1.0-alpha", "1.0-alpha.1", "1.0b1", "1.0rc1", "1.0-rc2", "1.0", "1.0+1", "1.0+2"),

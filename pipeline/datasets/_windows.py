@@ -52,11 +52,15 @@ class Recording:
 
 @dataclass(frozen=True)
 class Window:
-    """`values` (T, C) float32 from the row `start` on, all of which have the same `mark`."""
+    """`values` (T, C) float32 from the row `start` on, all of which have the same `mark`.
+
+    If it is `held`, the recording is shorter, and its last row is repeated.
+    """
 
     start: int
     values: Any
     mark: int = 0
+    held: bool = False
 
 
 def windows(
@@ -67,13 +71,16 @@ def windows(
 ) -> Iterator[Window]:
     """The windows of `length` rows, each within rows that follow each other and have one mark.
 
+    A shorter recording whose rows all do so has one window, held at its last row; it needs two.
     `marks` gives an integer for each row of a block. Raises RecordingError.
     """
     _check_rate(recording.rate, sampling.rate, "a rate of ", "")
     waiting = np.empty((0, len(recording.channels)), np.float32)
     first, skipped = 0, 0  # the row that the next window begins with, and how many are before it
     last: tuple[bool, float, int] | None = None
+    rows = 0
     for block in recording.blocks:
+        rows += len(block.values)
         mark = np.zeros(len(block.values), np.int64) if marks is None else marks(block)
         missing = ~np.isfinite(block.values).all(1)
         recording.missing += int(missing.sum())
@@ -93,6 +100,9 @@ def windows(
                 yield Window(first, waiting[:length], int(mark[start]))
                 skipped = max(sampling.step - len(waiting), 0)
                 waiting, first = waiting[sampling.step :], first + sampling.step
+    if last is not None and 2 <= rows == len(waiting) < length:
+        held = np.concatenate([waiting, np.repeat(waiting[-1:], length - rows, axis=0)])
+        yield Window(first, held, int(last[2]), held=True)
 
 
 def _begins(

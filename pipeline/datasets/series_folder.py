@@ -4,7 +4,8 @@
 A window has the label that all of its rows have: of the rows of `dataset.labels`, a CSV in that
 folder with the columns file and label, and for a part of a file start and end in seconds; or else
 of a column or array `label`; or of the folder that the file lies in. Rows without a label are in
-no window. Windows of a recording stay in one split.
+no window. A shorter recording of one label is held at its last row, such as a gesture. Windows of a
+recording stay in one split.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Part:
     columns: dict[str, str]
     missing: int = 0
     is_longer: bool = False
+    is_held: bool = False  # at its last row, as it is shorter than a window
 
 
 @dataclass
@@ -192,8 +194,10 @@ def say(parts: list[Part], how: Windows) -> None:
     print(f"{counted(len(parts), NOUN)}: {count:,} windows of {rate}")
     if missing := sum(part.missing for part in parts):
         print(f"{counted(missing, 'row')} without a value: such a row is in no window")
-    if short := sum(not part.labels for part in parts):
-        print(f"{counted(short, NOUN)} without a window: shorter than it, or without a label")
+    if held := sum(part.is_held for part in parts):
+        print(f"{counted(held, NOUN)} shorter than a window: held at the last row")
+    if empty := sum(not part.labels for part in parts):
+        print(f"{counted(empty, NOUN)} without a window: it needs {how.length} rows of one label")
     if longer := sum(part.is_longer for part in parts):
         print(f"{counted(longer, NOUN)} of more than {MOST_VALUES:,} values: the rest is not used")
 
@@ -210,7 +214,7 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
         values: list[Array] = []
         labels: list[int] = []
         starts: list[int] = []
-        is_longer = False
+        is_longer = is_held = False
         for window in _windows.windows(recording, how.sampling, how.length, marks):
             if window.mark == UNLABELLED:
                 continue
@@ -219,6 +223,7 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
             values.append(window.values)
             labels.append(window.mark)
             starts.append(window.start)
+            is_held = window.held
         names = list(codes)
         yield Part(
             row.part,
@@ -228,6 +233,7 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
             columns_of(row, recording, seen),
             recording.missing,
             is_longer,
+            is_held,
         )
 
 

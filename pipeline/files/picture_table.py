@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -84,11 +84,11 @@ class Table(Sequence[Picture]):
         return len(self.files)
 
     @overload
-    def __getitem__(self, key: int) -> Picture: ...
+    def __getitem__(self, key: int | np.integer[Any]) -> Picture: ...
     @overload
     def __getitem__(self, key: slice | Array) -> Table: ...
-    def __getitem__(self, key: int | slice | Array) -> Picture | Table:
-        if not isinstance(key, int):
+    def __getitem__(self, key: int | np.integer[Any] | slice | Array) -> Picture | Table:
+        if not isinstance(key, int | np.integer):
             columns = {name: column[key] for name, column in self.columns.items()}
             return Table(
                 self.files[key], self.sha256[key], self.hashes[key], self.boxes[key], columns

@@ -106,7 +106,7 @@ def _flat(sounds: Array) -> Array:
 
 
 def upright(sounds: Array) -> Array:
-    """Drawing (N, bands, T, 1) as spectrograms are drawn: time to the right, high tones above."""
+    """Pictures (N, bands, T, 1) as spectrograms are drawn: time to the right, high tones above."""
     return sounds.transpose(0, 2, 1, 3)[:, ::-1]
 
 

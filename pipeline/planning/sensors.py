@@ -14,7 +14,8 @@ import numpy as np
 
 from pipeline.config.params import NONE, Dataset
 from pipeline.datasets import Raw, _recording_files, series_folder
-from pipeline.datasets._recording_columns import held_together
+from pipeline.datasets._recording_columns import LABELS, held_together
+from pipeline.datasets._recordings import Listed
 from pipeline.datasets._windows import Block, Recording, RecordingError
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
@@ -28,7 +29,7 @@ from pipeline.process.words import counted
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
 SPLITS = 3  # training, validation and test set, each with recordings of its own
 LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
-SHORT = 0.1  # of the recordings, which may be shorter than a window
+SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
 SAMPLE = 200  # recordings whose lengths are looked at
 SLOW = 1.0  # Hz
 WIDE = 20  # columns of numbers, from which a row may be an example
@@ -144,29 +145,36 @@ def _windows(path: Path, rate: float | None) -> tuple[dict[str, float], str]:
     rate = rate or _rate(path)
     rows = max(round(SECONDS * rate), FEWEST_ROWS)
     most = max(round(LONGEST_EVENT * rate), rows) + 1
-    lengths = np.array([*islice(_lengths(path, most), SAMPLE)] or [0])
+    looked_at = [*islice(_lengths(path, most), SAMPLE)] or [(0, True)]
+    lengths = np.array([length for length, _ in looked_at])
+    longest = int(np.quantile(lengths, LONG, method="higher"))
+    are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
     reason = "a window; what you look for should fit into it"
-    if len(lengths) > 1 and lengths.min() == lengths.max() <= LONGEST_EVENT * rate:
-        rows, reason = int(lengths[0]), "all of a recording, as they are of one length"
+    if are_events and len(lengths) > 1 and lengths.min() == longest:
+        rows, reason = longest, "all of a recording, as they are of one length"
     elif (short := int(np.quantile(lengths, SHORT, method="lower"))) < rows:
-        rows = max(short, 2)
-        reason = "nine of ten recordings are at least as long; shorter ones are not used"
+        rows = max(longest if are_events else short, 2)
+        how_many = "only one of twenty is longer" if are_events else "nine of ten are as long"
+        reason = f"{how_many}; a shorter recording is held at its last row"
     seconds = float(f"{rows / rate:.6g}")
     return {"rate": rate, "seconds": seconds, "step": seconds / 2}, reason
 
 
-def _lengths(path: Path, most: int) -> Iterator[int]:
-    """The rows of each recording, of which at most about `most` are read."""
-    for recording in _recordings(path):
-        count = 0
+def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
+    """The rows of each recording, of which at most about `most` are read; has it one label?"""
+    for row, recording in _recordings(path):
+        count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
+            labels += sum(name in block.text for name in LABELS)
             if count >= most:
                 break
-        yield min(count, most)
+        yield min(count, most), row.spans is None and not labels
 
 
-def _recordings(path: Path, faults: dict[str, str] | None = None) -> Iterator[Recording]:
+def _recordings(
+    path: Path, faults: dict[str, str] | None = None
+) -> Iterator[tuple[Listed, Recording]]:
     """All that can be read; `faults` then has the reasons why others cannot."""
     with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
         for row in rows:
@@ -174,7 +182,7 @@ def _recordings(path: Path, faults: dict[str, str] | None = None) -> Iterator[Re
                 with open_file(row.file) as file:
                     for recording in _recording_files.recordings(file, row.file):
                         blocks = _readable(recording.blocks, row.file, faults)
-                        yield replace(recording, blocks=blocks)
+                        yield row, replace(recording, blocks=blocks)
             except (RecordingError, OSError) as error:
                 if faults is not None:
                     faults[row.file] = str(error)
@@ -193,7 +201,7 @@ def _rate(path: Path) -> float:
     """Hz of the first recording that says it. Raises UserError if none does."""
     faults: dict[str, str] = {}
     channels: tuple[str, ...] = ()
-    for recording in _recordings(path, faults):
+    for _, recording in _recordings(path, faults):
         channels = recording.channels
         if rate := recording.rate or _by_time(recording):
             return float(f"{rate:.3g}")

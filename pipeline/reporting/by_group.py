@@ -53,12 +53,17 @@ def behind(right: Array, images: Array) -> Array:
 
 
 def sentence(groups: dict[str, GroupScore]) -> str:
-    """The worst group, and those that are behind the others beyond chance; empty without groups."""
-    if not groups:
+    """The worst group, and those that are behind the others beyond chance.
+
+    Empty without groups, and if each has one example only.
+    """
+    if all(score.images == 1 for score in groups.values()):
         return ""
     name, worst = next(iter(groups.items()))
     if len(groups) == 1:
         return f"All examples with a group are of {name!r}."
+    if worst.right == worst.images:
+        return f"The examples of all {len(groups):,} groups are right."
     figures = (
         f"The worst of {len(groups):,} groups is {name!r}: {worst.right:,} of {worst.images:,} "
         f"examples are right, {percent(worst.accuracy)} (95 % interval "

@@ -17,8 +17,10 @@ from pipeline.files.predictions import Predictions
 from pipeline.targets import Thresholds
 from serving.gate import THRESHOLD
 
-DIGITS = 6  # of what travels
 ROUNDING = 1e-12
+HIGHEST = (
+    255 / 256
+)  # that the output of an int8 file can be; with more it would never give the label
 
 
 def of(validation: Predictions, target: str) -> Thresholds:
@@ -29,9 +31,13 @@ def of(validation: Predictions, target: str) -> Thresholds:
 
 
 def choose(probabilities: Array, labels: Array) -> tuple[float, ...]:
-    """The threshold of each of K labels, from probabilities and labels (N, K)."""
+    """The threshold of each of K labels, from probabilities and labels (N, K).
+
+    In the fewest digits that say which float32 it is, as every reader compares float32.
+    """
     columns = zip(probabilities.T.astype(np.float64), labels.T, strict=True)
-    return tuple(round(chosen(*column), DIGITS) for column in columns)
+    thresholds = (min(chosen(*column), HIGHEST) for column in columns)
+    return tuple(float(str(np.float32(threshold))) for threshold in thresholds)
 
 
 def chosen(probabilities: Array, labels: Array) -> float:
@@ -49,7 +55,8 @@ def chosen(probabilities: Array, labels: Array) -> float:
 def candidates(probabilities: Array, labels: Array) -> tuple[Array, Array, Array]:
     """Thresholds (C,), and how many of the examples that reach each have the label, and have not.
 
-    There is one for each set of examples that can reach it: 0.5 if that is one, else the middle.
+    There is one for each set of examples that can reach it: 0.5 if that is one, else the middle, or
+    the lowest of the set where float32 has nothing between.
     """
     order = np.argsort(-probabilities, kind="stable")
     edges = np.concatenate([[1.0], probabilities[order], [0.0]])
@@ -57,7 +64,9 @@ def candidates(probabilities: Array, labels: Array) -> tuple[Array, Array, Array
     right = np.concatenate([[0], np.cumsum(labels[order])])[reaching]
     low, high = edges[reaching + 1], edges[reaching]
     is_half = (low < THRESHOLD) & (high >= THRESHOLD)
-    return np.where(is_half, THRESHOLD, (low + high) / 2), right, reaching - right
+    middle = ((low + high) / 2).astype(np.float32)
+    between = np.where(middle > low, middle, high)
+    return np.where(is_half, THRESHOLD, between), right, reaching - right
 
 
 def behind(right: Array, wrong: Array, best: float) -> Array:

@@ -48,10 +48,6 @@ with imports.keras_import():
     from pipeline.training.compatibility import outliers_key
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
-    # JAX would take a GPU, which belongs to a rank if there are several
-    if keras.backend.backend() == "tensorflow":
-        keras.ops.convert_to_tensor(0)
-
 # Training images on which the layers are measured before the first step, fewer of large images
 # and for large networks
 PROBE = 256

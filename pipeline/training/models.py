@@ -15,6 +15,11 @@ from pipeline.training import augmentation, distribution, keras_files
 from pipeline.training.batches import Data
 from pipeline.training.compatibility import check_input, output
 
+# The first tensor makes TensorFlow look for GPUs, and say what it misses; an import is quiet. JAX
+# would take a GPU, which belongs to a rank if there are several.
+if keras.backend.backend() == "tensorflow":
+    keras.ops.convert_to_tensor(0)
+
 
 def build(params: Train, data: Data) -> keras.Model:
     """The architecture with fresh weights; its layers have the same names in every run."""

@@ -20,7 +20,7 @@ from serving.errors import ServingError
 if TYPE_CHECKING:
     import socket
 
-    from serving.server import Limits
+    from serving.server.limits import Limits
     from serving.server.models import Loaded
     from serving.server.place import Place
 
@@ -102,7 +102,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    from serving.server import Limits
+    from serving.server.limits import Limits
 
     defaults = Limits()
     help_ = "the longest time in which a request must arrive (default %(default)s)"
@@ -200,7 +200,7 @@ def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> N
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
-    from serving.server import Limits
+    from serving.server.limits import Limits
 
     names = {field.name for field in fields(Limits)} & {*vars(arguments)}
     limits = Limits(**{name: getattr(arguments, name) for name in names})

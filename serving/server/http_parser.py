@@ -13,7 +13,7 @@ from typing import Callable, Dict, Generator, Iterator, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
 from serving.errors import RequestError
-from serving.server import Limits
+from serving.server.limits import Limits
 from serving.server.messages import Request
 
 METHODS = frozenset(b"CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE".split())

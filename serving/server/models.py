@@ -19,12 +19,12 @@ from serving.bundle import locate
 from serving.checksums import MANIFEST
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
-from serving.model_card import older
-from serving.server import Limits
+from serving.server.limits import Limits
 from serving.server.place import Newest
 from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
 from serving.server.public_files import PublicFile
+from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from serving.server import VERSION, Limits, schemas
+from serving.server import VERSION, schemas
+from serving.server.limits import Limits
 from serving.server.protocol import Signature
 from serving.server.public_files import FOLDER
 

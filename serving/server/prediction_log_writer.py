@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 from serving.classifier import Classifier
 from serving.errors import LogError, RequestError, ServingError
 from serving.prediction_log import Entry, PredictionLog
-from serving.server import Limits
+from serving.server.limits import Limits
 from serving.server.prometheus import Metrics
 
 GATHER_SECONDS = 0.05  # predictions that arrive within this time are written in one transaction

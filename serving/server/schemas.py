@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from serving.server import Limits
+from serving.server.limits import Limits
 from serving.server.protocol import CLASS, HIGH, INPUT, LABELS, LOW, Signature
 
 TEXT, INTEGER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}

@@ -122,6 +122,10 @@ def test_the_worst_group_comes_first_and_chance_is_told_from_a_bad_camera() -> N
     )
     even = by_group.scores(np.arange(80) % 4 > 0, names[:80])
     assert by_group.sentence(even).endswith("No group is behind the others beyond chance.")
+    flawless = by_group.scores(np.ones(4, bool), ["a", "a", "b", "b"])
+    assert by_group.sentence(flawless) == "The examples of all 2 groups are right."
+    single = by_group.scores(np.array([True, False]), ["a", "b"])
+    assert by_group.sentence(single) == "", "the accuracy says as much"
 
 
 def test_chance_alone_puts_some_group_behind_the_others_in_few_trials() -> None:

@@ -68,6 +68,20 @@ def test_a_single_recording_is_refused_and_a_slow_sensor_taken(folder: Path) -> 
     assert (one.rate, one.seconds, one.size) == (0.5, 64, (32, 3))
 
 
+def test_a_gesture_is_a_window_however_long_it_takes(folder: Path) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(60):
+        path = Path(f"wand/{'circle' if number % 2 else 'flick'}/{number}.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        axes = generator.normal(size=(30 + 2 * number, 3))
+        np.savetxt(path, axes, delimiter=",", header="ax,ay,az", comments="")
+    data = survey.survey(Path("wand"), Given(rate=100))
+    assert (data.size, data.counts) == ((144, 3), {"circle": 30, "flick": 30})
+    assert data.cut == "only one of twenty is longer; a shorter recording is held at its last row"
+    labelled = survey.survey(recorded(Path("walks"), seconds=4), Given(rate=25))
+    assert labelled.size == (50, 3), "recordings of two labels are cut as before"
+
+
 def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
     signal = np.random.default_rng(0).normal(size=(800, 2)).astype(np.float32)
     labels, people = ["a", "b", "a", "b"], [1, 1, 2, 2]

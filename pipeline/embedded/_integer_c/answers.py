@@ -10,6 +10,10 @@ import numpy as np
 from pipeline.embedded._integer_c.network import Tensor
 from pipeline.process.errors import UserError
 
+# What no output does, and the cure
+ANY = "it would reject every input", "verify the file again"
+LABEL = "it would never give one of the labels", "remove the target from embed.targets"
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -26,7 +30,7 @@ class Answers:
         if holds_from is None:
             return cls(least_accepted(output, accept_from), None)
         lowest = int(np.iinfo(output.dtype).min)
-        least = [least_accepted(output, probability) for probability in holds_from]
+        least = [least_accepted(output, probability, LABEL) for probability in holds_from]
         return cls(None, tuple(lowest if value is None else value for value in least))
 
     @property
@@ -47,11 +51,13 @@ class Answers:
         return text
 
 
-def least_accepted(output: Tensor, accept_from: float | None) -> int | None:
+def least_accepted(
+    output: Tensor, accept_from: float | None, fault: tuple[str, str] = ANY
+) -> int | None:
     """The least output that stands for `accept_from` or more; None if every output does.
 
-    Compared in float32, in which every runtime gives its probabilities. Raises UserError if no
-    output does.
+    Compared in float32, in which every runtime gives its probabilities. Raises UserError with the
+    `fault` if no output does.
     """
     if accept_from is None:
         return None
@@ -60,8 +66,9 @@ def least_accepted(output: Tensor, accept_from: float | None) -> int | None:
     probabilities = output.scale * (outputs - output.zero_point).astype(np.float32)
     accepted = outputs[probabilities >= np.float32(accept_from)]
     if not len(accepted):
+        what, cure = fault
         raise UserError(
-            f"it would reject every input: its threshold is {accept_from:g}, and its largest "
-            f"probability {probabilities.max():g}; verify the file again"
+            f"{what}: its threshold is {accept_from:g}, and the largest probability of the file "
+            f"{probabilities.max():g}; {cure}"
         )
     return int(accepted[0]) if accepted[0] > limits.min else None

@@ -39,9 +39,9 @@ class TrainReport(Report):
     """The loss is that of the epoch, before the `temperature` was folded into the last layer.
 
     The calibration errors are those before and after; there is no temperature if the model ends in
-    another kind of layer. A model that gives a number has no accuracies but mean absolute errors in
-    its unit, and losses of its number in standard deviations of the training set. A model of
-    another `origin` is measured as it came, as epoch 0.
+    another kind of layer, or if there are few validation examples. A model that gives a number has
+    no accuracies but mean absolute errors in its unit, and losses of its number in standard
+    deviations of the training set. A model of another `origin` is measured as it came, as epoch 0.
     """
 
     PATH: ClassVar = artifacts.REPORTS / "train.json"

@@ -154,18 +154,23 @@ export class Page {
     }, STILL_MILLISECONDS);
   }
 
-  /** Shows all classes in the card's order, or the likeliest if there are many; not a number. */
+  /**
+   * Shows all classes in the card's order, or the likeliest if there are many, first those of the
+   * answer: a label may hold from a lower probability than others. Not a number.
+   */
   showBars(probabilities, answer = null) {
     if (by("bars").hidden) return;
-    const order = this.card.class_names.map((_, index) => index);
+    const names = this.card.class_names, answers = [answer].flat();
+    const order = names.map((_, index) => index);
+    const rank = index => Number(answers.includes(names[index])) + probabilities[index] / 2;
     if (order.length > MOST_BARS && probabilities)
-      order.sort((first, second) => probabilities[second] - probabilities[first]);
+      order.sort((first, second) => rank(second) - rank(first));
     const rows = order.slice(0, MOST_BARS).map(index => {
-      const name = this.card.class_names[index];
+      const name = names[index];
       const share = probabilities ? probabilities[index] : 0;
       const bar = element("span", { className: "bar" });
       bar.style.setProperty("--share", share);
-      const className = [answer].flat().includes(name) ? "likeliest" : "";
+      const className = answers.includes(name) ? "likeliest" : "";
       return element(
         "tr",
         { className },

@@ -4,19 +4,24 @@ const EXACT = 100; // decimals, with which a tie shows
 
 /** As `%.*f`. */
 export function fixed(value, decimals) {
-  const exact = value.toFixed(EXACT);
-  const end = exact.length - EXACT + decimals;
-  const cut = exact.slice(0, end).replace(/\.$/, "");
-  const isEven = "02468".includes(cut.at(-1));
-  return isEven && /^50*$/.test(exact.slice(end)) ? cut : value.toFixed(decimals);
+  return even(value.toFixed(EXACT), decimals) ?? value.toFixed(decimals);
 }
 
 /** As `%.*g`. */
 export function general(value, digits = 4) {
-  const [mantissa, power] = value.toExponential(digits - 1).split("e");
+  const [rounded, power] = value.toExponential(digits - 1).split("e");
   const exponent = Number(power);
   if (exponent >= -4 && exponent < digits) return trimmed(fixed(value, digits - 1 - exponent));
-  return `${trimmed(mantissa)}e${power[0]}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  const [exact] = value.toExponential(EXACT).split("e");
+  const mantissa = trimmed(even(exact, digits - 1) ?? rounded);
+  return `${mantissa}e${power[0]}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
+/** The decimals of an exact number, if the rest of it is a tie and the last of them is even. */
+function even(exact, decimals) {
+  const end = exact.length - EXACT + decimals;
+  const cut = exact.slice(0, end).replace(/\.$/, "");
+  return "02468".includes(cut.at(-1)) && /^50*$/.test(exact.slice(end)) ? cut : undefined;
 }
 
 export function percent(fraction, digits = 2) {

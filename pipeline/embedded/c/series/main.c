@@ -8,8 +8,9 @@
  *
  * A FILE is a CSV, and - is standard input. Its first line names the columns, of which those of
  * MODEL_CHANNEL_NAMES are used, and `time`, in seconds, if there is one. Without names it has only
- * these channels, in their order. An empty cell or a gap in time is in no window. Outputs have nine
- * digits, which represent a float exactly.
+ * these channels, in their order. An empty cell or a gap in time is in no window. A shorter file
+ * without either has one, held at its last row. Outputs have nine digits, which represent a float
+ * exactly.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #define MOST_CELLS 1024
 #define GAP 1.5        /* sampling intervals; a longer one is a gap, as in serving/recording.py */
 #define TOLERANCE 0.05 /* of the rate */
+#define WRONG_RATE "the rate by its column time, in seconds, is not MODEL_RATE"
 
 static const char *const channel_names[MODEL_CHANNELS] = MODEL_CHANNEL_NAMES;
 
@@ -143,6 +145,11 @@ static void print_window(const struct table *table, const struct window *window)
     fflush(stdout);
 }
 
+static int is_rate(double intervals, double seconds)
+{
+    return fabs(intervals / seconds / (double)MODEL_RATE - 1) <= TOLERANCE;
+}
+
 static int classify_rows(struct table *table)
 {
     static char *cells[MOST_CELLS];
@@ -171,9 +178,8 @@ static int classify_rows(struct table *table)
         if (!in_row++)
             begin = time;
         before = time;
-        if (table->time >= 0 && in_row == MODEL_STEPS &&
-            fabs((MODEL_STEPS - 1) / (time - begin) / (double)MODEL_RATE - 1) > TOLERANCE)
-            return fault(table, "the rate by its column time, in seconds, is not MODEL_RATE");
+        if (table->time >= 0 && in_row == MODEL_STEPS && !is_rate(MODEL_STEPS - 1, time - begin))
+            return fault(table, WRONG_RATE);
         if (window_add(&window, row)) {
             print_window(table, &window);
             windows++;
@@ -181,6 +187,15 @@ static int classify_rows(struct table *table)
     }
     if (count < 0)
         return fault(table, "its line is too long");
+    if (window.count > 1 && window.count == (int)table->rows && in_row < MODEL_STEPS) {
+        if (table->time >= 0 && !is_rate(in_row - 1, time - begin))
+            return fault(table, WRONG_RATE);
+        while (!window_add(&window, row))
+            continue;
+        table->rows = MODEL_STEPS;
+        print_window(table, &window);
+        return 0;
+    }
     return windows ? 0 : fault(table, "the file holds no window of rows that follow each other");
 }
 
