@@ -9,7 +9,7 @@ and from end to end. By default that is the working folder's, with test images; 
 
 `scratch` is the most bytes that CMSIS-NN asks for a layer; the next one may use them again. The
 instructions are those of the layers that CMSIS-NN has. Both are compiled by gcc with -O2, and
-an emulator knows nothing of cycles: a vector instruction of a Cortex-M55 takes two or more.
+an emulator knows nothing of cycles: most vector instructions of a Cortex-M55 take two.
 """
 
 from __future__ import annotations
