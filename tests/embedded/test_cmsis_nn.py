@@ -39,7 +39,7 @@ def test_rounding_once_is_seen() -> None:
 
 
 def test_another_folder_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.cortex_m.cmsis_nn", tmp_path]
+    command = [sys.executable, "-m", "benchmarks.cortex_m.cmsis_nn", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path} is no copy of github.com/ARM-software/CMSIS-NN\n"
