@@ -38,7 +38,7 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
     assert sentence[1] in first and sentence[1] in second
     score = json.loads((tiny.folder / "reports/folds.json").read_text())["score"]
     assert (score["folds"], score["images"]) == (2, 600)
-    assert f"{score['images']:,} examples right that they never saw" in first
+    assert f"{score['images']:,} examples that they never saw" in first
     assert (tiny.folder / "reports/folds.png").read_bytes().startswith(b"\x89PNG")
     title = report.splitlines()[0].removeprefix("# ")
     assert sorted(children(tiny.folder, title)) == [
