@@ -104,12 +104,13 @@ print(peak.bytes)
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_the_stages_before_training_take_the_same_memory_for_four_times_as_many_photos(
+def test_the_stages_before_training_take_hardly_more_memory_for_four_times_as_many_photos(
     tmp_path: Path,
 ) -> None:
     """2,500 and 10,000 photos of 112 x 112 in colour, which are 94 and 376 MB as arrays.
 
-    Every split of the fewer is larger than a chunk.
+    Every split of the fewer is larger than a chunk, but not than the 1,000 examples of validation
+    that are compared with the training set.
     """
     project(tmp_path, side=112)
     peaks: dict[str, list[int]] = {stage: [] for stage in BEFORE_TRAINING}
@@ -132,5 +133,5 @@ def test_the_stages_before_training_take_the_same_memory_for_four_times_as_many_
             )
             peaks[stage].append(int(done.stdout.splitlines()[-1]))
     for stage, (few, many) in peaks.items():
-        assert many < few + 100 * 2**20, f"{stage}: {few:,} and {many:,} bytes"
-        assert many < 600 * 2**20, f"{stage}: {many:,} bytes"
+        assert many < few + 150 * 2**20, f"{stage}: {few:,} and {many:,} bytes"
+        assert many < 440 * 2**20, f"{stage}: {many:,} bytes"
