@@ -106,7 +106,7 @@ class VerifiedFile:
             max_loss=params.max_loss(),
             tolerance=statistics.tolerance(True, verified.span),
             accept_from=verified.accept_from(format_name),
-            holds_from=Evaluation.load().holds_from,
+            holds_from=Evaluation.load().holds_from if data.target == "labels" else None,
             interval=verified.half_width(format_name),
             coverage=params.problem.coverage,
             board=params.embed.board,

@@ -275,4 +275,4 @@ def test_the_card_says_what_was_measured(embedded: Path, page: Any) -> None:
     assert measured["wasm_bytes"] == (embedded / "browser/model.wasm").stat().st_size
     assert measured["state"] == "proven"
     assert measured["test_images"] == 10000 > measured["images_equal_to_micro"] == 1000
-    assert f"wasm bytes: {measured['wasm_bytes']:,}" in page.text_content("#card")
+    assert f"WebAssembly module, bytes: {measured['wasm_bytes']:,}" in page.text_content("#card")
