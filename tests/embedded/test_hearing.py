@@ -24,6 +24,7 @@ from benchmarks import listening as benchmark
 from benchmarks.listening import RATE, Recording
 from pipeline.embedded import c
 from pipeline.files.artifacts import Array, Description
+from pipeline.process.words import percent
 from pipeline.runtimes import environments
 from serving import sound
 from serving.listening import Listener
@@ -165,11 +166,6 @@ def in_c(program: Path, samples: Array, *ignored: str) -> list[str]:
     return [f"{second} s|{name}|{percent(float(share))}" for second, name, share in rows]
 
 
-def percent(share: float) -> str:
-    """As JavaScript writes it, which rounds halves up."""
-    return f"{int(10_000 * share + 0.5) / 100:.2f} %"
-
-
 def shown(page: Any) -> list[str]:
     """The words in the list, the earliest first."""
     rows: list[str] = page.evaluate(
@@ -219,7 +215,7 @@ def test_a_recording_of_a_word_is_answered_as_by_c(
 ) -> None:
     choose(page, "word.wav", wav(spoken[5].samples))
     shares = c.classify(program, features(spoken[5:6]))[0]
-    expected = f"{NAMES[shares.argmax()]}{percent(shares.max())}"
+    expected = f"{NAMES[shares.argmax()]}{percent(float(shares.max()))}"
     expect(page.locator("#answer")).to_have_text(expected)
     expect(page.locator("#source")).to_have_text("Below, the first 0.99 s of word.wav.")
     expect(page.locator("#latency")).to_contain_text("to prepare the sound")
@@ -371,7 +367,7 @@ def test_what_is_chosen_while_the_microphone_listens_ends_it(
     expect(page.locator("#clock")).to_contain_text("s heard")
     choose(page, "word.wav", wav(spoken[5].samples))
     shares = c.classify(program, features(spoken[5:6]))[0]
-    expect(page.locator("#answer")).to_contain_text(percent(shares.max()))
+    expect(page.locator("#answer")).to_contain_text(percent(float(shares.max())))
     assert page.text_content("#listen") == "Listen to the microphone"
     page.click("#listen")
     expect(page.locator("#listen")).to_have_text("Stop")
