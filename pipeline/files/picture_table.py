@@ -52,7 +52,7 @@ class Table(Sequence[Picture]):
 
     @classmethod
     def of(cls, pictures: Iterable[Picture], most: int) -> Table:
-        """The pictures, of which there are at most so many; memory is taken as they come."""
+        """A table of the pictures, at most `most` of them; its memory grows as they are read."""
         rows, count, table = iter(pictures), 0, None
         while chunk := list(islice(rows, CHUNK)):
             if table is None:

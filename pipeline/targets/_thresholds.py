@@ -1,7 +1,7 @@
 """From which probability each of several labels holds: chosen on the validation set, for its F1.
 
 The threshold with the best F1 of a label (Yang, 2001, A Study of Thresholding Strategies for Text
-Categorization) overfits: among so many candidates the best is so by chance, above all for a rare
+Categorization) overfits: with many candidates, the best one is partly luck, above all for a rare
 label (Lipton, Elkan and Naryanaswamy, 2014, Optimal Thresholding of Classifiers to Maximize F1
 Measure). So the nearest to 0.5 is taken of those whose F1 is within one standard error of the best,
 as trees are pruned (Breiman, Friedman, Olshen and Stone, 1984, Classification and Regression
@@ -70,7 +70,9 @@ def candidates(probabilities: Array, labels: Array) -> tuple[Array, Array, Array
 
 
 def behind(right: Array, wrong: Array, best: float) -> Array:
-    """How far F1 is behind the best, in standard errors (C,), with so many more right and wrong.
+    """How far F1 is behind the best, in standard errors (C,).
+
+    `right` and `wrong` (C,) are how many more answers are right and wrong than with the best.
 
     Each example by which two answers differ counts as much as it moves F1: 2 - F1 if it has the
     label, and F1 in the other direction if it has not.

@@ -25,7 +25,7 @@ FEW = 1000  # examples for training
 
 
 class Words(NamedTuple):
-    """What one example and several are called, and what is asked of one, after "Which class"."""
+    """The noun for an example, its plural, and how the question "Which class ..." goes on."""
 
     noun: str
     plural: str
