@@ -106,12 +106,12 @@ def test_too_few_images_are_reported_before_anything_is_trained() -> None:
     default = params.load(ROOT / "params.yaml")
     note = split_notes.too_few(56, default)
     assert note is not None
-    assert note.endswith("files will be `not shown`; 1,559 images can prove it")
+    assert note.endswith("files will be `not shown`; 1,559 can prove it")
     strict = split_notes.too_few(56, params.override(default, {"verify.require": "proven"}))
     assert strict is not None
     assert strict.endswith(
         "files will be `not shown`, and as verify.require is proven, there will be no bundle; "
-        "1,559 images can prove it"
+        "1,559 can prove it"
     )
     assert split_notes.too_few(1559, default) is None
 
@@ -120,8 +120,8 @@ def test_few_test_images_and_few_for_calibration_are_told() -> None:
     default = params.load(ROOT / "params.yaml")
     tested, calibrated = split_notes.few({"train": 320, "validation": 80, "test": 100}, default)
     assert tested.startswith(
-        "100 test images: an accuracy of 99 % would have a 95 % interval of 94"
+        "100 test examples: an accuracy of 99 % would have a 95 % interval of 94"
     )
     assert tested.endswith("`edgeproof folds` judges the recipe on all 400 others")
-    assert calibrated.startswith("320 training images are fewer than export.calibration_images")
+    assert calibrated.startswith("320 training examples are fewer than export.calibration_images")
     assert split_notes.few({"train": 54_000, "validation": 6_000, "test": 10_000}, default) == []

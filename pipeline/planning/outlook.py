@@ -142,7 +142,7 @@ def model(files: Files) -> list[str]:
         f"file {_bytes(files.int8_bytes)}"
     ]
     if files.multiply_accumulates is not None:
-        lines[0] += f"; {files.multiply_accumulates / 1e6:.1f} million multiplications an image"
+        lines[0] += f"; {files.multiply_accumulates / 1e6:.1f} million multiplications an example"
     if files.c_arena_bytes is not None:
         lines.append(
             f"C: {files.c_flash_bytes:,} bytes of constants, arena of {files.c_arena_bytes:,}"

@@ -73,12 +73,12 @@ def _folds(data: Survey) -> Choice:
     expected = parts(data)
     if expected.test >= FEW_TESTED:
         return Choice("evaluate.folds", NONE)
-    reason = f"{expected.test:,} images for the test are few, but "
+    reason = f"{expected.test:,} examples for the test are few, but "
     if problem.is_uneven(data) or data.target == "number":
         return Choice("evaluate.folds", NONE, f"{reason}folds know accuracy alone")
     outside = 1 - (0 if data.examples.get("test") else TEST)
     if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
-        units = "groups" if data.groups else "images of a class"
+        units = "groups" if data.groups else "examples of a class"
         return Choice("evaluate.folds", NONE, f"{reason}there are too few {units} for folds")
     others = expected.train + expected.validation
     return Choice(

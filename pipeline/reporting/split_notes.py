@@ -20,7 +20,7 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         counts = ", ".join(f"{name}: {count:,}" for name, count in summary.others.items())
         result.append(f"pictures of none of the classes: {counts}")
     if summary.leaks:
-        result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
+        result.append(f"warning: the same examples are in two splits and leak: {summary.leaks}")
     if summary.corrected:
         result.append(f"corrections: {summary.corrected.sentence}")
     together = summary.together
@@ -41,9 +41,9 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
 
 
 def too_few(unseen: int, settings: Params) -> str | None:
-    """A warning if the unseen images are too few to prove an exported file, otherwise None.
+    """A warning if the unseen examples are too few to prove an exported file, otherwise None.
 
-    `unseen` counts the images that the weights have not seen: the validation and test sets.
+    `unseen` counts the examples that the weights have not seen: the validation and test sets.
     """
     if settings.problem.unit is not None:
         return None  # it depends on the model, and `verify` says so
@@ -57,27 +57,27 @@ def too_few(unseen: int, settings: Params) -> str | None:
         else ""
     )
     return (
-        f"{unseen} validation and test images are too few to prove that an exported file loses at "
+        f"{unseen} validation and test examples are too few to prove that an exported file loses at "
         f"most {max_accuracy_drop} (export.max_accuracy_drop): "
-        f"files will be `not shown`{no_bundle}; {needed:,} images can prove it"
+        f"files will be `not shown`{no_bundle}; {needed:,} can prove it"
     )
 
 
 def few(sizes: dict[str, int], settings: Params) -> list[str]:
-    """What follows from few images for the test, and from few for the conversion to int8."""
+    """What follows from few examples for the test, and from few for the conversion to int8."""
     notes, target = [], settings.problem.target
     if sizes["test"] < statistics.FEW_TESTED and settings.problem.unit is None:
         outside = sizes["train"] + sizes["validation"]
         has_folds = settings.evaluate.folds != NONE
         folds = "evaluate.folds judges" if has_folds else "`edgeproof folds` judges"
         notes.append(
-            f"{sizes['test']} test images: an accuracy of {100 * target:.0f} % would have a 95 % "
+            f"{sizes['test']} test examples: an accuracy of {100 * target:.0f} % would have a 95 % "
             f"interval of {statistics.expected_interval(target, sizes['test'])}; {folds} "
             f"the recipe on all {outside:,} others"
         )
     if sizes["train"] < settings.export.calibration_images:
         notes.append(
-            f"{sizes['train']} training images are fewer than export.calibration_images, so all "
+            f"{sizes['train']} training examples are fewer than export.calibration_images, so all "
             "of them set the ranges of int8"
         )
     return notes
