@@ -139,12 +139,12 @@ def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images(
     refused = reports.failed(runtime="onnxruntime", reason="no")
     row = summary.file_row("tflite_int8", [fast, worse, slow, refused])
     assert row["test accuracy"] == "98.00 %"
-    assert row["ms/image"] == "0.040 to 1.200"
+    assert row["ms/input"] == "0.040 to 1.200"
     assert row["verdict"] == "proven; could not run on onnxruntime"
 
 
 def test_a_narrow_table_cuts_no_name_of_a_file_and_no_number() -> None:
-    columns = ("model", "balanced accuracy", "loses at most", "bytes", "ms/image", "verdict")
+    columns = ("model", "balanced accuracy", "loses at most", "bytes", "ms/input", "verdict")
     figures = dict(
         zip(columns[1:], ("83.28 %", "1.31 %", "14,221,189", "28.334", "not shown"), strict=True)
     )
@@ -172,7 +172,7 @@ def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
         "calibration error": "0.0020",
         "answered": "",
         "of these wrong": "",
-        "ms/image": "0.040",
+        "ms/input": "0.040",
         "verdict": "proven",
     }
 

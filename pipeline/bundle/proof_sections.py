@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline import inputs
 from pipeline.process.words import percent
-from pipeline.reporting.tables import interval, table
+from pipeline.reporting.tables import MILLISECONDS, interval, table
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import ModelCard
 from serving.model_file import ModelFile, Number, Proof
@@ -17,7 +17,7 @@ COLUMNS = (
     "test accuracy",
     "95 % interval",
     "accuracy loss, at most",
-    "ms/image",
+    MILLISECONDS,
     "arena, bytes",
 )
 EMULATED_COLUMNS = (
@@ -26,7 +26,7 @@ EMULATED_COLUMNS = (
     "description",
     "runtime",
     "verdict",
-    "images",
+    "inputs",
     "same class",
     "largest difference",
     "golden difference",
@@ -110,7 +110,7 @@ def _notes(card: ModelCard) -> str:
         "the trained model. It compares the two one by one, "
         f"on {images:,} test and validation {inputs.noun(card.kind.name)}, "
         "or on fewer with a slow interpreter. "
-        "*ms/image* is the median time of a single input on one thread of "
+        f"*{MILLISECONDS}* is the median time of a single input on one thread of "
         f"{', '.join(processors) or 'an unknown processor'}; "
         "measure your own device with `serving bench`."
     )

@@ -28,15 +28,16 @@ from pipeline.reporting.summary import (
     rows,
     table,
 )
+from pipeline.reporting.tables import MILLISECONDS
 
 SHORT_COLUMNS = (
     *("file", "size", ACCURACY, "may lose at most"),
     *confidence_cells.COLUMNS,
-    *("ms/image", "verdict"),
+    *(MILLISECONDS, "verdict"),
 )
 # Of a model that gives a number
 NUMBER_SHORT_COLUMNS = (
-    *("file", "size", "error", "may add at most", "interval", "holds", "ms/image", "verdict"),
+    *("file", "size", "error", "may add at most", "interval", "holds", MILLISECONDS, "verdict"),
 )
 BEGIN, END = "<!-- results: make results -->", "<!-- end of results -->"
 SHORT_BEGIN, SHORT_END = (
@@ -117,7 +118,7 @@ def short_row(line: Row) -> Row:
         "size": kilobytes(size),
         name: score,
         **(_may_add(line) if name == "error" else _may_lose(line)),
-        "ms/image": line.get("ms/image", "").split(" ")[0],
+        MILLISECONDS: line.get(MILLISECONDS, "").split(" ")[0],
         "verdict": line["verdict"],
     }
 

@@ -7,6 +7,7 @@ from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.verify import AnyPair, ComparedPair, NumberPair
 from pipeline.process.words import percent
 from pipeline.reporting import confidence_cells, summary
+from pipeline.reporting.tables import MILLISECONDS
 
 
 def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
@@ -21,12 +22,12 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
             "runtime": " ".join([pair.runtime, pair.runtime_version or ""]).strip(),
             "processor": _processor(pair),
             "verdict": pair.state,
-            "images": _cell(pair, "images", "{:,}"),
+            "inputs": _cell(pair, "images", "{:,}"),
             **_scores(pair, metric, is_number=bool(reports.verify.numbers)),
             "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
             "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
             **_confidence(pair, is_number=bool(reports.verify.numbers)),
-            "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
+            MILLISECONDS: _cell(pair, "median_milliseconds", "{:.3f}"),
             "arena": _cell(pair, "arena_bytes", "{:,}"),
         }
         for pair in reports.verify.pairs

@@ -57,8 +57,8 @@ def too_few(unseen: int, settings: Params) -> str | None:
         else ""
     )
     return (
-        f"{unseen} validation and test examples are too few to prove that an exported file loses at "
-        f"most {max_accuracy_drop} (export.max_accuracy_drop): "
+        f"{unseen} validation and test examples are too few to prove that an exported file loses "
+        f"at most {max_accuracy_drop} (export.max_accuracy_drop): "
         f"files will be `not shown`{no_bundle}; {needed:,} can prove it"
     )
 

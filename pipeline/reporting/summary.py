@@ -34,7 +34,7 @@ from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import confidence_cells
-from pipeline.reporting.tables import BASELINES, amount, amounts, interval
+from pipeline.reporting.tables import BASELINES, MILLISECONDS, amount, amounts, interval
 from serving.gate import VERDICTS
 
 ACCURACY = "test accuracy"
@@ -47,16 +47,16 @@ COLUMNS = (
     "agreement",
     *confidence_cells.COLUMNS,
     "bytes",
-    "ms/image",
+    MILLISECONDS,
     "emulated",
     "verdict",
 )
 # Of a model that gives a number, in place of those that speak of accuracy.
 NUMBER_COLUMNS = (
     *("model", "runtimes", "error", "95 % interval", "adds at most", "interval", "holds"),
-    *("bytes", "ms/image", "emulated", "verdict"),
+    *("bytes", MILLISECONDS, "emulated", "verdict"),
 )
-TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
+TEXT_COLUMNS = {"model", "runtimes", MILLISECONDS, "emulated", "verdict", "file"}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
 LONGEST_WORD = 16  # characters that a column keeps together, such as the name of a file
@@ -172,7 +172,7 @@ def file_row(name: str, pairs: Sequence[AnyPair]) -> Row:
         **facts,
         "runtimes": ", ".join(pair.runtime for pair in here),
         **scores(on_all),
-        "ms/image": milliseconds(here),
+        MILLISECONDS: milliseconds(here),
         "emulated": ", ".join(elsewhere),
         "verdict": "; ".join([worst, *missing]),
     }

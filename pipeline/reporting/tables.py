@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipeline.config.parts import choices, declared
 from pipeline.process.words import percent
 
+MILLISECONDS = "ms/input"  # the heading of latencies
 # The baselines in words, by the names in reports/baseline.json.
 BASELINES: dict[str, str] = {
     name: words

@@ -12,9 +12,10 @@ from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.reporting import by_folds, page_inputs, result_notes, summary
 from pipeline.reporting.summary import Row
+from pipeline.reporting.tables import MILLISECONDS
 
-COLUMNS = ("model", summary.ACCURACY, "loses at most", "size", "ms/image", "verdict")
-NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "size", "ms/image", "verdict")
+COLUMNS = ("model", summary.ACCURACY, "loses at most", "size", MILLISECONDS, "verdict")
+NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "size", MILLISECONDS, "verdict")
 
 
 def show(left_out: Sequence[str]) -> None:
@@ -43,7 +44,7 @@ def row(line: Row) -> Row:
         **line,
         "size": summary.kilobytes(int(size)) if size else "",
         **{name: line[name].removesuffix(f" {unit}") for name in numbers if unit and name in line},
-        "ms/image": line.get("ms/image", "").split(" ")[0],
+        MILLISECONDS: line.get(MILLISECONDS, "").split(" ")[0],
     }
 
 

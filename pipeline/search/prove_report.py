@@ -14,7 +14,7 @@ from pipeline.process.words import percent
 from pipeline.reporting import statistics, summary
 from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
 from pipeline.reporting.summary import Row
-from pipeline.reporting.tables import interval
+from pipeline.reporting.tables import MILLISECONDS, interval
 
 COLUMNS = (
     "runtimes",
@@ -22,7 +22,7 @@ COLUMNS = (
     "accuracy",
     "95 % interval",
     "loses at most",
-    "ms/image",
+    MILLISECONDS,
     "verdict",
 )
 BETTER = 0.001  # p-value from which a file is hardly made from its reference
@@ -90,7 +90,7 @@ def row(pair: ComparedPair, images: int) -> Row:
         "accuracy": percent(value),
         "95 % interval": interval(ends),
         "loses at most": "" if is_judged_here else percent(pair.bound),
-        "ms/image": summary.milliseconds([pair]),
+        MILLISECONDS: summary.milliseconds([pair]),
         "verdict": pair.state,
     }
 
