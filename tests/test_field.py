@@ -164,6 +164,31 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
     assert judge.judge(own, SETTINGS).rejection is None
 
 
+@pytest.mark.parametrize(
+    ("promise", "place"),
+    [
+        ({"test": [1]}, "rejection.test.0"),
+        ({"test": [{}]}, "rejection.test.0.format"),
+        ({"test": 5}, "rejection.test"),
+        ({"coverage": "x"}, "rejection.coverage"),
+        (
+            {"test": [{"format": "a", "runtime": "b", "images": 1, "accepted": 9}]},
+            "rejection.test.0",
+        ),
+    ],
+)
+def test_a_damaged_card_is_named_in_one_sentence(
+    own: Observations, promise: dict[str, Any], place: str
+) -> None:
+    file = dataclasses.replace(own.file, accept_from=0.5)
+    card = dataclasses.replace(own.card, rejection=promise)
+    with pytest.raises(UserError, match=f"is damaged at {re.escape(place)}; rebuild"):
+        judge.judge(dataclasses.replace(own, card=card, file=file), SETTINGS)
+    card = dataclasses.replace(own.card, provenance={})
+    with pytest.raises(UserError, match="does not name its model; rebuild"):
+        judge.judge(dataclasses.replace(own, card=card), SETTINGS)
+
+
 @pytest.fixture
 def log(own: Observations, classifier: Classifier, tmp_path: Path) -> Path:
     """200 predictions with pixels; every second one has a label, and one label is wrong."""

@@ -169,7 +169,7 @@ def test_serving_is_written_for_python_3_9() -> None:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
-def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> None:
+def test_only_these_files_share_code_with_the_device() -> None:
     crossing = {
         name(path)
         for path in modules()

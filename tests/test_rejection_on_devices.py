@@ -195,7 +195,7 @@ def test_any_threshold_becomes_the_least_output_that_reaches_it(
 
 
 def test_a_threshold_that_no_output_reaches_is_refused() -> None:
-    largest = "its threshold is 1, and the largest probability of the file 0.996094; "
+    largest = "its threshold is 1, and the largest probability that the file can give is 0.996094; "
     with pytest.raises(UserError, match=f"reject every input: {largest}verify the file again"):
         least_accepted(OUTPUT, 1.0)
     with pytest.raises(UserError, match=f"never give one of the labels: {largest}remove the"):

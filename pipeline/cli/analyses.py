@@ -105,7 +105,7 @@ def shrink(
     quick: Quick = False,
     cluster: Cluster = None,
 ) -> None:
-    """Search small networks: the best accuracy for the bytes that a device has."""
+    """Search small networks: the best accuracy within a device's memory."""
     from pipeline.search import shrink as shrinking
     from pipeline.search.analysis import AnalysisOptions
     from pipeline.search.shrink_space import Budget

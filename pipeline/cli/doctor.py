@@ -20,7 +20,7 @@ def doctor(
     ] = None,
     cluster: options.Cluster = None,
 ) -> None:
-    """Look whether all that a run needs is there, servers of a team included; change nothing."""
+    """Check that everything a run needs is available, a team's servers too; change nothing."""
     from pipeline.doctor import findings, machine, servers
 
     faults = 0

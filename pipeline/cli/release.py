@@ -54,7 +54,7 @@ def field(
         Path, typer.Option(help="The bundle that classifies a folder of pictures.")
     ] = Path("dist"),
 ) -> None:
-    """Compare a model in use with its test: accuracy, weak classes, drift, worst cases."""
+    """Compare a deployed model with its test: accuracy, weak classes, drift, worst cases."""
     from pipeline.field import assess
 
     assess.assess(source, labels, bundle, replace)
@@ -74,7 +74,7 @@ def fleet(
         typer.Option(metavar="FILE", help="All devices, one a line: finds those that are silent."),
     ] = None,
 ) -> None:
-    """Say what a release did on a fleet of devices, by the line that each of them sent."""
+    """Report how a release did on a fleet, from the line that each device sent."""
     from pipeline.field import fleet_table
 
     fleet_table.show(source, devices)

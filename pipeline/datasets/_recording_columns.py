@@ -93,7 +93,7 @@ def begins_recordings(name: str) -> bool:
 
 
 def clock(name: str, cell: str) -> Clock | None:
-    """How the cells of a time become seconds, by the column's name and first cell; None if not.
+    """The unit of a time column, judged by its name and first cell; None if it is no time.
 
     Dates and seconds since 1970 count from the first cell, as spans of a list do.
     """

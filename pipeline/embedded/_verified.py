@@ -137,7 +137,7 @@ class VerifiedFile:
 
     @property
     def golden_classes(self) -> Array:
-        """What network_run returns (G,) for the golden vectors."""
+        """The expected return values of network_run, (G,), for the golden vectors."""
         classes: Array = answers(self.micro.golden, self.accept_from)
         return classes
 

@@ -39,6 +39,12 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
             f"the card of {card.name} {card.version} has no reference; "
             "rebuild the bundle with `dvc repro`"
         )
+    model_sha256 = card.provenance.get("model_sha256")
+    if not isinstance(model_sha256, str):
+        raise UserError(
+            f"the card of {card.name} {card.version} does not name its model; "
+            "rebuild the bundle with `dvc repro`"
+        )
     proof = next(proof for proof in observed.file.proofs if proof.runtime == observed.runtime)
     assert proof.accuracy is not None
     test_right = round(proof.accuracy * proof.images)
@@ -47,7 +53,7 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
     return FieldReport(
         model=card.name,
         version=card.version,
-        model_sha256=card.provenance["model_sha256"],
+        model_sha256=model_sha256,
         format=observed.file.format,
         runtime=observed.runtime,
         predictions=len(labelled),

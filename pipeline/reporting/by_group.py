@@ -72,4 +72,4 @@ def sentence(groups: dict[str, GroupScore]) -> str:
     late = [name for name, score in groups.items() if score.p_value < SIGNIFICANT]
     if not late:
         return f"{figures} No group is behind the others beyond chance."
-    return f"{figures} Behind the others beyond chance: {listed(late)}."
+    return f"{figures} Significantly worse than the others: {listed(late)}."

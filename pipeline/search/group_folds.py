@@ -35,7 +35,7 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Examples:
-    """Those outside the test set: their rows of the raw training part, and what is known of each.
+    """The examples outside the test set: their rows of the raw training part, and their facts.
 
     Arrays (N,). Examples with the same number in `together` are never in two splits.
     """

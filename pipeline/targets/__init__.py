@@ -174,8 +174,8 @@ def recognition(name: str) -> Recognition:
     """The target with this name. Raises UserError if its answers are not right or wrong."""
     if declared("targets", name)["SCORING"] != "_scores":
         raise UserError(
-            f"the dataset asks for a {name}, and this compares right and wrong answers; expected "
-            "a dataset of classes or labels"
+            f"the dataset asks for a {name}, and this command compares right and wrong answers; "
+            "expected a dataset of classes or labels"
         )
     return cast(Recognition, target(name))
 

@@ -10,10 +10,10 @@ from pipeline.config import params
 from pipeline.files.reports.evaluate import EvaluationReport, NumberReport
 from pipeline.files.reports.run import RunReports
 from pipeline.reporting import page_gates
+from pipeline.tracking.store import NOTE
 from pipeline.verification.device_metrics import device_metrics
 
 LONGEST_TAG = 5000  # characters
-NOTE = "mlflow.note.content"
 # The digest of what was last written into NOTE, so that a description that a person has edited is
 # kept. MLflow's pages hide tags with its own prefix.
 NOTE_DIGEST = "mlflow.edgeproof.description"

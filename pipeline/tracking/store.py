@@ -16,6 +16,8 @@ from pipeline.process.imports import importing
 from pipeline.process.stage import home
 from pipeline.tracking import credentials, local_store
 
+NOTE = "mlflow.note.content"  # the tag of a description, of a run or an experiment
+
 
 def address() -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file in the user's checkout.

@@ -6,9 +6,8 @@ import json
 from typing import Any
 
 from pipeline.config import params
-from pipeline.tracking.store import store, warn
+from pipeline.tracking.store import NOTE, store, warn
 
-NOTE = "mlflow.note.content"
 # MLflow 3.17 opens every experiment as GenAI, whatever its kind; other versions heed it.
 KIND = "mlflow.experimentKind"
 KEY = "edgeproof"

@@ -184,7 +184,7 @@ def rejected_others(pair: Pair, material: Material, threshold: float) -> Others:
 
 
 def verdict(accepted: int, wrong: int, total: int, problem: Problem) -> str:
-    """Whether the test set shows that what params.yaml promises is kept: the worst of both."""
+    """The worse verdict on the two promises in params.yaml, coverage and max_error."""
     states = []
     if problem.coverage is not None:
         states.append(share_verdict(total - accepted, total, 1 - problem.coverage))

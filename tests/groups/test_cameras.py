@@ -118,7 +118,7 @@ def test_the_worst_group_comes_first_and_chance_is_told_from_a_bad_camera() -> N
     assert scores["b"].p_value == pytest.approx(5 * expected)
     assert by_group.sentence(scores) == (
         "The worst of 4 groups is 'd': 0 of 4 examples are right, 0.00 % (95 % interval "
-        "0.00 to 60.24 %). Behind the others beyond chance: 'd' and 'b'."
+        "0.00 to 60.24 %). Significantly worse than the others: 'd' and 'b'."
     )
     even = by_group.scores(np.arange(80) % 4 > 0, names[:80])
     assert by_group.sentence(even).endswith("No group is behind the others beyond chance.")

@@ -88,7 +88,7 @@ def test_analyses_that_compare_right_answers_refuse_numbers_before_they_train() 
     check_answers(settings)
     with pytest.raises(UserError, match="unit is degrees, so the model gives a number"):
         check_answers(params.override(settings, UNIT))
-    with pytest.raises(UserError, match="the dataset asks for a number, and this compares right"):
+    with pytest.raises(UserError, match="asks for a number, and this command compares right"):
         targets.recognition("number")
 
 

@@ -68,7 +68,7 @@ def least_accepted(
     if not len(accepted):
         what, cure = fault
         raise UserError(
-            f"{what}: its threshold is {accept_from:g}, and the largest probability of the file "
-            f"{probabilities.max():g}; {cure}"
+            f"{what}: its threshold is {accept_from:g}, and the largest probability that the "
+            f"file can give is {probabilities.max():g}; {cure}"
         )
     return int(accepted[0]) if accepted[0] > limits.min else None
