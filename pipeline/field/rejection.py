@@ -17,7 +17,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 
 
-class Counts(BaseModel):
+class AcceptedInTest(BaseModel):
     """How many test images a file accepted on a runtime."""
 
     format: str
@@ -35,7 +35,7 @@ class Counts(BaseModel):
 class Promise(BaseModel):
     """What `rejection` of a model card says of the test set."""
 
-    test: list[Counts] = []
+    test: list[AcceptedInTest] = []
     coverage: float | None = Field(None, ge=0, le=1)
 
 

@@ -53,7 +53,7 @@ def behind(right: Array, images: Array) -> Array:
 
 
 def sentence(groups: dict[str, GroupScore]) -> str:
-    """The worst group, and those that are behind the others beyond chance.
+    """The worst group, and those that are significantly worse than the others.
 
     Empty without groups, and if each has one example only.
     """
@@ -71,5 +71,5 @@ def sentence(groups: dict[str, GroupScore]) -> str:
     )
     late = [name for name, score in groups.items() if score.p_value < SIGNIFICANT]
     if not late:
-        return f"{figures} No group is behind the others beyond chance."
+        return f"{figures} No group is significantly worse than the others."
     return f"{figures} Significantly worse than the others: {listed(late)}."

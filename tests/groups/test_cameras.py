@@ -121,7 +121,7 @@ def test_the_worst_group_comes_first_and_chance_is_told_from_a_bad_camera() -> N
         "0.00 to 60.24 %). Significantly worse than the others: 'd' and 'b'."
     )
     even = by_group.scores(np.arange(80) % 4 > 0, names[:80])
-    assert by_group.sentence(even).endswith("No group is behind the others beyond chance.")
+    assert by_group.sentence(even).endswith("No group is significantly worse than the others.")
     flawless = by_group.scores(np.ones(4, bool), ["a", "a", "b", "b"])
     assert by_group.sentence(flawless) == "The examples of all 2 groups are right."
     single = by_group.scores(np.array([True, False]), ["a", "b"])
