@@ -193,12 +193,12 @@ def test_the_verdicts_of_all_pairs_even_emulated_ones_and_the_gate_are_tags(
 
 
 def test_a_second_repro_creates_no_second_run_and_a_lost_store_is_recreated(
-    finished: Project,
+    finished: Project, tmp_path: Path
 ) -> None:
     finished.run("dvc", "repro")
     finished.run(*EDGEPROOF, "sync")
     assert len(runs(client(finished))) == 1
-    other = f"sqlite:///{finished.folder / 'other.db'}"
+    other = f"sqlite:///{tmp_path / 'other.db'}"
     finished.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=other)
     (run,) = runs(client(finished, other))
     assert "test_accuracy" in run.data.metrics
