@@ -4,24 +4,61 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uv
 
-from pipeline.files import atomic
+from pipeline.files import artifacts, atomic
+from pipeline.runtimes.process import Interpreter
+from tests.conftest import ROOT
 
 RUNTIMES = ("litert", "onnxruntime", "tflite_runtime")
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
+IN_BOTH_REPORTS = (
+    "state",
+    "images",
+    "accuracy",
+    "lost",
+    "gained",
+    "mcnemar_p_value",
+    "accuracy_lost_bound",
+    "agreement",
+    "largest_difference",
+)
 
 
 def call(*command: object, **options: Any) -> Done:
     """Runs a command and captures its output."""
     words = [str(word) for word in command]
     return subprocess.run(words, capture_output=True, text=True, check=False, **options)
+
+
+def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs the command line on a device, which has one runtime and numpy."""
+    variables = interpreter.environment
+    paths = ":".join(filter(None, [str(ROOT), variables.get("PYTHONPATH")]))
+    command = [*interpreter.command, "-m", "serving", *map(str, arguments)]
+    return subprocess.run(
+        command, env={**variables, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
+
+
+def verified(project: Path, **facts: str) -> dict[str, Any]:
+    """The pair with these facts in the verification of a project."""
+    pairs = artifacts.load_json(project / "reports/verify.json")["pairs"]
+    (pair,) = (pair for pair in pairs if facts.items() <= pair.items())
+    return dict(pair)
+
+
+def assert_same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
+    """What a device proved is what `verify` found."""
+    assert {name: proved[name] for name in IN_BOTH_REPORTS} == pytest.approx(
+        {name: pair[name] for name in IN_BOTH_REPORTS}, abs=1e-12
+    )
 
 
 def install(device: Path, bundle: Path, runtime: str, python: str = sys.executable) -> None:

@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,44 +34,17 @@ from serving.model_card import ModelCard
 from serving.model_file import ModelFile
 from tests.acceptance_sets import change_card, npz, program, rewrite, sealed
 from tests.conftest import ROOT, Project, emulated
-from tests.device import call
+from tests.device import assert_same, call, serving, verified
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
 
-SHARED = (
-    "state",
-    "images",
-    "accuracy",
-    "lost",
-    "gained",
-    "mcnemar_p_value",
-    "accuracy_lost_bound",
-    "agreement",
-    "largest_difference",
-)
 FEW = ["--images", "100"]
-
-
-def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs the command line on a device, which has one runtime and numpy."""
-    variables = interpreter.environment
-    paths = ":".join(filter(None, [str(ROOT), variables.get("PYTHONPATH")]))
-    command = [*interpreter.command, "-m", "serving", *map(str, arguments)]
-    return subprocess.run(
-        command, env={**variables, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
-    )
 
 
 def here(runtime: str) -> Interpreter:
     return Interpreter.here(environments.python(runtime))
-
-
-def verified(finished: Project, **facts: str) -> dict[str, Any]:
-    pairs = artifacts.load_json(finished.folder / "reports/verify.json")["pairs"]
-    (pair,) = (pair for pair in pairs if facts.items() <= pair.items())
-    return dict(pair)
 
 
 def with_proofs(card: ModelCard, **values: Any) -> list[ModelFile]:
@@ -82,12 +54,6 @@ def with_proofs(card: ModelCard, **values: Any) -> list[ModelFile]:
         proofs = [dataclasses.replace(proof, **values) for proof in file.proofs]
         files.append(dataclasses.replace(file, proofs=proofs))
     return files
-
-
-def assert_same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
-    assert {name: proved[name] for name in SHARED} == pytest.approx(
-        {name: pair[name] for name in SHARED}, abs=1e-12
-    )
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime", "tflite_runtime"])
@@ -110,7 +76,7 @@ def test_every_file_is_proven_on_the_processor_that_verified_it(
 
 
 def test_tflite_micro_gets_the_result_of_its_verification(finished: Project, archive: Path) -> None:
-    pair = verified(finished, runtime="tflite_micro", processor="native")
+    pair = verified(finished.folder, runtime="tflite_micro", processor="native")
     options = ["--images", str(pair["images"]), "--json"]
     done = serving(here("tflite_micro"), "prove", archive, *options)
     (proved,) = json.loads(done.stdout)["pairs"]
@@ -126,7 +92,7 @@ def test_an_emulated_processor_gets_the_result_of_its_verification(
     finished: Project, archive: Path, runtime: str, name: str
 ) -> None:
     nehalem = emulated("nehalem", runtime)
-    pair = verified(finished, format=name, runtime=runtime, processor="nehalem")
+    pair = verified(finished.folder, format=name, runtime=runtime, processor="nehalem")
     options = ["--images", str(pair["images"]), "--format", name, "--json"]
     done = serving(nehalem, "prove", archive, *options)
     (proved,) = json.loads(done.stdout)["pairs"]

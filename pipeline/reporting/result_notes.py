@@ -72,8 +72,16 @@ def measured_on(pairs: Sequence[RanPair]) -> str:
 
 def verdicts(verification: VerificationReport) -> str:
     """Where the verdicts of the short table hold; empty if that is here alone."""
-    names = dict.fromkeys(pair.processor for pair in verification.ran if not pair.is_native)
-    return f" A verdict is the worst here and on emulated {', '.join(names)}." if names else ""
+    there = [pair for pair in verification.ran if not pair.is_native]
+    if not there:
+        return ""
+    names = ", ".join(dict.fromkeys(pair.processor for pair in there))
+    most, fewest = (count(pair.images for pair in there) for count in (max, min))
+    in_float = f" ({fewest} for files in float32)" if fewest < most else ""
+    return (
+        f" A verdict is the worst here and on emulated {names}, where "
+        f"{counted(most, 'test example')}{in_float} and the golden vectors must not contradict it."
+    )
 
 
 def on_emulated_processors(pairs: Sequence[RanPair]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from serving import runtimes
 from serving.gate import PROVEN
 from tests import reports
 from tests.conftest import ROOT
+from tests.conftest import emulated as interpreter
+from tests.device import assert_same, serving, verified
 
 IMAGES = 200  # for integer files; a tenth of that for files that compute in float32
 PLACES = [
@@ -67,3 +70,20 @@ def test_a_file_that_is_proven_here_is_proven_there(
         assert isinstance(pair.report, ComparedPair)
         assert pair.report.state == PROVEN, pair.report
         assert pair.report.images == (IMAGES if pair.computes_in_integers else IMAGES // 10)
+
+
+@pytest.mark.parametrize("processor", ["haswell", "cortex-a72"])
+@pytest.mark.parametrize(
+    ("name", "runtime"),
+    [("onnx_int8", "onnxruntime"), ("tflite_int8", "litert"), ("tflite_float32", "litert")],
+)
+def test_a_device_with_that_processor_proves_what_was_verified(
+    name: str, runtime: str, processor: str
+) -> None:
+    pair = verified(ROOT, format=name, runtime=runtime, processor=processor)
+    (archive,) = (ROOT / "dist").glob("*.tar.gz")
+    options = ["--images", str(pair["images"]), "--format", name, "--json"]
+    done = serving(interpreter(processor, runtime), "prove", archive, *options)
+    assert done.returncode == 0, done.stderr
+    (proved,) = json.loads(done.stdout)["pairs"]
+    assert_same(proved, pair)
