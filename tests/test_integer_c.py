@@ -131,28 +131,27 @@ def test_the_table_of_a_logistic_equals_micro_for_every_input(micro: Micro) -> N
         np.testing.assert_array_equal(table, expected.reshape(-1))
 
 
-def test_a_single_factor_of_a_dense_layer_is_a_product_in_float32(
+def test_a_dense_layer_rounds_as_micro_does_next_to_every_half(
     micro: Micro, tmp_path: Path
 ) -> None:
-    """Biases halfway between two outputs show the last bit of the factor."""
-    source_scale, weight_scale = float(np.float32(1.1e-4)), float(np.float32(3.3e-4))
-    product = float(np.float32(source_scale * weight_scale))
-    assert product != source_scale * weight_scale
-    scale = product * 2**23
-    halves = np.round((np.arange(-120, 120) + 0.5) * scale / product)
-    build = Builder()
-    source = build.tensor((1, 1), "int8", [source_scale], 0)
-    kernel = build.constant(np.zeros((len(halves), 1), np.int8), [weight_scale])
-    bias = build.constant(halves.astype(np.int32), [product])
-    output = build.tensor((1, len(halves)), "int8", [scale], 0)
-    build.operator(
-        "FULLY_CONNECTED",
-        [source, kernel, bias],
-        output,
-        kind="FullyConnectedOptions",
-        fusedActivationFunction=0,
-    )
-    assert not different(micro, [build.finish(source, output)], tmp_path)
+    """There the last bit of its factor shows: a product of scales in float32 fails here."""
+    dice, models = np.random.default_rng(0), []
+    for _ in range(20):
+        scales = [float(np.float32(scale)) for scale in 10 ** dice.uniform(-3, -1, 2)]
+        product = scales[0] * scales[1]
+        scale = float(np.float32(product * 2 ** dice.uniform(8, 16)))
+        halves = np.floor((np.arange(-127, 127) + 0.5) * scale / product)
+        biases = (halves[:, None] + np.arange(-2, 4)).reshape(-1)
+        build = Builder()
+        source = build.tensor((1, 1), "int8", scales[:1], 0)
+        kernel = build.constant(np.zeros((len(biases), 1), np.int8), scales[1:])
+        operands = [source, kernel, build.constant(biases.astype(np.int32), [product])]
+        output = build.tensor((1, len(biases)), "int8", [scale], 0)
+        options = {"kind": "FullyConnectedOptions", "fusedActivationFunction": 0}
+        models.append(
+            build.finish(source, build.operator("FULLY_CONNECTED", operands, output, **options))
+        )
+    assert not different(micro, models, tmp_path)
 
 
 # Of compilers for PCs and WebAssembly, for vector instructions.

@@ -21,7 +21,7 @@ def convolution(operator: Operator) -> Layer:
     fields = window_fields(operator, height, width) | {
         "filter_channels": channels,
         "input_zero_point": operator.inputs[0].zero_point,
-        **sum_fields(operator, kernel.reshape(filters, -1), convolution_factors(operator)),
+        **sum_fields(operator, kernel.reshape(filters, -1), sum_factors(operator)),
     }
     return layer(operator, "convolution", fields, scratch=2 * height * width * channels)
 
@@ -32,7 +32,7 @@ def depthwise_convolution(operator: Operator) -> Layer:
     fields = window_fields(operator, height, width) | {
         "multiplier": channels // operator.inputs[0].shape[3],
         "input_zero_point": operator.inputs[0].zero_point,
-        **sum_fields(operator, kernel.reshape(-1, channels).T, convolution_factors(operator)),
+        **sum_fields(operator, kernel.reshape(-1, channels).T, sum_factors(operator)),
         "weights": kernel.reshape(-1),
     }
     return layer(operator, "depthwise_convolution", fields)
@@ -42,7 +42,7 @@ def fully_connected(operator: Operator) -> Layer:
     """Every weight meets an input, so the zero point of the input becomes part of the biases."""
     kernel = weights(operator)
     outputs, inputs = kernel.shape
-    fields = sum_fields(operator, kernel, dense_factors(operator))
+    fields = sum_fields(operator, kernel, sum_factors(operator))
     shift = operator.inputs[0].zero_point * kernel.astype(np.int64).sum(1)
     fields |= {
         "rows": operator.inputs[0].size // inputs,
@@ -66,19 +66,14 @@ def weights(operator: Operator) -> Array:
     return tensor.values
 
 
-def convolution_factors(operator: Operator) -> list[float]:
-    """What a sum of products is multiplied by: one factor, or one for each output channel."""
+def sum_factors(operator: Operator) -> list[float]:
+    """What a sum of products is multiplied by: one factor, or one for each output channel.
+
+    TensorFlow Lite Micro computes them in float64, a single factor of a dense layer too.
+    """
     source, kernel, output = operator.inputs[0], operator.inputs[1], operator.output
     product = float(source.scale) * kernel.scales.astype(np.float64)
     return list(product / float(output.scale))
-
-
-def dense_factors(operator: Operator) -> list[float]:
-    """As for a convolution, but a single factor comes from a product in float32."""
-    source, kernel, output = operator.inputs[0], operator.inputs[1], operator.output
-    if len(kernel.scales) > 1:
-        return convolution_factors(operator)
-    return [float(np.float32(source.scale * kernel.scale)) / float(output.scale)]
 
 
 def sum_fields(operator: Operator, rows: Array, real_factors: list[float]) -> dict[str, Any]:
