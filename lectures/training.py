@@ -28,7 +28,14 @@ from pipeline.search import engine, workers
 from pipeline.search.cached_training import fitted, once
 from pipeline.search.engine import Engine
 from pipeline.training import fingerprint, learning_curves
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import (
+    EPOCH,
+    TRAIN_ACCURACY,
+    TRAIN_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+    Row,
+)
 
 FOLDER = data.FOLDER / "trainings"
 UNDIVIDED = "undivided_test_accuracy"
@@ -208,7 +215,7 @@ def results(
 
 
 def describe(task: StudyTraining, result: StudyResult) -> str:
-    validation = result.rows[result.kept - 1]["validation_accuracy"]
+    validation = result.rows[result.kept - 1][VALIDATION_ACCURACY]
     test = result.tested["test_accuracy"]
     return (
         f"{task.name}: validation accuracy {validation:.4f}, test accuracy {test:.4f},"
@@ -223,7 +230,7 @@ def outcome(name: str, results: Sequence[StudyResult], folder: Path, target: flo
     rows = results[0].rows
     curves = {
         measure: rounded([row[measure] for row in rows])
-        for measure in ("epoch", *learning_curves.MEASURES)
+        for measure in (EPOCH, *learning_curves.MEASURES)
     }
     return Outcome(
         name,
@@ -243,10 +250,10 @@ def figures(result: StudyResult, evidence: Evidence | None, target: float) -> di
     return {
         **{measure: kept[measure] for measure in learning_curves.MEASURES},
         **{f"first_{measure}": first[measure] for measure in learning_curves.MEASURES},
-        "loss_gap": last["validation_loss"] - last["train_loss"],
-        "accuracy_gap": last["train_accuracy"] - last["validation_accuracy"],
-        "lowest_epoch": float(learning_curves.best_epoch(result.rows, "validation_loss")),
-        "highest_validation_accuracy": max(row["validation_accuracy"] for row in result.rows),
+        "loss_gap": last[VALIDATION_LOSS] - last[TRAIN_LOSS],
+        "accuracy_gap": last[TRAIN_ACCURACY] - last[VALIDATION_ACCURACY],
+        "lowest_epoch": float(learning_curves.best_epoch(result.rows, VALIDATION_LOSS)),
+        "highest_validation_accuracy": max(row[VALIDATION_ACCURACY] for row in result.rows),
         "epochs": float(len(result.rows)),
         **result.tested,
         "verdict": rules.diagnose(result.rows, evidence, result.layers, target).verdict,

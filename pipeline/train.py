@@ -34,7 +34,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.tracking import runs
 from pipeline.training import fingerprint, learning_curves
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import EPOCH, Row
 
 ranks.join()
 
@@ -59,7 +59,7 @@ def tensorboard(settings: Watch, key: str) -> list[keras.callbacks.Callback]:
 
 def print_row(row: Row, epochs: int) -> None:
     """One line per epoch. The time left assumes that the other epochs take as long as this one."""
-    left = (epochs - row["epoch"]) * row["seconds"]
+    left = (epochs - row[EPOCH]) * row["seconds"]
     time_left = f"; about {stage.duration(left)} left" if left else ""
     loss, score, validation_loss, validation_score = learning_curves.measured(row)
     name = score.removeprefix("train_")
