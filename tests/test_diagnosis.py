@@ -278,7 +278,7 @@ def test_validation_from_another_camera_is_recognized(raw_mnist: Raw) -> None:
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.diagnose", *arguments],
+        [sys.executable, "-m", "pipeline.cli", "diagnose", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
