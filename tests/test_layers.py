@@ -110,7 +110,7 @@ def test_functions_are_short() -> None:
 
 def test_a_percentage_is_written_in_one_form() -> None:
     """`99.63 %`, as the International System of Units writes it."""
-    for path in [*modules(), *ROOT.glob("lectures/*.py"), *ROOT.glob("benchmarks/*.py")]:
+    for path in [*modules(), *ROOT.glob("lectures/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
         assert not re.search(r":[\d.>]*%\}", path.read_text(encoding="utf-8")), name(path)
     for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("lectures/**/*.md")]:
         assert not re.search(r"\d%", path.read_text(encoding="utf-8")), name(path)
@@ -157,14 +157,14 @@ def test_serving_never_imports_pipeline() -> None:
 
 
 def test_lectures_and_benchmarks_import_the_pipeline_and_nothing_imports_them() -> None:
-    for path in (ROOT / "lectures").glob("*.py"):
+    for path in (ROOT / "lectures").rglob("*.py"):
         assert not {imported.split(".")[0] for imported in code.names(path)} & {
             "serving",
             "tests",
             "tensorflow",
             "mlflow",
         }, path
-    for path in (ROOT / "benchmarks").glob("*.py"):
+    for path in (ROOT / "benchmarks").rglob("*.py"):
         assert "tests" not in {imported.split(".")[0] for imported in code.names(path)}, path
     for path in modules():
         if path.parent == PIPELINE / "cli":
