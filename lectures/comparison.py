@@ -118,7 +118,7 @@ def order(
     if p_value < SIGNIFICANT:
         met = "yes"
     else:
-        met = "no, not beyond chance" if off * sign > 0 else "no, the reverse"
+        met = "no, not significant" if off * sign > 0 else "no, the reverse"
     return points(measure, off), met
 
 

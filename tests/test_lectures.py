@@ -129,7 +129,7 @@ def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() ->
 
 def test_an_order_of_two_variations_is_met_if_it_is_significant() -> None:
     assert met(Order(below="other"), [0.1, 0.2, 0.15]) == "yes"
-    assert met(Order(below="other"), [0.9, 1.1, 0.8]) == "no, not beyond chance"
+    assert met(Order(below="other"), [0.9, 1.1, 0.8]) == "no, not significant"
     assert met(Order(above="other"), [0.1, 0.2, 0.15]) == "no, the reverse"
     assert met(Order(above="other"), [3.0, 3.0, 3.0], (2.0, 2.0, 2.0)) == "yes"
     assert met(Order(above="other"), [2.0, 2.0, 2.0], (2.0, 2.0, 2.0)) != "yes"
