@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import statistics
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -114,7 +113,6 @@ def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> 
         kept_epoch=0,
         **measures,
         training_seconds=0.0,
-        images_per_second=0.0,
         layers_at_start={},
         trained_before=True,
         backend=keras.backend.backend(),
@@ -253,7 +251,6 @@ def report(
         kept_epoch=trained.best,
         **measures,
         training_seconds=sum(row["seconds"] for row in rows),
-        images_per_second=statistics.median(row["images_per_second"] for row in rows),
         layers_at_start=trained.layers,
         trained_before=settings.starts_from_a_file or settings.starts_from_a_backbone,
         backend=keras.backend.backend(),
