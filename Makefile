@@ -78,8 +78,8 @@ results: env ## write the tables of results into README.md and docs/results.md
 		reports/reliability.png docs/pictures
 
 diagnosis: env ## test the diagnosis on real faults; writes the figures into docs/benchmarks.md
-	$(RUN) python -m tests.diagnosis.faults
-	$(RUN) python -m tests.diagnosis.judge
+	$(RUN) python -m benchmarks.diagnosis.faults
+	$(RUN) python -m benchmarks.diagnosis.judge
 
 lectures: env ## run the lectures' worked examples: all, or make lectures NAME=S12
 	$(RUN) edgeproof lectures $(NAME)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 from scipy import special, stats
 
-from lectures.example import Order, Published, Study, Variation
+from lectures.example import Example, Order, Published, Variation
 from lectures.outcome import Figure, Outcome
 from pipeline.files.artifacts import Array
 from pipeline.process.words import percent
@@ -34,18 +34,18 @@ class Row:
     met: str
 
 
-def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
+def rows(example: Example, outcomes: Sequence[Outcome]) -> list[Row]:
     """A row for each measure that was published or is shown."""
     by_name = {outcome.name: outcome for outcome in outcomes}
     return [
-        row(study, variation, measure, by_name)
-        for variation in study.variations
-        for measure in study.shown(variation)
+        row(example, variation, measure, by_name)
+        for variation in example.variations
+        for measure in example.shown(variation)
         if measure in by_name[variation.name].figures
     ]
 
 
-def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Outcome]) -> Row:
+def row(example: Example, variation: Variation, measure: str, by_name: dict[str, Outcome]) -> Row:
     values = by_name[variation.name].figures[measure]
     published = variation.published.get(measure)
     if published is None:
@@ -56,7 +56,7 @@ def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Out
         numbers = np.array(values, float)
         off = float(numbers.mean() - published)
         difference = points(measure, off)
-        met = figure_met(study, numbers, published)
+        met = figure_met(example, numbers, published)
     else:
         verdicts = [published] if isinstance(published, str) else published
         matches = sum(value in verdicts for value in values)
@@ -71,15 +71,15 @@ def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Out
     )
 
 
-def figure_met(study: Study, values: Array, published: float) -> str:
+def figure_met(example: Example, values: Array, published: float) -> str:
     """Whether one more run could give the published figure.
 
     One or two values that vary do not show how far it may lie.
     """
-    if study.seeds > 1 and len(values) < FEWEST and published % 1:
+    if example.seeds > 1 and len(values) < FEWEST and published % 1:
         return "open, too few seeds"
     off = float(values.mean() - published)
-    if abs(off) <= noise(values) + rounding(published, study.places):
+    if abs(off) <= noise(values) + rounding(published, example.places):
         return "yes"
     return f"no, ours is {'higher' if off > 0 else 'lower'}"
 
@@ -118,7 +118,7 @@ def order(
     if p_value < SIGNIFICANT:
         met = "yes"
     else:
-        met = "no, not beyond chance" if off * sign > 0 else "no, the reverse"
+        met = "no, not significant" if off * sign > 0 else "no, the reverse"
     return points(measure, off), met
 
 

@@ -1,4 +1,4 @@
-"""The data of a study, by the pipeline's download and preprocess, each run once."""
+"""The data of an example, by the pipeline's download and preprocess, each run once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.files import artifacts, digests
 from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
 
-FOLDER = artifacts.STATE / "studies"
+FOLDER = artifacts.STATE / "lectures"
 
 
 def downloaded(settings: Params) -> Path:

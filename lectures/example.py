@@ -38,7 +38,7 @@ Published = float | str | list[str] | Order
 class Variation(Section):
     """`settings` are dotted keys of params.yaml, or those of its kind if it trains nothing.
 
-    `kind`, the module that runs it, and `seeds` override those of the study.
+    `kind`, the module that runs it, and `seeds` override those of the example.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Variation(Section):
     published: dict[str, Published] = Field(default_factory=dict)
 
 
-class Study(Section):
+class Example(Section):
     """`measures` are shown for every variation, published or not.
 
     `places` is the number of published decimals, if the figures do not show it. `findings` are
@@ -69,7 +69,7 @@ class Study(Section):
     findings: list[str] = Field(default_factory=list)
 
     def params(self, variation: Variation, quick: bool) -> Params:
-        """params.yaml, overridden by plain training, study and variation. Raises UserError."""
+        """params.yaml, overridden by plain training, example and variation. Raises UserError."""
         settings = {
             **_read(PLAIN),
             **self.settings,
@@ -82,7 +82,7 @@ class Study(Section):
             raise UserError(f"variation {variation.name!r}: {error}") from None
 
     def shown(self, variation: Variation) -> list[str]:
-        """The measures of a variation in the table: the published ones, then those of the study."""
+        """The measures of a variation in the table: the published ones, then `measures`."""
         return list(dict.fromkeys([*variation.published, *self.measures]))
 
     def digest(self) -> str:
@@ -108,21 +108,21 @@ def names() -> list[str]:
     )
 
 
-def load(name: str) -> Study:
-    """The study with this name. Raises UserError."""
+def load(name: str) -> Example:
+    """The example with this name. Raises UserError."""
     if name not in names():
-        raise UserError(f"{name!r} is not a study; expected one of {', '.join(names())}")
+        raise UserError(f"{name!r} is not an example; expected one of {', '.join(names())}")
     values = _read(name)
     try:
-        study = Study.model_validate(values)
+        example = Example.model_validate(values)
     except ValidationError as error:
         raise UserError(
-            f"{_path(name)}: {validation_message.sentence(error, values, Study)}"
+            f"{_path(name)}: {validation_message.sentence(error, values, Example)}"
         ) from None
-    variations = [variation.name for variation in study.variations]
+    variations = [variation.name for variation in example.variations]
     if len(set(variations)) < len(variations):
         raise UserError(f"{_path(name)}: two variations have the same name; expected unique names")
-    for variation in study.variations:
+    for variation in example.variations:
         for measure, published in variation.published.items():
             if not isinstance(published, Order):
                 continue
@@ -132,7 +132,7 @@ def load(name: str) -> Study:
                     f"{_path(name)}: {variation.name}: {measure} is compared with {other!r};"
                     f" expected one of {', '.join(variations)}"
                 )
-    return study
+    return example
 
 
 def _path(name: str) -> Path:

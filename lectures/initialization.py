@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lectures import data, training
-from lectures.example import Study
+from lectures.example import Example
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Train
 from pipeline.files import artifacts
@@ -80,9 +80,11 @@ class SpreadTask:
         return LayerSpread(figures, deviations, time.perf_counter() - started)
 
 
-def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
-    settings = {variation.name: study.params(variation, quick) for variation in study.variations}
+    settings = {
+        variation.name: example.params(variation, quick) for variation in example.variations
+    }
     tasks = [
         SpreadTask(
             f"{variation.name}, seed {seed}",
@@ -90,8 +92,8 @@ def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], s
             settings[variation.name].train.model_copy(update={"seed": seed}),
             data.prepared(settings[variation.name]),
         )
-        for variation in study.variations
-        for seed in study.seeds_of(variation, quick)
+        for variation in example.variations
+        for seed in example.seeds_of(variation, quick)
     ]
     by_variation: dict[str, dict[int, LayerSpread]] = {name: {} for name in settings}
     for number, result in engine.results(tasks, where, describe):

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from lectures import data, training
-from lectures.example import Study
+from lectures.example import Example
 from lectures.outcome import Figure, Outcome
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests
@@ -117,14 +117,16 @@ def multi_hot(ids: Array, highest: int) -> csr_array:
     return csr_array((np.ones(ids.size), (rows, ids.ravel() - 1)), shape=(len(ids), highest))
 
 
-def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
-    settings = {variation.name: study.params(variation, quick) for variation in study.variations}
+    settings = {
+        variation.name: example.params(variation, quick) for variation in example.variations
+    }
     tasks = {
         variation.name: fits(
-            variation.name, settings[variation.name], study.seeds_of(variation, quick)
+            variation.name, settings[variation.name], example.seeds_of(variation, quick)
         )
-        for variation in study.variations
+        for variation in example.variations
     }
     # The workers inherit this: two of them with two threads each would wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

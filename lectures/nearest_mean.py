@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from lectures import data
-from lectures.example import Study
+from lectures.example import Example
 from lectures.outcome import Figure, Outcome
 from pipeline.files import artifacts, timing_cache
 from pipeline.inputs import pixels
@@ -16,9 +16,9 @@ from pipeline.search.engine import Engine
 from pipeline.targets import _scores
 
 
-def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """One variation per distance, `rmse` or `mae`. Raises UserError."""
-    settings = study.params(study.variations[0].model_copy(update={"settings": {}}), quick)
+    settings = example.params(example.variations[0].model_copy(update={"settings": {}}), quick)
     raw = data.downloaded(settings) / artifacts.RAW
     description = artifacts.load_description(raw / "description.json")
     images, labels = artifacts.load_split("train", raw)
@@ -27,10 +27,12 @@ def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], s
     started = time.perf_counter()
     means = pixels.class_means(images, labels, len(description.class_names))
     predictions = pixels.nearest(images, means)
-    spent = (time.perf_counter() - started) / len(study.variations)
-    seconds = timing_cache.remember(f"nearest-mean-{study.digest()}-{len(labels)}", round(spent, 1))
+    spent = (time.perf_counter() - started) / len(example.variations)
+    seconds = timing_cache.remember(
+        f"nearest-mean-{example.digest()}-{len(labels)}", round(spent, 1)
+    )
     measured = []
-    for variation in study.variations:
+    for variation in example.variations:
         distance = variation.settings.get("distance")
         if distance not in predictions:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The outcome of a variation: its figures and curves; and the file of a study's outcomes."""
+"""The outcome of a variation: its figures and curves; and the file of an example's outcomes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class StudyResults:
-    """`data` describes the data used; `study` is the digest of the study as it was run."""
+class ExampleResults:
+    """`data` describes the data used; `example` is the digest of the example as it was run."""
 
     outcomes: list[Outcome]
     data: str
-    study: str
+    example: str
     processor: str
 
     @property
@@ -38,18 +38,18 @@ class StudyResults:
         return sum(outcome.seconds for outcome in self.outcomes)
 
 
-def save(path: Path, outcomes: Sequence[Outcome], data: str, study: str) -> None:
-    facts = {"data": data, "study": study, "processor": timing_cache.processor()}
+def save(path: Path, outcomes: Sequence[Outcome], data: str, example: str) -> None:
+    facts = {"data": data, "example": example, "processor": timing_cache.processor()}
     artifacts.save_json(path, {**facts, "outcomes": [asdict(outcome) for outcome in outcomes]})
 
 
-def load(path: Path) -> StudyResults | None:
-    """The outcomes in a file, or None if the study has not been run."""
+def load(path: Path) -> ExampleResults | None:
+    """The outcomes in a file, or None if the example has not been run."""
     if not path.exists():
         return None
     values = artifacts.load_json(path)
     outcomes = [Outcome(**fields) for fields in values.pop("outcomes")]
-    return StudyResults(outcomes, **values)
+    return ExampleResults(outcomes, **values)
 
 
 def rounded(values: Sequence[float], digits: int = 5) -> list[float]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from lectures import comparison
 from lectures.comparison import Row
-from lectures.example import FOLDER, Study
-from lectures.outcome import StudyResults
+from lectures.example import FOLDER, Example
+from lectures.outcome import ExampleResults
 from pipeline.files.atomic import replacing
 from pipeline.reporting.tables import markdown
 
@@ -35,34 +35,34 @@ run. It is *met* if it lies within the 95 % prediction interval of one more run 
 widened by half a unit of its last digit. With one seed or two, which show too little, it stays
 *open*. An order of two variations is met if Welch's t test confirms it (p < 0.05), and a verdict if
 the pipeline's diagnosis gives it for most of the seeds. All figures are those of the last epoch,
-unless a study keeps another one. `first` is the first epoch, a gap is that between validation and
-training at the last epoch, and `lowest epoch` is the epoch of the lowest validation loss."""
+unless an example keeps another one. `first` is the first epoch, a gap is that between validation
+and training at the last epoch, and `lowest epoch` is the epoch of the lowest validation loss."""
 
 
-def write(studies: Mapping[str, Study], results: Mapping[str, StudyResults | None]) -> None:
+def write(examples: Mapping[str, Example], results: Mapping[str, ExampleResults | None]) -> None:
     with replacing(PAGE) as temporary:
-        temporary.write_text(text(studies, results), encoding="utf-8")
+        temporary.write_text(text(examples, results), encoding="utf-8")
 
 
-def text(studies: Mapping[str, Study], results: Mapping[str, StudyResults | None]) -> str:
+def text(examples: Mapping[str, Example], results: Mapping[str, ExampleResults | None]) -> str:
     overview = [
-        markdown(("study", "what", "lecture", "published results met", "minutes of one core")),
+        markdown(("example", "what", "lecture", "published results met", "minutes of one core")),
         markdown(["---"] * 5),
     ]
     sections = []
-    for name, study in studies.items():
+    for name, example in examples.items():
         result = results[name]
-        rows = comparison.rows(study, result.outcomes) if result else []
+        rows = comparison.rows(example, result.outcomes) if result else []
         met = tally(rows) if result else "not run"
         minutes = f"{result.seconds / 60:.1f}" if result else ""
         link = f"[{name}](#{name.lower()})"
-        overview.append(markdown((link, study.title, study.lecture, met, minutes)))
-        sections.append(section(name, study, result, rows))
+        overview.append(markdown((link, example.title, example.lecture, met, minutes)))
+        sections.append(section(name, example, result, rows))
     finished = [result for result in results.values() if result]
     return "\n\n".join([OPENING, total(finished), "\n".join(overview), *sections]) + "\n"
 
 
-def total(results: Sequence[StudyResults]) -> str:
+def total(results: Sequence[ExampleResults]) -> str:
     seconds = sum(result.seconds for result in results)
     processors = ", ".join(dict.fromkeys(result.processor for result in results))
     return (
@@ -78,13 +78,13 @@ def tally(rows: Sequence[Row]) -> str:
     return f"{sum(row.met == 'yes' for row in published)} of {len(published)}"
 
 
-def seeds(study: Study) -> str:
+def seeds(example: Example) -> str:
     fewer = [
         f"{variation.seeds} of {variation.name}"
-        for variation in study.variations
+        for variation in example.variations
         if variation.seeds
     ]
-    return "; ".join([str(study.seeds), *fewer])
+    return "; ".join([str(example.seeds), *fewer])
 
 
 def verdict(rows: Sequence[Row]) -> str:
@@ -101,23 +101,25 @@ def missed_result(row: Row) -> str:
     return f"{row.measure.replace('_', ' ')} of {row.variation} ({reason})"
 
 
-def section(name: str, study: Study, results: StudyResults | None, rows: Sequence[Row]) -> str:
+def section(
+    name: str, example: Example, results: ExampleResults | None, rows: Sequence[Row]
+) -> str:
     parts = [
-        f'<a id="{name.lower()}"></a>\n## {name}: {study.title}',
-        f"**{study.question}** ({study.lecture})",
+        f'<a id="{name.lower()}"></a>\n## {name}: {example.title}',
+        f"**{example.question}** ({example.lecture})",
     ]
     if results:
         parts += [
-            f"Data: {results.data}. Seeds: {seeds(study)}."
+            f"Data: {results.data}. Seeds: {seeds(example)}."
             f" {results.seconds / 60:.1f} minutes of one core: `edgeproof lectures {name}`.",
             table(rows),
-            f"![{study.title}](results/{name}.png)",
+            f"![{example.title}](results/{name}.png)",
             verdict(rows),
         ]
     else:
         parts += [f"Not run yet; `edgeproof lectures {name}` runs it."]
-    parts += study.findings
-    parts += [f"A mistake in the listing: {mistake}" for mistake in study.mistakes]
+    parts += example.findings
+    parts += [f"A mistake in the listing: {mistake}" for mistake in example.mistakes]
     return "\n\n".join(parts)
 
 

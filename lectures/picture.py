@@ -1,4 +1,4 @@
-"""The picture of a study: losses, figures beside the published ones, errors, or spreads."""
+"""The picture of an example: losses, figures beside the published ones, errors, or spreads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lectures import comparison
-from lectures.example import Study
+from lectures.example import Example
 from lectures.outcome import Outcome
 from pipeline.files.artifacts import Array
 from pipeline.reporting.drawing import figure
@@ -20,19 +20,19 @@ FLOOR = 0.2  # the axis ends at this share of the lowest validation loss
 STYLES = ("-", "--", "-.", ":")
 
 
-def draw(path: Path, study: Study, outcomes: Sequence[Outcome]) -> None:
+def draw(path: Path, example: Example, outcomes: Sequence[Outcome]) -> None:
     columns, rows = min(COLUMNS, len(outcomes)), -(-len(outcomes) // COLUMNS)
     drawing, size = {
         "losses": (losses, (3.3 * columns, 2.7 * rows + 0.3)),
-        "figures": (figures, (8.0, 1.2 + 0.28 * len(shares(study, outcomes)))),
+        "figures": (figures, (8.0, 1.2 + 0.28 * len(shares(example, outcomes)))),
         "errors": (errors, (7.0, 4.5)),
         "spreads": (spreads, (8.0, 4.5)),
-    }[study.picture]
+    }[example.picture]
     with figure(path, size) as drawn:
-        drawing(drawn, study, outcomes)
+        drawing(drawn, example, outcomes)
 
 
-def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
+def losses(drawn: Any, example: Example, outcomes: Sequence[Outcome]) -> None:
     """Training and validation loss by epoch of the first seed, a panel per variation."""
     from matplotlib import ticker
 
@@ -73,12 +73,12 @@ class Share:
     published: float | None
 
 
-def shares(study: Study, outcomes: Sequence[Outcome]) -> list[Share]:
-    """All shares that the study's table shows."""
+def shares(example: Example, outcomes: Sequence[Outcome]) -> list[Share]:
+    """All shares that the example's table shows."""
     by_name = {outcome.name: outcome.figures for outcome in outcomes}
     result = []
-    for variation in study.variations:
-        for measure in study.shown(variation):
+    for variation in example.variations:
+        for measure in example.shown(variation):
             if not comparison.is_share(measure) or measure not in by_name[variation.name]:
                 continue
             published = variation.published.get(measure)
@@ -88,10 +88,10 @@ def shares(study: Study, outcomes: Sequence[Outcome]) -> list[Share]:
     return result
 
 
-def figures(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
+def figures(drawn: Any, example: Example, outcomes: Sequence[Outcome]) -> None:
     """Each share in percent: ours of all seeds, and a cross for the published figure."""
     axis = drawn.add_subplot()
-    rows = shares(study, outcomes)
+    rows = shares(example, outcomes)
     several = len({row.measure for row in rows}) > 1
     for place, row in enumerate(rows):
         places = [place] * len(row.values)
@@ -114,7 +114,7 @@ def figures(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
     axis.legend(unique.values(), unique.keys(), fontsize=8)
 
 
-def errors(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
+def errors(drawn: Any, example: Example, outcomes: Sequence[Outcome]) -> None:
     """Mean over the seeds of the root mean square errors by penalty, equal for all variations."""
     axis = drawn.add_subplot()
     curves = outcomes[0].curves
@@ -127,7 +127,7 @@ def errors(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
     axis.legend()
 
 
-def spreads(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
+def spreads(drawn: Any, example: Example, outcomes: Sequence[Outcome]) -> None:
     """The standard deviation of each hidden layer's activations before training, first seed."""
     axis = drawn.add_subplot()
     for number, outcome in enumerate(outcomes):

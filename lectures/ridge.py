@@ -2,7 +2,7 @@
 
 Hoerl and Kennard, 1970, Technometrics 12:55-67. As in the lecture, targets are x + 0.2 x^2 - x^3
 plus normal noise. The range of x, the number of examples and the noise were not published; they are
-settings of the study.
+settings of the example.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt, ValidationError
 
-from lectures.example import Study
+from lectures.example import Example
 from lectures.outcome import Outcome, rounded
 from pipeline.config import validation_message
 from pipeline.config.section import Section
@@ -39,21 +39,21 @@ class Setting(Section):
     penalty: float | Literal["best"]
 
 
-def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """Raises UserError."""
     outcomes = []
-    for variation in study.variations:
-        setting = _checked({**study.settings, **variation.settings}, variation.name)
+    for variation in example.variations:
+        setting = _checked({**example.settings, **variation.settings}, variation.name)
         started = time.perf_counter()
         figures, curves = zip(
-            *(measured(setting, seed) for seed in study.seeds_of(variation, quick)), strict=True
+            *(measured(setting, seed) for seed in example.seeds_of(variation, quick)), strict=True
         )
         seconds = round(time.perf_counter() - started, 1)
         by_measure = {measure: [run[measure] for run in figures] for measure in figures[0]}
         means = {name: np.mean([run[name] for run in curves], axis=0) for name in curves[0]}
         mean_curves = {name: rounded(mean) for name, mean in means.items()}
         outcomes.append(Outcome(variation.name, by_measure, mean_curves, seconds))
-    examples = _checked({"penalty": 0.0, **study.settings}, "settings").examples
+    examples = _checked({"penalty": 0.0, **example.settings}, "settings").examples
     return outcomes, f"generated as in the lecture, {examples} training examples"
 
 

@@ -1,7 +1,7 @@
-"""The trainings of a study: every variation with every seed, in parallel, each done once.
+"""The trainings of an example: every variation with every seed, in parallel, each done once.
 
-A result lies in .state/studies/trainings/<key>.json. Its key covers params, data and code, as in
-`train`. An interrupted training resumes after its last complete epoch. A study measures what a
+A result lies in .state/lectures/trainings/<key>.json. Its key covers params, data and code, as in
+`train`. An interrupted training resumes after its last complete epoch. An example measures what a
 lecture has published, so the kept model is evaluated on the test set.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from lectures import data
-from lectures.example import Study, Variation
+from lectures.example import Example, Variation
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Params, Train
 from pipeline.diagnosis import rules
@@ -28,7 +28,14 @@ from pipeline.search import engine, workers
 from pipeline.search.cached_training import fitted, once
 from pipeline.search.engine import Engine
 from pipeline.training import fingerprint, learning_curves
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import (
+    EPOCH,
+    TRAIN_ACCURACY,
+    TRAIN_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+    Row,
+)
 
 FOLDER = data.FOLDER / "trainings"
 UNDIVIDED = "undivided_test_accuracy"
@@ -50,7 +57,7 @@ AnyTask = TypeVar("AnyTask", bound=CachedTask)
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class TestedTraining:
     """`kept` is the number, from 1, of the kept epoch; `tested` holds figures of the test set."""
 
     rows: list[Row]
@@ -61,7 +68,7 @@ class StudyResult:
 
 
 @dataclass(frozen=True)
-class StudyTraining:
+class ExampleTraining:
     """One variation with one seed, on the data in a folder where preprocess has run."""
 
     name: str
@@ -84,11 +91,11 @@ class StudyTraining:
     def outputs(self) -> list[Path]:
         return [FOLDER / f"{self.key()}.json"]
 
-    def cached(self) -> StudyResult | None:
+    def cached(self) -> TestedTraining | None:
         path = FOLDER / f"{self.key()}.json"
-        return StudyResult(**artifacts.load_json(path)) if path.exists() else None
+        return TestedTraining(**artifacts.load_json(path)) if path.exists() else None
 
-    def run(self, on_examples: Callable[[int], None]) -> StudyResult:
+    def run(self, on_examples: Callable[[int], None]) -> TestedTraining:
         """The result, from the cache or trained now. Raises UserError.
 
         `on_examples` gets the number of examples processed in each epoch.
@@ -96,7 +103,7 @@ class StudyTraining:
         folder, count = FOLDER / self.key(), len(self._split("train")[1])
         return once(folder, self.cached, lambda: self._fit(folder, lambda row: on_examples(count)))
 
-    def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> StudyResult:
+    def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> TestedTraining:
         # These import TensorFlow, which only the worker needs.
         from pipeline.training import checkpoint
         from pipeline.training.batches import Data
@@ -114,7 +121,7 @@ class StudyTraining:
             if self.undivided:
                 tested[UNDIVIDED] = self._accuracy(without_division(trained.model))
         seconds = time.perf_counter() - started + earlier
-        return StudyResult(trained.rows, trained.best, trained.layers, tested, seconds)
+        return TestedTraining(trained.rows, trained.best, trained.layers, tested, seconds)
 
     def _split(self, name: str) -> tuple[Array, Array]:
         return artifacts.load_split(name, self.folder / artifacts.PREPARED)
@@ -156,12 +163,14 @@ def digests(folder: Path) -> tuple[str, ...]:
     )
 
 
-def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
-    settings = {variation.name: study.params(variation, quick) for variation in study.variations}
+    settings = {
+        variation.name: example.params(variation, quick) for variation in example.variations
+    }
     tasks = {
-        variation.name: trainings(study, variation, settings[variation.name], quick)
-        for variation in study.variations
+        variation.name: trainings(example, variation, settings[variation.name], quick)
+        for variation in example.variations
     }
     all_tasks = [task for group in tasks.values() for task in group]
     by_key = results(all_tasks, where, describe)
@@ -178,18 +187,18 @@ def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], s
 
 
 def trainings(
-    study: Study, variation: Variation, settings: Params, quick: bool
-) -> list[StudyTraining]:
+    example: Example, variation: Variation, settings: Params, quick: bool
+) -> list[ExampleTraining]:
     """One training per seed. Raises UserError."""
-    folder, undivided = data.prepared(settings), UNDIVIDED in study.shown(variation)
+    folder, undivided = data.prepared(settings), UNDIVIDED in example.shown(variation)
     return [
-        StudyTraining(
+        ExampleTraining(
             f"{variation.name}, seed {seed}",
             settings.train.model_copy(update={"seed": seed}),
             folder,
             undivided,
         )
-        for seed in study.seeds_of(variation, quick)
+        for seed in example.seeds_of(variation, quick)
     ]
 
 
@@ -207,8 +216,8 @@ def results(
     return by_key
 
 
-def describe(task: StudyTraining, result: StudyResult) -> str:
-    validation = result.rows[result.kept - 1]["validation_accuracy"]
+def describe(task: ExampleTraining, result: TestedTraining) -> str:
+    validation = result.rows[result.kept - 1][VALIDATION_ACCURACY]
     test = result.tested["test_accuracy"]
     return (
         f"{task.name}: validation accuracy {validation:.4f}, test accuracy {test:.4f},"
@@ -216,14 +225,14 @@ def describe(task: StudyTraining, result: StudyResult) -> str:
     )
 
 
-def outcome(name: str, results: Sequence[StudyResult], folder: Path, target: float) -> Outcome:
+def outcome(name: str, results: Sequence[TestedTraining], folder: Path, target: float) -> Outcome:
     """The figures of one variation, one value per seed."""
     evidence = PreprocessReport.load(folder / PreprocessReport.PATH).evidence
     by_seed = [figures(result, evidence, target) for result in results]
     rows = results[0].rows
     curves = {
         measure: rounded([row[measure] for row in rows])
-        for measure in ("epoch", *learning_curves.MEASURES)
+        for measure in (EPOCH, *learning_curves.MEASURES)
     }
     return Outcome(
         name,
@@ -233,8 +242,8 @@ def outcome(name: str, results: Sequence[StudyResult], folder: Path, target: flo
     )
 
 
-def figures(result: StudyResult, evidence: Evidence | None, target: float) -> dict[str, Figure]:
-    """All that a study may show of one training.
+def figures(result: TestedTraining, evidence: Evidence | None, target: float) -> dict[str, Figure]:
+    """All that an example may show of one training.
 
     A plain name is the kept epoch; `first_` the first one. Gaps are those of the last epoch.
     `lowest_epoch` is the epoch of the lowest validation loss.
@@ -243,10 +252,10 @@ def figures(result: StudyResult, evidence: Evidence | None, target: float) -> di
     return {
         **{measure: kept[measure] for measure in learning_curves.MEASURES},
         **{f"first_{measure}": first[measure] for measure in learning_curves.MEASURES},
-        "loss_gap": last["validation_loss"] - last["train_loss"],
-        "accuracy_gap": last["train_accuracy"] - last["validation_accuracy"],
-        "lowest_epoch": float(learning_curves.best_epoch(result.rows, "validation_loss")),
-        "highest_validation_accuracy": max(row["validation_accuracy"] for row in result.rows),
+        "loss_gap": last[VALIDATION_LOSS] - last[TRAIN_LOSS],
+        "accuracy_gap": last[TRAIN_ACCURACY] - last[VALIDATION_ACCURACY],
+        "lowest_epoch": float(learning_curves.best_epoch(result.rows, VALIDATION_LOSS)),
+        "highest_validation_accuracy": max(row[VALIDATION_ACCURACY] for row in result.rows),
         "epochs": float(len(result.rows)),
         **result.tested,
         "verdict": rules.diagnose(result.rows, evidence, result.layers, target).verdict,

@@ -1,7 +1,7 @@
 """Stage 5: diagnose a training from its learning curves and from statistics of the data.
 
-    python -m pipeline.diagnose            as a stage, after train
-    python -m pipeline.diagnose FILE       any learning curves; --picture PNG draws them
+    python -m pipeline.diagnose
+    edgeproof diagnose FILE       any learning curves; --picture PNG draws them
 
 Reads: reports/learning_curves.csv, and train.json and preprocess.json beside it; as a stage also
 evaluation/validation.npz.
@@ -13,7 +13,6 @@ reports beside the file, make the diagnosis more precise.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +25,7 @@ from pipeline.diagnosis.data_and_layer_rules import with_ignored, with_neglected
 from pipeline.diagnosis.diagnosis import Diagnosis, MostError
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
+from pipeline.diagnosis.training_log import TrainingLog
 from pipeline.files import artifacts, predictions
 from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
 from pipeline.files.reports.preprocess import PreprocessReport
@@ -93,52 +93,25 @@ def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:
         return None
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The checked command line. Raises UserError."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.diagnose")
-    parser.add_argument(
-        "file",
-        type=Path,
-        nargs="?",
-        help="a CSV of learning curves (default: those of the pipeline, as a stage)",
-    )
-    parser.add_argument(
-        "--target",
-        type=float,
-        help="the accuracy, or the mean absolute error, that training must reach "
-        "(default: problem.target)",
-    )
-    parser.add_argument(
-        "--picture",
-        type=Path,
-        help="a PNG to draw the curves of the file and the verdict into",
-    )
-    arguments = parser.parse_args()
-    if arguments.picture is not None and arguments.file is None:
-        own_picture = artifacts.LEARNING_CURVES.with_suffix(".png")
-        parser.error(f"--picture needs a file; the pipeline's own picture is {own_picture}")
-    if arguments.file is not None and not arguments.file.is_file():
-        fault = "is a folder" if arguments.file.is_dir() else "is not a file"
+def diagnose_file(path: Path, target: float | None, picture: Path | None) -> None:
+    """Diagnoses any learning curves; `target` stands for problem.target. Raises UserError."""
+    if not path.is_file():
+        fault = "is a folder" if path.is_dir() else "is not a file"
         raise UserError(
-            f"{arguments.file} {fault}; "
-            "name a file such as learning_curves.csv, which `train` writes"
+            f"{path} {fault}; name a file such as learning_curves.csv, which `train` writes"
         )
-    if arguments.picture is not None and arguments.picture.is_dir():
-        raise UserError(f"--picture {arguments.picture} is a folder; name a file")
-    return arguments
-
-
-def main() -> None:
-    arguments = parse_arguments()
-    path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture
+    if picture is not None and picture.is_dir():
+        raise UserError(f"--picture {picture} is a folder; name a file")
     log = training_log.read(path)
-    target = goal(log.rows, params.load().problem, arguments.target)
-    diagnosis = diagnose_rows(path, log.rows, target)
-    if arguments.file is None:
-        diagnosis = with_classes(diagnosis)
-        key = TrainReport.load().training_key
-        DiagnosisReport(training_key=key, **asdict(diagnosis)).save()
-        picture = path.with_suffix(".png")
+    diagnosis = diagnose_rows(path, log.rows, goal(log.rows, params.load().problem, target))
+    show(path, log, diagnosis, picture)
+
+
+def show(path: Path, log: TrainingLog, diagnosis: Diagnosis, picture: Path | None) -> None:
+    """Prints the diagnosis of the curves in `path`, and draws them into `picture`, if one is named.
+
+    Raises UserError.
+    """
     if picture is not None:
         training = report_beside(path, TrainReport)
         kept_epoch = training.kept_epoch if training else None
@@ -148,6 +121,16 @@ def main() -> None:
     print(f"{diagnosis.verdict} (from epoch {diagnosis.epoch}; {numbers}): {diagnosis.sentence}")
     for note in log.notes:
         print(f"note: {note}")
+
+
+def main() -> None:
+    path = artifacts.LEARNING_CURVES
+    log = training_log.read(path)
+    target = goal(log.rows, params.load().problem, None)
+    diagnosis = with_classes(diagnose_rows(path, log.rows, target))
+    key = TrainReport.load().training_key
+    DiagnosisReport(training_key=key, **asdict(diagnosis)).save()
+    show(path, log, diagnosis, path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stage 10: pack the bundle for devices: exported files, model card, golden vectors, serving wheel.
 
-    python -m pipeline.package             makes no bundle if a gate fails
-    python -m pipeline.package --draft     makes one anyway, in draft/, marked as not proven
+    python -m pipeline.package    makes no bundle if a gate fails
+    edgeproof draft               makes one anyway, in draft/, marked as not proven
 
 Reads: exported/, embedded/, the reports, evaluation/, data/prepared/test, serving/.
 Writes: dist/<name>-<version>.tar.gz, the same bytes for the same input. If a file is `worse`,
@@ -10,7 +10,6 @@ that is a gate that fails; a draft contains it.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -230,14 +229,8 @@ def describe(
     return content, acceptance_set
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.package")
-    parser.add_argument(
-        "--draft",
-        action="store_true",
-        help="pack a bundle into draft/ even if a gate fails, marked as not proven",
-    )
-    draft = parser.parse_args().draft
+def package(*, draft: bool) -> None:
+    """Packs the bundle; a draft even if a gate fails. Raises UserError if none can be packed."""
     settings = params.load()
     reports = BundleReports.load()
     write_page(settings, reports)
@@ -264,6 +257,10 @@ def main() -> None:
     line = f"{target}: {counted(len(content.files), 'file')}, {size:,} bytes"
     print("\n".join([line, *notes(content)]))
     runs.sync()
+
+
+def main() -> None:
+    package(draft=False)
 
 
 def report(content: ModelCard, target: Path) -> PackageReport:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import statistics
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.tracking import runs
 from pipeline.training import fingerprint, learning_curves
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import EPOCH, Row
 
 ranks.join()
 
@@ -59,7 +58,7 @@ def tensorboard(settings: Watch, key: str) -> list[keras.callbacks.Callback]:
 
 def print_row(row: Row, epochs: int) -> None:
     """One line per epoch. The time left assumes that the other epochs take as long as this one."""
-    left = (epochs - row["epoch"]) * row["seconds"]
+    left = (epochs - row[EPOCH]) * row["seconds"]
     time_left = f"; about {stage.duration(left)} left" if left else ""
     loss, score, validation_loss, validation_score = learning_curves.measured(row)
     name = score.removeprefix("train_")
@@ -114,7 +113,6 @@ def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> 
         kept_epoch=0,
         **measures,
         training_seconds=0.0,
-        images_per_second=0.0,
         layers_at_start={},
         trained_before=True,
         backend=keras.backend.backend(),
@@ -253,7 +251,6 @@ def report(
         kept_epoch=trained.best,
         **measures,
         training_seconds=sum(row["seconds"] for row in rows),
-        images_per_second=statistics.median(row["images_per_second"] for row in rows),
         layers_at_start=trained.layers,
         trained_before=settings.starts_from_a_file or settings.starts_from_a_backbone,
         backend=keras.backend.backend(),

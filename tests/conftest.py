@@ -34,6 +34,8 @@ pytest_plugins = ["tests.chromium", "tests.device", "tests.hostile_bundles", "te
 ROOT = Path(__file__).parent.parent
 # The installed `edgeproof` runs the code of its checkout; this runs that of the current folder.
 EDGEPROOF = ("python", "-m", "pipeline.cli")
+# `edgeproof draft` without the stages before it
+PACK_DRAFT = ("python", "-c", "from pipeline.package import package; package(draft=True)")
 
 # A shell that starts the tests in the background makes them ignore SIGINT, and their children
 # would inherit that.

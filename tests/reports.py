@@ -108,7 +108,6 @@ def training(**values: object) -> TrainReport:
             "validation_loss": 0.3,
             "validation_accuracy": 0.99,
             "training_seconds": 100.0,
-            "images_per_second": 7000.0,
             "layers_at_start": {},
             "trained_before": False,
             "backend": "tensorflow",

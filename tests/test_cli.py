@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from pipeline.cli import version
 from pipeline.cli.__main__ import PANELS, app
 from tests.conftest import EDGEPROOF, ROOT, Project
 
@@ -52,6 +53,21 @@ def test_help_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert shown.stdout.endswith("imported []\n")
+
+
+def test_the_version_is_that_of_the_checkout_with_its_commit(
+    checkout: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checkout.run(*EDGEPROOF, "--version") == f"{version.version()}\n"
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "edgeproof"\nversion = "7.8.9"\n')
+    monkeypatch.setattr(version, "ROOT", tmp_path)
+    assert version.version() == "edgeproof 7.8.9"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    assert re.fullmatch(r"edgeproof 7\.8\.9, commit [0-9a-f]{7}", version.version())
+    (tmp_path / "params.yaml").write_text("")
+    assert version.version().endswith("-dirty")
 
 
 def test_an_unknown_option_is_an_error_of_usage(checkout: Project) -> None:

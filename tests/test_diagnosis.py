@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.diagnosis import judge
 from pipeline.datasets import Raw
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts
@@ -24,7 +25,6 @@ from pipeline.search.remedies import REMEDIES
 from pipeline.training import learning_curves
 from tests import reports
 from tests.conftest import ROOT
-from tests.diagnosis import judge
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +278,7 @@ def test_validation_from_another_camera_is_recognized(raw_mnist: Raw) -> None:
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.diagnose", *arguments],
+        [sys.executable, "-m", "pipeline.cli", "diagnose", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -352,12 +352,12 @@ def test_a_file_that_is_not_a_learning_curve_is_refused_in_one_sentence(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_an_injected_fault_is_recognized(tmp_path: Path) -> None:
-    from tests.diagnosis import faults
+    from benchmarks.diagnosis import cases, faults
 
     path = tmp_path / "dead_relus" / "mnist-0.csv"
     faults.make("dead_relus", "mnist", 0, path)
     with path.open() as file:
-        assert len(list(csv.reader(file))) == 1 + faults.CASES["dead_relus"][0].epochs
+        assert len(list(csv.reader(file))) == 1 + cases.CASES["dead_relus"][0].epochs
     layers = artifacts.load_json(path.with_suffix(".json"))["layers"]
     assert layers["dead_units"] == 1.0
     assert diagnose(learning_curves.load(path), None, layers).verdict == "dead_units"

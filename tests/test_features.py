@@ -14,7 +14,7 @@ import pytest
 from pipeline.config.params import Train
 from pipeline.datasets import Raw
 from pipeline.files import artifacts
-from tests.test_techniques import KilledError, data, fit, train_params
+from tests.techniques.small_training import KilledError, data, fit, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lectures import comparison, example, outcome, page, ridge
-from lectures.example import Order, Study, Variation
+from lectures.example import Example, Order, Variation
 from lectures.outcome import Outcome
 from pipeline.process.errors import UserError
 from pipeline.search.engine import Engine
@@ -21,7 +21,7 @@ from tests.waiting import SECONDS, Hold
 pytestmark = pytest.mark.long
 
 SMALL = """
-title: A small study
+title: A small example
 lecture: L2
 question: Does it run?
 picture: losses
@@ -37,7 +37,7 @@ variations:
 
 
 @pytest.mark.parametrize("name", example.names())
-def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(
+def test_every_example_can_be_read_and_its_variations_are_values_of_params_yaml(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -47,11 +47,11 @@ def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(
             assert loaded.params(variation, quick=False).train.epochs >= 1
 
 
-def test_there_is_a_study_for_each_worked_example_but_deployment() -> None:
+def test_there_is_a_file_for_each_worked_example_but_deployment() -> None:
     assert example.names() == [f"S{number}" for number in range(1, 14)]
 
 
-def study(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
+def written(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Example:
     (folder / "S1.yaml").write_text(content, encoding="utf-8")
     (folder / "plain.yaml").write_text("train.warmup: 0.0\n", encoding="utf-8")
     monkeypatch.setattr(example, "FOLDER", folder)
@@ -73,17 +73,17 @@ def study(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
         (SMALL + "  - {", "is not valid YAML"),
     ],
 )
-def test_a_wrong_study_is_refused_in_a_sentence(
+def test_a_wrong_example_is_refused_in_a_sentence(
     wrong: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        study(monkeypatch, tmp_path, wrong)
+        written(monkeypatch, tmp_path, wrong)
 
 
 def test_an_unknown_setting_is_reported_with_its_variation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = study(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
+    found = written(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
     with pytest.raises(UserError, match=r"variation 'Adam': train.optimiser is not a known key"):
         found.params(found.variations[0], quick=False)
 
@@ -99,7 +99,7 @@ def met(
         "ours": Outcome("ours", {"loss": list(values)}),
         "other": Outcome("other", {"loss": list(other)}),
     }
-    found = Study(
+    found = Example(
         title="",
         lecture="",
         question="",
@@ -129,7 +129,7 @@ def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() ->
 
 def test_an_order_of_two_variations_is_met_if_it_is_significant() -> None:
     assert met(Order(below="other"), [0.1, 0.2, 0.15]) == "yes"
-    assert met(Order(below="other"), [0.9, 1.1, 0.8]) == "no, not beyond chance"
+    assert met(Order(below="other"), [0.9, 1.1, 0.8]) == "no, not significant"
     assert met(Order(above="other"), [0.1, 0.2, 0.15]) == "no, the reverse"
     assert met(Order(above="other"), [3.0, 3.0, 3.0], (2.0, 2.0, 2.0)) == "yes"
     assert met(Order(above="other"), [2.0, 2.0, 2.0], (2.0, 2.0, 2.0)) != "yes"
@@ -156,21 +156,21 @@ def test_the_best_penalty_has_smaller_weights_and_a_smaller_error() -> None:
 
 
 def test_the_page_is_what_the_results_generate() -> None:
-    studies = {name: example.load(name) for name in example.names()}
-    results = {name: outcome.load(example.FOLDER / "results" / f"{name}.json") for name in studies}
-    assert page.PAGE.read_text(encoding="utf-8") == page.text(studies, results)
+    examples = {name: example.load(name) for name in example.names()}
+    results = {name: outcome.load(example.FOLDER / "results" / f"{name}.json") for name in examples}
+    assert page.PAGE.read_text(encoding="utf-8") == page.text(examples, results)
     for name, result in results.items():
         assert (example.FOLDER / "results" / f"{name}.png").exists() == (result is not None)
 
 
-def test_every_result_belongs_to_its_study_as_it_stands() -> None:
+def test_every_result_belongs_to_its_example_as_it_stands() -> None:
     for name in example.names():
         found, results = (
             example.load(name),
             outcome.load(example.FOLDER / "results" / f"{name}.json"),
         )
         if results:
-            assert results.study == found.digest(), (
+            assert results.example == found.digest(), (
                 f"{name} has changed since it was run: edgeproof lectures {name}"
             )
             assert [one.name for one in results.outcomes] == [
@@ -185,19 +185,19 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
 
 
 @pytest.mark.slow
-def test_a_study_resumes_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(
+def test_an_example_resumes_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(
     project: Project, tmp_path: Path
 ) -> None:
     (project.folder / "lectures/S99.yaml").write_text(SMALL, encoding="utf-8")
     before = (project.folder / "lectures/README.md").read_bytes()
     trained, made = (
-        project.folder / ".state/studies/trainings",
-        project.folder / ".state/studies/quick",
+        project.folder / ".state/lectures/trainings",
+        project.folder / ".state/lectures/quick",
     )
     # Each of the two workers is held in its second training, so that two are left.
     hold = Hold(tmp_path / "hold", f"{trained}/*/state.json", times=2)
-    study = (*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "2")
-    interrupted = project.start(*study, **hold.environment)
+    command = (*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "2")
+    interrupted = project.start(*command, **hold.environment)
     hold.wait(interrupted, count=2)
     os.killpg(interrupted.pid, signal.SIGINT)
     assert interrupted.wait(SECONDS) == 130
@@ -220,7 +220,7 @@ def test_a_study_resumes_after_ctrl_c_and_runs_again_without_training_to_the_sam
     wrong = project.attempt(*EDGEPROOF, "lectures", "S77")
     assert wrong.returncode == 1
     assert (
-        wrong.stderr.startswith("error: 'S77' is not a study; expected one of S1, S2")
+        wrong.stderr.startswith("error: 'S77' is not an example; expected one of S1, S2")
         and "Traceback" not in wrong.stderr
     )
 
@@ -243,10 +243,10 @@ variations:
 
 
 @pytest.mark.slow
-def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> None:
+def test_a_variation_may_be_of_another_kind_than_its_example(project: Project) -> None:
     (project.folder / "lectures/S98.yaml").write_text(LIKED, encoding="utf-8")
     project.run(*EDGEPROOF, "lectures", "S98", "--quick")
-    made = json.loads((project.folder / ".state/studies/quick/S98.json").read_text())
+    made = json.loads((project.folder / ".state/lectures/quick/S98.json").read_text())
     line, lbfgs = (one["figures"] for one in made["outcomes"])
     assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
     assert (

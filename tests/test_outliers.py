@@ -111,4 +111,4 @@ def test_outliers_are_refused_where_they_mean_nothing(
         params: Train = train_params(outliers=share, **train)
         given = replace(split(raw_mnist), others=others, **data)
         with pytest.raises(UserError, match=f"^{key} .*{sentence}"):
-            compatibility.check_outliers(params, given, data.get("kind", "images"))
+            compatibility.check_outliers(params, given)

@@ -18,7 +18,7 @@ from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds
 from serving import Bundle, BundleError, Classifier
-from tests.conftest import Project
+from tests.conftest import PACK_DRAFT, Project
 from tests.reports import checked, reports
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_a_missed_target_keeps_the_earlier_bundle_and_allows_a_draft(
     # By this report, other commands know which bundle is of this run.
     assert not (copy.folder / "reports/package.json").exists()
 
-    copy.run("python", "-m", "pipeline.package", "--draft")
+    copy.run(*PACK_DRAFT)
     (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
     with pytest.raises(
         BundleError,
@@ -80,7 +80,7 @@ def test_folds_of_this_recipe_judge_the_target_and_are_on_the_card(
     score = by_folds.score([np.arange(100) < 99] * 3)
     FoldsReport(recipe=recipe(params.load(), raw.description()), score=score).save()
     assert by_folds.sentence(score) in copy.run("python", "-m", "pipeline.evaluate")
-    copy.run("python", "-m", "pipeline.package", "--draft")
+    copy.run(*PACK_DRAFT)
     (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
     card = Bundle(draft, draft=True).read("MODEL_CARD.md").decode()
     assert card.count(by_folds.sentence(score)) == 1

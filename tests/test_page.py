@@ -22,7 +22,7 @@ from pipeline.files.reports.bundle import KINDS, BundleReports
 from pipeline.files.reports.verify import FailedPair
 from pipeline.reporting import by_group, page, page_inputs
 from serving import gate
-from tests.conftest import EDGEPROOF, Project
+from tests.conftest import EDGEPROOF, PACK_DRAFT, Project
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +121,7 @@ def test_the_page_of_a_run_tells_the_whole_run_without_any_other_file(finished: 
 
 def test_equal_reports_make_equal_bytes_also_of_a_draft(own: Project) -> None:
     before = (own.folder / PAGE).read_bytes()
-    own.run("python", "-m", "pipeline.package", "--draft")
+    own.run(*PACK_DRAFT)
     assert (own.folder / PAGE).read_bytes() == before
     own.run("dvc", "repro", "--force", "--single-item", "package")
     assert (own.folder / PAGE).read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,17 @@ from pipeline.files.reports.embed import EmbedReport, TargetReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.export import ExportedFile, ExportReport, FailedConversion
 from pipeline.files.reports.preprocess import PreprocessReport
-from pipeline.files.reports.report import Report
+from pipeline.files.reports.report import Report, Section
 from pipeline.files.reports.run import KINDS, RunReports
 from pipeline.files.reports.train import TrainReport
-from pipeline.files.reports.verify import VerificationReport
+from pipeline.files.reports.verify import (
+    ComparedPair,
+    MetricLoss,
+    NumberPair,
+    VerificationReport,
+)
 from pipeline.process.errors import UserError
+from serving.comparison import Comparison, MetricComparison, NumberComparison
 from tests import reports
 from tests.conftest import Project
 
@@ -81,6 +88,22 @@ def test_a_key_without_a_value_is_absent_and_an_empty_one_is_null(tmp_path: Path
     assert "median_milliseconds" not in emulated
     assert open_pair["images_needed"] is None
     assert set(failed) == {"format", "runtime", "processor", "bytes", "state", "reason"}
+
+
+@pytest.mark.parametrize(
+    ("report", "comparison"),
+    [
+        (ComparedPair, Comparison),
+        (NumberPair, NumberComparison),
+        (MetricLoss, MetricComparison),
+    ],
+)
+def test_a_report_takes_what_the_gate_finds_out(report: type[Section], comparison: type) -> None:
+    """Field by field, since a device has no pydantic."""
+    found = {field.name: field.default is MISSING for field in fields(comparison)}
+    assert found.items() <= {
+        (name, field.is_required()) for name, field in report.model_fields.items()
+    }
 
 
 def test_a_class_may_have_the_name_of_a_file_that_is_not_utf_8(tmp_path: Path) -> None:

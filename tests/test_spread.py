@@ -10,7 +10,7 @@ import pytest
 from pipeline.config.params import Watch
 from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
-from tests.test_techniques import data, train_params
+from tests.techniques.small_training import data, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -85,7 +85,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    module = [sys.executable, "-m", "pipeline.diagnose"]
+    module = [sys.executable, "-m", "pipeline.cli", "diagnose"]
     return subprocess.run(
         [*module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
     )

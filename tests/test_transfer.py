@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
-from tests.test_techniques import KilledError, data, fit, train_params
+from tests.techniques.small_training import KilledError, data, fit, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 

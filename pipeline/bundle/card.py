@@ -106,7 +106,7 @@ def _weights(params: Params) -> dict[str, str]:
 def _from_folds(reports: BundleReports) -> dict[str, str]:
     """The accuracy of the recipe, if its target was judged by it."""
     remark = by_folds.remark(reports.evaluate)
-    return {"accuracy_of_folds": remark} if remark else {}
+    return {by_folds.KEY: remark} if remark else {}
 
 
 def _preprocessing(values: dict[str, Any]) -> Preprocessing:

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections, proof_sections
 from pipeline.process.words import percent
+from pipeline.reporting import by_folds
 from pipeline.reporting.tables import table
 from serving import model_card
 from serving.model_card import ModelCard
@@ -239,7 +240,7 @@ def _provenance(card: ModelCard) -> list[tuple[str, str]]:
     rows = [
         (name.replace("_", " "), "filled in on signing" if value is None else f"`{value}`")
         for name, value in card.provenance.items()
-        if name not in ("params", "data_sha256", "accuracy_of_folds")
+        if name not in ("params", "data_sha256", by_folds.KEY)
     ]
     rows += [
         (f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`")

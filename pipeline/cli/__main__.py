@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from pipeline.cli import analyses, doctor, improvement, proving, release, team, workflow
 from pipeline.cli.help import Command, Group
+from pipeline.cli.version import show as show_version
 from pipeline.process import stage
 
 PANELS = {
@@ -52,6 +55,16 @@ app = typer.Typer(
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,12 +24,9 @@ def diagnose(
     ] = None,
 ) -> None:
     """Diagnose learning curves of Keras, Lightning, Ultralytics, Hugging Face or this pipeline."""
-    command = [sys.executable, "-m", "pipeline.diagnose", str(file)]
-    if target is not None:
-        command += ["--target", str(target)]
-    if picture is not None:
-        command += ["--picture", str(picture)]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    from pipeline.diagnose import diagnose_file
+
+    diagnose_file(file, target, picture)
 
 
 def explain_quantization() -> None:

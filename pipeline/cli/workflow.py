@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -134,13 +133,13 @@ def estimate() -> None:
 
 def draft() -> None:
     """Pack a bundle that is marked NOT PROVEN into draft/, even if a gate fails."""
-    status = 1
+    from pipeline.package import package
+
     with resumable():
-        if _reproduce("diagnose", "embed"):
-            command = [sys.executable, "-m", "pipeline.package", "--draft"]
-            status = subprocess.run(command, check=False).returncode
+        if succeeded := _reproduce("diagnose", "embed"):
+            package(draft=True)
         _print_results()
-    raise typer.Exit(status)
+    raise typer.Exit(0 if succeeded else 1)
 
 
 def status() -> None:

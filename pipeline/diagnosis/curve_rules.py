@@ -7,7 +7,15 @@ import numpy as np
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS, Curves, Diagnosis, MostError, lowest
 from pipeline.files.artifacts import Array
 from pipeline.process.words import percent
-from pipeline.training.learning_curves import MEASURES, NUMBER_MEASURES
+from pipeline.training.learning_curves import (
+    LEARNING_RATE,
+    MEASURES,
+    NUMBER_MEASURES,
+    TRAIN_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_ERROR,
+    VALIDATION_LOSS,
+)
 
 UNMOVED = 0.03  # a training loss that fell by a smaller share of its first value has not moved
 RISE = 0.08  # relative rise of a loss above its lowest value
@@ -29,7 +37,7 @@ MEMORIZES = "the model memorizes its examples; use more data or augmentation, dr
 def not_finite(curves: Curves) -> Diagnosis | None:
     """A loss or accuracy that is NaN or infinite; all rules below need finite values."""
     broken = {
-        name: np.flatnonzero(~np.isfinite(curves[name]))
+        name: np.flatnonzero(~np.isfinite(curves.columns[name]))
         for name in dict.fromkeys([*MEASURES, *NUMBER_MEASURES])
         if name in curves.columns
     }
@@ -50,7 +58,7 @@ def not_finite(curves: Curves) -> Diagnosis | None:
 
 def nothing_learned(curves: Curves) -> Diagnosis | None:
     """The training loss stays at its first value, though layers and data looked sound."""
-    loss = curves["train_loss"]
+    loss = curves.train_loss
     has_moved = 1 - loss.min() / loss[0] >= UNMOVED or loss[-1] / loss[0] - 1 >= RISE
     is_good = curves.reaches_target or curves.trained_before
     if curves.epochs < FEWEST_EPOCHS or has_moved or is_good:
@@ -67,7 +75,7 @@ def nothing_learned(curves: Curves) -> Diagnosis | None:
 
 def diverged(curves: Curves) -> Diagnosis | None:
     """The training loss rises far more than its noise, or jumps to a level without learning."""
-    loss = curves["train_loss"]
+    loss = curves.train_loss
     if curves.epochs < FEWEST_EPOCHS:
         return None
     best = int(np.argmin(loss))
@@ -102,7 +110,7 @@ def too_few_epochs(curves: Curves) -> Diagnosis | None:
 
 def overfit(curves: Curves) -> Diagnosis | None:
     """The validation loss rises significantly while the training loss keeps falling."""
-    loss, best = curves["validation_loss"], lowest(curves)
+    loss, best = curves.validation_loss, lowest(curves)
     after = loss[best + 1 :]
     if len(after) < FEWEST_EPOCHS:
         return None
@@ -113,7 +121,7 @@ def overfit(curves: Curves) -> Diagnosis | None:
     rise = float(np.median(last) / lowest_level - 1)
     error = MEDIAN_ERROR * noise(loss) * np.sqrt(1 / len(last) + 1 / len(around))
     errors = rise * lowest_level / (error + 1e-12)
-    falls = curves["train_loss"][-1] < curves["train_loss"][best]
+    falls = curves.train_loss[-1] < curves.train_loss[best]
     if rise < RISE or errors < SIGNIFICANT or not falls:
         return None
     if curves.validation_is_tiny and curves.chance_of_gap > UNLIKELY:
@@ -143,7 +151,7 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
         curves.epoch(-1),
         falls,
         "both losses are still falling at the last epoch "
-        f"({percent(falls['validation_loss'], 0)} of the fall of the validation loss came in the "
+        f"({percent(falls[VALIDATION_LOSS], 0)} of the fall of the validation loss came in the "
         f"last quarter){below}: train longer, or with a higher learning rate",
     )
 
@@ -161,7 +169,7 @@ def too_little_capacity(curves: Curves) -> Diagnosis | None:
         measure, name, side = "error on the training set itself", "error", "above"
     value = curves.target.value if isinstance(curves.target, MostError) else curves.target
     score, target = curves.score_and_target
-    is_resting = still_falling(curves["train_loss"]) < FALLING
+    is_resting = still_falling(curves.train_loss) < FALLING
     reached = "levels off at" if is_resting else "has only reached"
     hint = "; more data will not help" if is_resting else ""
     return Diagnosis(
@@ -199,13 +207,13 @@ def far_apart(curves: Curves) -> Diagnosis | None:
 
 def good_fit(curves: Curves) -> Diagnosis:
     best = lowest(curves)
-    gap = float(curves["validation_loss"][best] - curves["train_loss"][best])
+    gap = float(curves.validation_loss[best] - curves.train_loss[best])
     accuracy = {
         name: float(values[best])
         for name, values in curves.columns.items()
-        if name in ("validation_accuracy", "validation_error")
+        if name in (VALIDATION_ACCURACY, VALIDATION_ERROR)
     }
-    loss = f"{curves['validation_loss'][best]:.3g}"
+    loss = f"{curves.validation_loss[best]:.3g}"
     end = f"fell and came to rest, the validation loss at {loss}"
     if min(falls_at_the_end(curves).values()) >= FALLING:  # and the learning rate has run out
         end = (
@@ -221,12 +229,12 @@ def good_fit(curves: Curves) -> Diagnosis:
 
 
 def falls_at_the_end(curves: Curves) -> dict[str, float]:
-    return {name: still_falling(curves[name]) for name in ("train_loss", "validation_loss")}
+    return {name: still_falling(curves.columns[name]) for name in (TRAIN_LOSS, VALIDATION_LOSS)}
 
 
 def has_annealed(curves: Curves) -> bool:
     """Whether a schedule has run out of learning rate."""
-    rate = curves.columns.get("learning_rate", np.ones(curves.epochs))
+    rate = curves.columns.get(LEARNING_RATE, np.ones(curves.epochs))
     return bool(rate[-1] < ANNEALED * rate.max())
 
 

@@ -12,6 +12,15 @@ from pipeline.files.reports.preprocess import Evidence
 from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import amount
+from pipeline.training.learning_curves import (
+    EPOCH,
+    TRAIN_ACCURACY,
+    TRAIN_ERROR,
+    TRAIN_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_ERROR,
+    VALIDATION_LOSS,
+)
 
 FEWEST_EPOCHS = 3  # curves with fewer epochs show nothing
 WIDE = 0.04  # validation is small if half the 95 % interval of its accuracy is at least this
@@ -41,19 +50,28 @@ class Curves:
     target: float | MostError  # an accuracy to reach, or an error
     trained_before: bool
 
-    def __getitem__(self, name: str) -> Array:
-        return self.columns[name]
+    @property
+    def train_loss(self) -> Array:
+        return self.columns[TRAIN_LOSS]
+
+    @property
+    def validation_loss(self) -> Array:
+        return self.columns[VALIDATION_LOSS]
+
+    @property
+    def validation_accuracy(self) -> Array | None:
+        return self.columns.get(VALIDATION_ACCURACY)
 
     @property
     def epochs(self) -> int:
-        return len(self["epoch"])
+        return len(self.columns[EPOCH])
 
     @property
     def score(self) -> float:
         """The final accuracy, or the final mean absolute error: the better of both sets."""
         if not isinstance(self.target, MostError):
             return self.accuracy
-        errors = (self["train_error"], self["validation_error"])
+        errors = (self.columns[TRAIN_ERROR], self.columns[VALIDATION_ERROR])
         return float(min(np.median(error[-FEWEST_EPOCHS:]) for error in errors))
 
     @property
@@ -66,7 +84,7 @@ class Curves:
     def is_far_off(self) -> bool:
         """Whether no epoch of training was anywhere near the target."""
         if isinstance(self.target, MostError):
-            return bool(self["train_error"].min() > 2 * self.target.value)
+            return bool(self.columns[TRAIN_ERROR].min() > 2 * self.target.value)
         return bool(self.accuracies[0].max() < self.target / 2)
 
     @property
@@ -87,14 +105,12 @@ class Curves:
         """
         if isinstance(self.target, MostError):
             return []
-        train = self["train_accuracy"] if self.knows_train_accuracy else np.exp(-self["train_loss"])
-        if "validation_accuracy" not in self.columns:
-            return [train]
-        return [train, self["validation_accuracy"]]
+        train = self.columns.get(TRAIN_ACCURACY, np.exp(-self.train_loss))
+        return [train] if self.validation_accuracy is None else [train, self.validation_accuracy]
 
     @property
     def knows_train_accuracy(self) -> bool:
-        return "train_accuracy" in self.columns
+        return TRAIN_ACCURACY in self.columns
 
     @property
     def accuracy(self) -> float:
@@ -110,10 +126,10 @@ class Curves:
 
         None if the number of validation images, or the accuracy, is unknown.
         """
-        if self.evidence is None or "validation_accuracy" not in self.columns:
+        if self.evidence is None or self.validation_accuracy is None:
             return None
         images = self.evidence.validation_images
-        accuracy = float(self["validation_accuracy"][lowest(self)])
+        accuracy = float(self.validation_accuracy[lowest(self)])
         if not np.isfinite(accuracy):
             return None
         return statistics.accuracy_interval(round(accuracy * images), images)
@@ -142,13 +158,13 @@ class Curves:
 
     def epoch(self, index: int) -> float:
         """The file's own number of the epoch at `index`; it may begin at 0 or be fractional."""
-        number = float(self["epoch"][index])
+        number = float(self.columns[EPOCH][index])
         return int(number) if number.is_integer() else number
 
 
 def lowest(curves: Curves) -> int:
     """The index of the lowest validation loss."""
-    return int(np.argmin(curves["validation_loss"]))
+    return int(np.argmin(curves.validation_loss))
 
 
 def is_wide(low: float, high: float) -> bool:

@@ -14,9 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.process.errors import UserError
+from pipeline.training.learning_curves import (
+    EPOCH,
+    LEARNING_RATE,
+    TRAIN_ACCURACY,
+    TRAIN_LOSS,
+    VALIDATION_ACCURACY,
+    VALIDATION_LOSS,
+)
 
-LOSSES = ("train_loss", "validation_loss")
-ACCURACIES = ("train_accuracy", "validation_accuracy")
+LOSSES = (TRAIN_LOSS, VALIDATION_LOSS)
+ACCURACIES = (TRAIN_ACCURACY, VALIDATION_ACCURACY)
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "val", "valid", "eval", "evaluation"), "validation"),
@@ -130,7 +138,7 @@ def find_columns(table: LogTable) -> tuple[dict[str, int], list[str]]:
         measure = _measure(name, names)
         if measure is not None:
             candidates.setdefault(measure, []).append(column)
-    missing = [name for name in ("epoch", *LOSSES) if name not in candidates]
+    missing = [name for name in (EPOCH, *LOSSES) if name not in candidates]
     if not candidates.keys() & set(ACCURACIES):
         missing += ACCURACIES
     if missing:
@@ -142,7 +150,7 @@ def find_columns(table: LogTable) -> tuple[dict[str, int], list[str]]:
         measure: _best_column(table, names, measure, numbers)
         for measure, numbers in candidates.items()
     }
-    accuracy = columns.get("validation_accuracy")
+    accuracy = columns.get(VALIDATION_ACCURACY)
     if accuracy is None or names[accuracy] not in KINDS:
         return columns, []
     note = (
@@ -159,10 +167,10 @@ def _normalized(name: str) -> str:
 
 def _measure(name: str, names: Sequence[str]) -> str | None:
     """Our name for the column `name`; None if the file's `names` leave it open."""
-    if name == "epoch":
+    if name == EPOCH:
         return name
     if name in RATES:
-        return "learning_rate"
+        return LEARNING_RATE
     prefix, _, kind = name.partition("_")
     if prefix in SPLITS and kind in KINDS:
         return f"{SPLITS[prefix]}_{KINDS[kind]}"
@@ -171,7 +179,7 @@ def _measure(name: str, names: Sequence[str]) -> str | None:
         return f"train_{KINDS[name]}"
     is_of_validation = any(columns <= set(names) for columns in (NOTEBOOK, FASTAI))
     if KINDS.get(name) == "accuracy" and is_of_validation:
-        return "validation_accuracy"
+        return VALIDATION_ACCURACY
     return None
 
 
@@ -189,7 +197,7 @@ def _best_column(table: LogTable, names: Sequence[str], measure: str, columns: l
         return -table.filled(column), order.index(kind) if kind in KINDS else 0
 
     first, *others = sorted(columns, key=rank)
-    if measure == "learning_rate" or not others or rank(others[0]) > rank(first):
+    if measure == LEARNING_RATE or not others or rank(others[0]) > rank(first):
         return first
     titles = ", ".join(table.header[column] for column in columns)
     raise UserError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.files.reports.diagnose import NOT_TRAINED
 from pipeline.reporting import drawing
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import EPOCH, VALIDATION_ERROR, Row
 
 
 def draw(
@@ -29,8 +29,8 @@ def draw(
     verdict, since, sentence = diagnosis
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in rows]
-    score = "error" if "validation_error" in rows[0] else "accuracy"
+    epochs = [row[EPOCH] for row in rows]
+    score = "error" if VALIDATION_ERROR in rows[0] else "accuracy"
     for axis, metric in zip(axes, ("loss", score), strict=True):
         for split, label in (("train", "training"), ("validation", "validation")):
             column = f"{split}_{metric}"

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.diagnosis import curve_rules, data_and_layer_rules
 from pipeline.diagnosis.diagnosis import Curves, Diagnosis, MostError
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import TRAIN_LOSS, VALIDATION_LOSS, Row
 
 SMALLEST = 1e-9  # losses are raised to this, since a table may have rounded them to zero
 
@@ -50,7 +50,7 @@ def diagnose(
     trained model.
     """
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    for name in ("train_loss", "validation_loss"):
+    for name in (TRAIN_LOSS, VALIDATION_LOSS):
         loss = columns[name]
         columns[name] = np.where(np.isfinite(loss), np.maximum(loss, SMALLEST), loss)
     curves = Curves(columns, evidence, layers or {}, target, trained_before)

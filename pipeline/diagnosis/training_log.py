@@ -16,7 +16,16 @@ from pipeline.diagnosis import log_table
 from pipeline.diagnosis.log_table import ACCURACIES, EXPECTED, LogTable
 from pipeline.process.errors import UserError
 from pipeline.training import learning_curves
-from pipeline.training.learning_curves import MEASURES, NUMBER_MEASURES, Row
+from pipeline.training.learning_curves import (
+    EPOCH,
+    LEARNING_RATE,
+    MEASURES,
+    NUMBER_MEASURES,
+    TRAIN_ACCURACY,
+    TRAIN_LOSS,
+    VALIDATION_LOSS,
+    Row,
+)
 
 ROUNDING = 1e-6  # by which a fraction may exceed 1
 
@@ -37,7 +46,7 @@ class LogEntry:
     @property
     def epoch(self) -> float:
         """The file's own number."""
-        return self.values["epoch"]
+        return self.values[EPOCH]
 
 
 def read(path: Path) -> TrainingLog:
@@ -68,8 +77,8 @@ def log_entries(table: LogTable, columns: dict[str, int]) -> list[LogEntry]:
         }
         if not values.keys() & set(MEASURES):
             continue
-        if not np.isfinite(values.get("epoch", np.nan)):
-            column = table.header[columns["epoch"]]
+        if not np.isfinite(values.get(EPOCH, np.nan)):
+            column = table.header[columns[EPOCH]]
             raise UserError(f"{table.path}: row {row} has no number in the column {column}")
         entries.append(LogEntry(row, values))
     return entries
@@ -121,7 +130,7 @@ def one_per_epoch(entries: list[LogEntry]) -> tuple[list[LogEntry], list[str]]:
     repeated = [
         epoch
         for epoch, group in groups.items()
-        if sum("validation_loss" in entry.values for entry in group) > 1
+        if sum(VALIDATION_LOSS in entry.values for entry in group) > 1
     ]
     result = [merged(group, mean=epoch not in repeated) for epoch, group in groups.items()]
     if not repeated:
@@ -138,7 +147,7 @@ def merged(group: list[LogEntry], mean: bool) -> LogEntry:
     values: Row = {}
     for entry in group:
         values |= entry.values
-    for measure in ("train_loss", "train_accuracy") if mean else ():
+    for measure in (TRAIN_LOSS, TRAIN_ACCURACY) if mean else ():
         logged = [entry.values[measure] for entry in group if measure in entry.values]
         if logged:
             values[measure] = float(np.mean(logged)) if len(logged) > 1 else logged[0]
@@ -154,7 +163,7 @@ def one_per_validation(entries: list[LogEntry]) -> list[LogEntry]:
     pending: list[LogEntry] = []
     for entry in entries:
         pending.append(entry)
-        if "validation_loss" in entry.values:
+        if VALIDATION_LOSS in entry.values:
             result.append(merged(pending, mean=True))
             pending = []
     return result or entries
@@ -179,9 +188,9 @@ def in_fractions(
 
     Raises UserError.
     """
-    measures = ["epoch", *(measure for measure in MEASURES if measure in columns)]
-    if "learning_rate" in columns and all("learning_rate" in entry.values for entry in entries):
-        measures.append("learning_rate")
+    measures = [EPOCH, *(measure for measure in MEASURES if measure in columns)]
+    if LEARNING_RATE in columns and all(LEARNING_RATE in entry.values for entry in entries):
+        measures.append(LEARNING_RATE)
     rows = [{measure: entry.values[measure] for measure in measures} for entry in entries]
     accuracies = [measure for measure in ACCURACIES if measure in columns]
     percent = [

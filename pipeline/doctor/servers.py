@@ -139,9 +139,9 @@ def dask(address: str) -> Finding:
     if not workers:
         start = cluster.WORKER.format(address)
         return Finding("cluster", f"{address} has no worker; start one with {start}", "note")
-    card = cluster_worker.card()
+    ours = cluster_worker.installation()
     for worker in sorted(answers):
-        if sentence := cluster.refusal(answers[worker], card):
+        if sentence := cluster.refusal(answers[worker], ours):
             return Finding("cluster", f"{address} refuses the worker {worker}: {sentence}", "fault")
     trainings = sum(facts["nthreads"] for facts in workers.values())
     ahead = max((times[worker] - here for worker in times), key=abs)

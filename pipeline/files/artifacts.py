@@ -121,7 +121,11 @@ def save_description(path: Path, description: Description) -> None:
 
 
 def load_description(path: Path = DESCRIPTION) -> Description:
-    values = load_json(path)
+    return parse_description(path.read_text(encoding="utf-8"))
+
+
+def parse_description(text: str | bytes) -> Description:
+    values = json.loads(text)
     tuples = {name: tuple(values[name]) for name in ("input_shape", "range")}
     return Description(**{**values, **tuples})
 

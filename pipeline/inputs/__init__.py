@@ -96,6 +96,8 @@ class Kind(Baselined, Protocol):
     CHANNELS: tuple[int, ...]
     VOCABULARY: bool  # whether the values are numbers of its entries
     AUGMENTATION: bool  # whether Keras's augmentation layers, which are for images, apply
+    IMAGES: bool  # whether they are pictures, so that others of no class, or a foreign model, fit
+    AXES: bool  # whether channels may be the axes of a sensor, which augmentation turns
     CONVOLUTIONS: str  # the architecture that advice proposes for them; empty if none
     EMBEDDED: bool  # whether the targets without Python take them
     PICTURED: bool  # whether `draw` needs nothing but the inputs, as a device logs them
@@ -144,7 +146,7 @@ class Kind(Baselined, Protocol):
 
 def noun(name: str) -> str:
     """What several inputs of a kind are called, where they are counted."""
-    return "examples" if name == "ids" else kind(name).NOUN
+    return "examples" if kind(name).VOCABULARY else kind(name).NOUN
 
 
 @cache

@@ -25,6 +25,8 @@ BASELINES = {
 }
 VOCABULARY = False
 AUGMENTATION = True
+IMAGES = True
+AXES = False
 CONVOLUTIONS = "edge"
 EMBEDDED = True
 PICTURED = True

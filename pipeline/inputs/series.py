@@ -26,6 +26,8 @@ BASELINES = {
 }
 VOCABULARY = False
 AUGMENTATION = False
+IMAGES = False
+AXES = True
 CONVOLUTIONS = "series_cnn"
 EMBEDDED = True
 PICTURED = True

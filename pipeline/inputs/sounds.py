@@ -24,6 +24,8 @@ BASELINES = {
 }
 VOCABULARY = False
 AUGMENTATION = True
+IMAGES = False
+AXES = False
 CONVOLUTIONS = "ds_cnn"
 EMBEDDED = True
 PICTURED = True

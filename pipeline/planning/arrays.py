@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import Dataset
+from pipeline.config.parts import declared
 from pipeline.datasets import Raw, _labels, npz
 from pipeline.planning.data import Given, Number, Survey
 from pipeline.process.errors import UserError
@@ -26,6 +27,7 @@ def survey(path: Path, given: Given) -> Survey:
     raw = npz.load(Dataset.model_validate(values))
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
+    is_pictures = declared("inputs", raw.kind)["IMAGES"]
     return Survey(
         values=values,
         class_names=raw.class_names,
@@ -36,8 +38,8 @@ def survey(path: Path, given: Given) -> Survey:
         number=Number.of(raw.train_labels, given.unit) if raw.target == "number" else None,
         size=size,
         highest=raw.highest,
-        side=min(size[:2]) if raw.kind == "pixels" else 0,
-        colour=raw.kind == "pixels" and size[-1] == 3,
+        side=min(size[:2]) if is_pictures else 0,
+        colour=is_pictures and size[-1] == 3,
         opened=len(raw.train_labels),
         remarks=[*_like_images(raw), *_like_classes(raw)],
     )
@@ -46,7 +48,7 @@ def survey(path: Path, given: Given) -> Survey:
 def _like_images(raw: Raw) -> list[str]:
     """What to do if arrays that are taken for series are grey images from 0 to 1."""
     values = raw.train_images
-    square = raw.kind == "series" and values.shape[1] == values.shape[2] >= TINY
+    square = declared("inputs", raw.kind)["AXES"] and values.shape[1] == values.shape[2] >= TINY
     if not square or values.min() < 0 or values.max() > 1:
         return []
     side = values.shape[1]

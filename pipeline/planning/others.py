@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.config.parts import declared
 from pipeline.datasets import _others, _tree
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
@@ -45,4 +46,4 @@ def among(data: Survey) -> list[str]:
 
 def _takes(data: Survey) -> bool:
     """Whether `dataset.other` is for such data."""
-    return data.kind == "pixels" and data.target == "classes"
+    return bool(declared("inputs", data.kind)["IMAGES"]) and data.target == "classes"

@@ -14,6 +14,7 @@ from pipeline.reporting.tables import interval as bounds_in_words
 
 # In every place, so that it is not taken for the accuracy of one model on the test set.
 NAME = "cross-validated accuracy of the recipe"
+KEY = "accuracy_of_folds"  # of `remark` in the provenance of the model card
 
 
 def score(parts: Sequence[Array]) -> FoldScore:

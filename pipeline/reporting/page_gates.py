@@ -103,8 +103,8 @@ def _baseline_beaten(_: Params, reports: BundleReports) -> str:
         reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
     name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
     return (
-        f"The model beats the baseline, {name}, which reaches "
-        f"{reached}, beyond chance ({p_value(gate)})."
+        f"The model is significantly better than the baseline, {name}, which reaches "
+        f"{reached} ({p_value(gate)})."
     )
 
 

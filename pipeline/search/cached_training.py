@@ -28,7 +28,12 @@ from pipeline.files.corrections import TRAINING, Edits
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.training import fingerprint
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import (
+    VALIDATION_ACCURACY,
+    VALIDATION_ERROR,
+    VALIDATION_LOSS,
+    Row,
+)
 
 if TYPE_CHECKING:  # these import TensorFlow, which only the worker needs
     import keras
@@ -56,7 +61,7 @@ class TrainingResult:
     @property
     def measure(self) -> str:
         """What it is judged by: validation_accuracy, or of a number the mean validation_error."""
-        return "validation_error" if "validation_error" in self.rows[0] else "validation_accuracy"
+        return VALIDATION_ERROR if VALIDATION_ERROR in self.rows[0] else VALIDATION_ACCURACY
 
     @property
     def score(self) -> float:
@@ -66,12 +71,12 @@ class TrainingResult:
     @property
     def accuracy(self) -> float:
         """The validation accuracy of the kept epoch."""
-        return self.rows[self.kept - 1]["validation_accuracy"]
+        return self.rows[self.kept - 1][VALIDATION_ACCURACY]
 
     @property
     def loss(self) -> float:
         """The validation loss of the kept epoch."""
-        return self.rows[self.kept - 1]["validation_loss"]
+        return self.rows[self.kept - 1][VALIDATION_LOSS]
 
     @property
     def wrong(self) -> int:

@@ -29,6 +29,7 @@ try:
     from distributed import Client, Future, Security, comm
 
     from pipeline.search import cluster_worker
+    from pipeline.search.cluster_worker import Installation, Introduction
 except ImportError:
     raise UserError(
         "--cluster needs Dask's package distributed, which is not installed; run"
@@ -66,7 +67,7 @@ class Cluster:
         """Raises UserError if the scheduler is unreachable."""
         self.tasks, self.address = tasks, address
         self.name = f"edgeproof-{secrets.token_hex(4)}"
-        self.card, self.digests = cluster_worker.card(), dict[Path, str]()
+        self.installation, self.digests = cluster_worker.installation(), dict[Path, str]()
         self.members, self.refused = dict[str, Member](), set[str]()
         self.threads = dict[str, int]()  # of a training, by host
         self.events: queue.SimpleQueue[tuple[str, int | Future]] = queue.SimpleQueue()
@@ -150,10 +151,10 @@ class Cluster:
         ).get(address)
         if isinstance(answer, OSError):
             return None  # it has left again
-        if sentence := refusal(answer, self.card):
+        if sentence := refusal(answer, self.installation):
             self.refused.add(address)
             return f"the worker {address} is refused: {sentence}"
-        member = Member(address, facts["host"], answer["cores"], facts["nthreads"])
+        member = Member(address, facts["host"], answer.cores, facts["nthreads"])
         self.members[address] = member
         return None
 
@@ -267,19 +268,20 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
-def refusal(answer: Any, card: Mapping[str, Mapping[str, str]]) -> str | None:
+def refusal(answer: Introduction | Exception, ours: Installation) -> str | None:
     """Why a worker that answers so is refused; None if it is as this command."""
-    if not isinstance(answer, dict):
+    if not isinstance(answer, Introduction):
         start = WORKER.format("ADDRESS")
         return f"it cannot run this project ({reason(answer)}); start it in a checkout with {start}"
-    for name, ours in card["environment"].items():
-        if (theirs := answer["environment"].get(name)) != ours:
-            return f"its {name} is {theirs}, and here it is {ours}; run `uv sync` in both checkouts"
-    different = sorted(dict(card["code"].items() ^ answer["code"].items()))
+    theirs = answer.installation
+    for name, value in ours.environment.items():
+        if (other := theirs.environment.get(name)) != value:
+            return f"its {name} is {other}, and here it is {value}; run `uv sync` in both checkouts"
+    different = sorted(dict(ours.code.items() ^ theirs.code.items()))
     if different:
         files = counted(len(different), "file")
         return f"its code differs in {files}, such as {different[0]}; check out the same commit"
-    if answer["daemon"]:
+    if answer.is_daemon:
         return "it has a nanny, under which it may start no process; start it with --no-nanny"
     return None
 

@@ -40,18 +40,35 @@ idle: list[tuple[Any, Worker]] = []  # processes that have finished a training, 
 lock = threading.Lock()
 
 
-def card() -> dict[str, dict[str, str]]:
-    """What must be equal in a command and its workers: code and environment."""
+@dataclass(frozen=True)
+class Installation:
+    """What must be equal in a command and its workers."""
+
+    code: dict[str, str]  # SHA-256 by path
+    environment: dict[str, str]  # by name, as messages have it
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What a worker says of itself. A daemon may start no processes of its own."""
+
+    installation: Installation
+    cores: int
+    is_daemon: bool
+
+
+def installation() -> Installation:
+    """That of this process."""
     files = [path for folder in CODE for path in sorted((code.ROOT / folder).rglob("*.py"))]
-    return {
-        "code": {str(path.relative_to(code.ROOT)): artifacts.sha256(path) for path in files},
-        "environment": {
+    return Installation(
+        code={str(path.relative_to(code.ROOT)): artifacts.sha256(path) for path in files},
+        environment={
             "Python": platform.python_version(),
             "processor": platform.machine(),
             "KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow"),
             **{name: _version(name) for name in PACKAGES},
         },
-    }
+    )
 
 
 def _version(name: str) -> str:
@@ -61,10 +78,9 @@ def _version(name: str) -> str:
         return "none"
 
 
-def introduce() -> dict[str, Any]:
-    """The worker's card, its number of cores, and whether it may start processes of its own."""
+def introduce() -> Introduction:
     daemon = multiprocessing.current_process().daemon
-    return {**card(), "cores": os.cpu_count() or 1, "daemon": daemon}
+    return Introduction(installation(), os.cpu_count() or 1, daemon)
 
 
 def place(key: str, files: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -6,7 +6,6 @@ Its name depends on params, data and code, so that a result is never read for an
 from __future__ import annotations
 
 import io
-import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -69,7 +68,8 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         small_validation=SMALL in diagnosis.numbers,
         neglects_classes=NEGLECTED in diagnosis.numbers,
     )
-    target = targets.recognition(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
+    description = artifacts.parse_description(_read(name, artifacts.DESCRIPTION))
+    target = targets.recognition(description.target)
     validation = predictions.load(_read(name, artifacts.VALIDATION))
     scores = _scores.scores(target, validation, settings.problem.metric)
     return Experiment(name, overrides, diagnosis, scores, situation)

@@ -10,6 +10,7 @@ from pipeline.config.overrides import written
 from pipeline.search.cached_training import TrainingResult
 from pipeline.tracking import runs
 from pipeline.tracking.store import store, warn
+from pipeline.training.learning_curves import EPOCH
 
 
 class AnalysisRun:
@@ -36,7 +37,7 @@ class AnalysisRun:
             for key, value in values.items():
                 client.log_param(run.info.run_id, key, written(value))
             for row in result.rows:
-                if int(row["epoch"]) not in logged:
+                if int(row[EPOCH]) not in logged:
                     runs.log_row(client, run, row)
             client.log_metric(run.info.run_id, f"kept.{result.measure}", result.score)
             client.log_metric(run.info.run_id, "kept.validation_loss", result.loss)

@@ -23,7 +23,7 @@ from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage
 from pipeline.search.cached_training import CachedTraining, PrunedError, TrainingResult
 from pipeline.search.optuna_storage import Sweep
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import EPOCH, VALIDATION_ACCURACY, Row
 
 POLL_SECONDS = 1.0  # between two looks for a slot that another worker has lost
 
@@ -127,8 +127,8 @@ def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], Non
     reported = set()
 
     def on_row(row: Row) -> None:
-        epoch = int(row["epoch"])
-        trial.report(row["validation_accuracy"], epoch)
+        epoch = int(row[EPOCH])
+        trial.report(row[VALIDATION_ACCURACY], epoch)
         reported.add(epoch)
         if epoch < settings.train.epochs and trial.should_prune():
             raise PrunedError
@@ -138,8 +138,8 @@ def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], Non
     except PrunedError:
         raise TrialPruned from None
     for row in result.rows:
-        if int(row["epoch"]) not in reported:  # the result comes from the cache
-            trial.report(row["validation_accuracy"], int(row["epoch"]))
+        if int(row[EPOCH]) not in reported:  # the result comes from the cache
+            trial.report(row[VALIDATION_ACCURACY], int(row[EPOCH]))
     return result.accuracy
 
 

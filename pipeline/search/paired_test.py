@@ -1,4 +1,4 @@
-"""Is a new model better than an old one beyond chance? A paired test on their common examples."""
+"""Is a new model significantly better than an old one? A paired test on their common examples."""
 
 from __future__ import annotations
 

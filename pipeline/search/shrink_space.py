@@ -19,19 +19,18 @@ from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.config.params import NONE, Name, Params, Train
 from pipeline.files.artifacts import Description, Inputs
-from pipeline.planning import cost
+from pipeline.planning import cost, kinds
 from pipeline.planning.cost import Files, Shape
+from pipeline.planning.kinds import SearchedNetwork
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.search.optuna_storage import Direction, Sweep
 
-ARCHITECTURES = {"pixels": "tiny", "sounds": "ds_cnn"}
 DEPTH, FIRST, LAST = "depth", "first", "last"  # of the filters
 SMOOTHING, AVERAGING = "smoothing", "averaging"  # of the labels; of the weights
 FEWEST_FIRST, FEWEST_LAST, LEAST_DEPTH, MOST_DEPTH = 4, 8, 3, 6
 MOMENTUM = 0.99  # of averages over batches; Keras's default
 SHA256_DIGITS = 64
-FORMS = {"pixels": (4, 8, 24), "sounds": (4, 28, 72)}  # depth, and first and last filters
 AS_IT_IS = 5  # trials
 FEWEST_EPOCHS = 4  # of which half is a training, too
 FRESH: Overrides = {  # what a network that starts from no other needs
@@ -102,13 +101,20 @@ class Shrink(Sweep):
 
 def shape_of(data: Description) -> Shape:
     """Raises UserError if the search has no network for such data."""
-    if data.kind not in ARCHITECTURES or data.target != "classes":
+    if kinds.of(data).searched is None or data.target != "classes":
         raise UserError(
             f"shrink searches networks for images or sounds of one class each, and {data.name} "
             f"holds {data.kind} with {data.target}; use `edgeproof sweep` with the values to try"
         )
     classes = len(data.class_names)
     return Shape(tuple(data.input_shape), classes, data.kind, data.target, data.highest)
+
+
+def searched(kind: str) -> SearchedNetwork:
+    """The network for such inputs, which `shape_of` has let pass."""
+    network = kinds.named(kind).searched
+    assert network is not None
+    return network
 
 
 def card_bytes(settings: Params, data: Description) -> int:
@@ -119,7 +125,7 @@ def card_bytes(settings: Params, data: Description) -> int:
 
 def fresh(settings: Params, kind: str) -> Overrides:
     """What to change in params.yaml before the search, so that it trains its own network."""
-    wanted = {"train.architecture": ARCHITECTURES[kind], **FRESH}
+    wanted = {"train.architecture": searched(kind).architecture, **FRESH}
     return {key: value for key, value in wanted.items() if _value(settings, key) != value}
 
 
@@ -142,7 +148,7 @@ def space(train: Train, kind: str, limit: int) -> list[Choices | Range]:
         Range(FIRST, FEWEST_FIRST, max(most // 4, 2 * FEWEST_FIRST), log=True),
         Range(LAST, FEWEST_LAST, most, log=True),
     ]
-    if kind == "pixels":
+    if searched(kind).any_form:
         result += [
             Choices("train.network.convolution", ["separable", "full"]),
             Choices("train.network.end", ["flatten", "mean"]),
@@ -180,14 +186,14 @@ def recipe(train: Train, dimensions: list[Choices | Range]) -> dict[str, Any]:
 
 def own_form(networks: Shrink, scale: float) -> dict[str, Any]:
     """The values of the architecture's own network with `scale` times its filters."""
-    depth, *ends = FORMS[networks.shape.kind]
+    own = searched(networks.shape.kind)
     ranges = {
         dimension.key: dimension for dimension in networks.space if isinstance(dimension, Range)
     }
-    values: dict[str, Any] = {DEPTH: depth}
-    for key, count in zip((FIRST, LAST), ends, strict=True):
+    values: dict[str, Any] = {DEPTH: own.layers}
+    for key, count in ((FIRST, own.first), (LAST, own.last)):
         values[key] = round(min(max(scale * count, ranges[key].low), ranges[key].high))
-    if networks.shape.kind == "pixels":
+    if own.any_form:
         with imports.keras_import():
             from pipeline.architectures import _convolutions
         end = _convolutions.end(Inputs(networks.shape.shape))

@@ -22,7 +22,7 @@ from pipeline.search import analysis, optuna_storage, optuna_worker, sweep_repor
 from pipeline.search.cached_training import PrunedError
 from pipeline.search.optuna_worker import Slot
 from pipeline.search.shrink_space import Shrink
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import EPOCH, VALIDATION_ACCURACY, Row
 
 FEWEST_COMPARED = 3  # complete trials, below which nothing is stopped
 WARMUP = 1 / 3  # of the epochs
@@ -49,7 +49,7 @@ class NetworkSlot(Slot):
             epochs = settings.train.epochs
 
             def on_row(row: Row) -> None:
-                share = row["epoch"] / epochs
+                share = row[EPOCH] / epochs
                 if WARMUP < share < 1 and is_hopeless(row, share, files, trial.study):
                     raise PrunedError
 
@@ -90,7 +90,7 @@ def is_hopeless(row: Row, share: float, files: Files, study: optuna.Study) -> bo
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if trial.user_attrs["files"]["int8_bytes"] <= files.int8_bytes
     ]
-    return len(compared) >= FEWEST_COMPARED and row["validation_accuracy"] < statistics.median(
+    return len(compared) >= FEWEST_COMPARED and row[VALIDATION_ACCURACY] < statistics.median(
         compared
     )
 
@@ -99,4 +99,4 @@ def accuracy_at(trial: FrozenTrial, share: float) -> float:
     """The validation accuracy after this share of the trial's epochs, rounded up to whole ones."""
     rows: Sequence[Row] = sweep_report.result_of(trial).rows
     epoch = math.ceil(share * len(rows) - ROUNDING)
-    return rows[epoch - 1]["validation_accuracy"]
+    return rows[epoch - 1][VALIDATION_ACCURACY]

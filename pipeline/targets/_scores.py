@@ -218,7 +218,7 @@ def results(card: ModelCard) -> str:
             f"interval {interval(score.interval)}) on the test set; the baseline reaches "
             f"{percent(score.baseline)}."
         )
-    folds = card.provenance.get("accuracy_of_folds", "")
+    folds = card.provenance.get(by_folds.KEY, "")
     return " ".join(filter(None, [judged, accuracy, folds, hidden(card)]))
 
 

@@ -23,7 +23,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.tracking import datasets, overview, record, registry, view
 from pipeline.tracking.store import store, warn
 from pipeline.training import learning_curves
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import EPOCH, VALIDATION_LOSS, Row
 
 JOIN_SECONDS = 30
 FEW = 10  # runs that one creation may have made
@@ -51,7 +51,7 @@ def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
             run = run or create_of_training(client, experiment, training_key)
             logged = logged_epochs(client, run)
         while (row := rows.get()) is not None:
-            if int(row["epoch"]) not in logged:
+            if int(row[EPOCH]) not in logged:
                 log_row(client, run, row)
     except Exception as error:  # training goes on, whatever happens to the store
         warn(error)
@@ -146,15 +146,15 @@ def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], fold
 
 
 def logged_epochs(client: Any, run: Any) -> set[int]:
-    return {metric.step for metric in client.get_metric_history(run.info.run_id, "validation_loss")}
+    return {metric.step for metric in client.get_metric_history(run.info.run_id, VALIDATION_LOSS)}
 
 
 def log_row(client: Any, run: Any, row: Row) -> None:
     from mlflow.entities import Metric
     from mlflow.utils.time import get_current_time_millis
 
-    now, step = get_current_time_millis(), int(row["epoch"])
-    metrics = [Metric(name, value, now, step) for name, value in row.items() if name != "epoch"]
+    now, step = get_current_time_millis(), int(row[EPOCH])
+    metrics = [Metric(name, value, now, step) for name, value in row.items() if name != EPOCH]
     client.log_batch(run.info.run_id, metrics=metrics)
 
 
@@ -181,7 +181,7 @@ def _sync(client: Any, experiment: str) -> None:
     _delete_repetitions(client, experiment, run, key)
     logged = logged_epochs(client, run)
     for row in learning_curves.load(artifacts.LEARNING_CURVES):
-        if int(row["epoch"]) not in logged:
+        if int(row[EPOCH]) not in logged:
             log_row(client, run, row)
     run = client.get_run(run.info.run_id)
     view.describe(client, experiment)

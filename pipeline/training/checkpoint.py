@@ -15,7 +15,7 @@ from pipeline.files import artifacts, atomic
 from pipeline.process import ranks
 from pipeline.training import distribution
 from pipeline.training.averaging import averaged
-from pipeline.training.learning_curves import Row, best_epoch, measures
+from pipeline.training.learning_curves import EPOCH, LEARNING_RATE, Row, best_epoch, measures
 
 STATE = "state.json"
 
@@ -102,9 +102,9 @@ class State(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.rows.append(
             {
-                "epoch": epoch + 1,
+                EPOCH: epoch + 1,
                 **measures(logs or {}),
-                "learning_rate": rate,
+                LEARNING_RATE: rate,
                 "seconds": seconds,
                 "images_per_second": self.images / seconds,
             }

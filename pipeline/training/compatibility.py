@@ -57,24 +57,24 @@ def check_input(params: Train, data: Data) -> None:
     names = [item.class_name for item in augmentation.objects(params, data.inputs.shape)]
     others = [name for name in names if name != keras_objects.TURN]
     if others and not kind["AUGMENTATION"]:
-        expected = f"[] or {keras_objects.TURN}" if data.kind == "series" else "[]"
+        expected = f"[] or {keras_objects.TURN}" if kind["AXES"] else "[]"
         raise UserError(
             f"train.augmentation is for images, and the dataset holds {noun}; "
             f"expected {expected} with {noun}"
         )
     if len(names) > len(others):
-        check_axes(data, noun)
-    check_outliers(params, data, noun)
+        check_axes(data)
+    check_outliers(params, data)
 
 
-def check_axes(data: Data, noun: str) -> None:
+def check_axes(data: Data) -> None:
     """Raises UserError if the channels cannot be the axes of sensors."""
-    shape = data.inputs.shape
-    if data.kind != "series" or shape[-1] % turning.AXES:
+    kind, shape = declared("inputs", data.kind), data.inputs.shape
+    if not kind["AXES"] or shape[-1] % turning.AXES:
         raise UserError(
             f"train.augmentation has {keras_objects.TURN}, which turns the axes of sensors, and "
-            f"the dataset holds {noun} of shape {shape}; expected series whose channels are axes "
-            "in threes"
+            f"the dataset holds {kind['NOUN']} of shape {shape}; expected series whose channels "
+            "are axes in threes"
         )
 
 
@@ -85,17 +85,18 @@ def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:
     return None if data.others is None else ("dataset.other", NONE)
 
 
-def check_outliers(params: Train, data: Data, noun: str) -> None:
+def check_outliers(params: Train, data: Data) -> None:
     """Raises UserError if outliers cannot be added to such data, or with such a loss."""
     adding = outliers_key(params, data)
     if adding is None:
         return
     key, none = adding
-    if data.kind != "pixels" or data.target != "classes":
+    kind = declared("inputs", data.kind)
+    if not kind["IMAGES"] or data.target != "classes":
         targets = "numbers" if data.target == "number" else "several labels at once"
         raise UserError(
             f"{key} is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else targets}; expected {none} with them"
+            f"{targets if kind['IMAGES'] else kind['NOUN']}; expected {none} with them"
         )
     if is_sparse(keras_objects.loss(params.loss)):
         raise UserError(

@@ -13,15 +13,21 @@ from pipeline.files import artifacts
 
 Row = dict[str, float]
 
-MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+# The columns; which of them an epoch has, `measured` tells.
+EPOCH = "epoch"
+TRAIN_LOSS, VALIDATION_LOSS = "train_loss", "validation_loss"
+TRAIN_ACCURACY, VALIDATION_ACCURACY = "train_accuracy", "validation_accuracy"
+TRAIN_ERROR, VALIDATION_ERROR = "train_error", "validation_error"
+LEARNING_RATE = "learning_rate"
+MEASURES = (TRAIN_LOSS, TRAIN_ACCURACY, VALIDATION_LOSS, VALIDATION_ACCURACY)
 # Of a number: the loss is that of standardized ones, the mean absolute error is in their unit.
-NUMBER_MEASURES = ("train_loss", "train_error", "validation_loss", "validation_error")
+NUMBER_MEASURES = (TRAIN_LOSS, TRAIN_ERROR, VALIDATION_LOSS, VALIDATION_ERROR)
 TIMES = ("seconds", "images_per_second")
 
 
 def measured(row: Row) -> tuple[str, ...]:
     """The measures that an epoch has."""
-    return NUMBER_MEASURES if "validation_error" in row else MEASURES
+    return NUMBER_MEASURES if VALIDATION_ERROR in row else MEASURES
 
 
 def measures(logs: dict[str, Any]) -> Row:
@@ -41,7 +47,7 @@ def logs(row: Row) -> dict[str, float]:
 
 
 def save(path: Path, rows: Sequence[Row]) -> None:
-    columns = ["epoch", *measured(rows[0]), "learning_rate", *TIMES]
+    columns = [EPOCH, *measured(rows[0]), LEARNING_RATE, *TIMES]
     columns += [name for name in rows[0] if name not in columns]  # by train.metrics
     artifacts.save_csv(path, columns, [[row[name] for name in columns] for row in rows])
 

@@ -103,7 +103,7 @@ def _scores(outputs: Array, labels: Array) -> tuple[float, float]:
 
 def check_data(data: Data) -> None:
     """Raises UserError unless the data are images of one class each."""
-    if data.kind != "pixels" or data.target != "classes":
+    if not declared("inputs", data.kind)["IMAGES"] or data.target != "classes":
         noun = declared("inputs", data.kind)["NOUN"]
         raise UserError(
             f"model.path takes a classifier of images, and the dataset holds {noun} and asks for "

@@ -10,7 +10,7 @@ import keras
 from pipeline.config.params import KerasObject, Train
 from pipeline.process.errors import UserError
 from pipeline.training import keras_objects
-from pipeline.training.learning_curves import Row, logs
+from pipeline.training.learning_curves import EPOCH, Row, logs
 
 PLATEAU = "ReduceLROnPlateau"
 
@@ -74,4 +74,4 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         super().on_train_begin()
         self.model.optimizer.learning_rate = self.highest
         for row in self.rows:
-            self.on_epoch_end(int(row["epoch"]) - 1, logs(row))
+            self.on_epoch_end(int(row[EPOCH]) - 1, logs(row))

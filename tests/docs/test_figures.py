@@ -23,7 +23,7 @@ RESULTS = ROOT / "docs" / "results.md"
 
 def test_the_page_on_the_lectures_has_the_figures_of_their_own_page() -> None:
     theirs = (ROOT / "lectures" / "README.md").read_text("utf-8")
-    block = theirs[theirs.index("| study |") :].split("\n\n")[0]
+    block = theirs[theirs.index("| example |") :].split("\n\n")[0]
     expected = [[re.sub(r"\[(\w+)\].*", r"\1", row[0]), *row[1:4]] for row in table(block)[1]]
     page = (ROOT / "docs" / "lectures.md").read_text("utf-8")
     assert table(page[page.index("| example |") :].split("\n\n")[0])[1] == expected

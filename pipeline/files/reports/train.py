@@ -69,7 +69,6 @@ class TrainReport(Report):
     validation_accuracy: float | None = None
     validation_error: float | None = None
     training_seconds: float
-    images_per_second: float
     layers_at_start: dict[str, float]
     trained_before: bool
     backend: str

@@ -45,7 +45,19 @@ class Recipe:
         return 32 if examples < FEW else 64
 
 
+@dataclass(frozen=True)
+class SearchedNetwork:
+    """What `edgeproof shrink` varies, and the filters of the architecture as it is."""
+
+    architecture: str
+    layers: int
+    first: int  # filters
+    last: int
+    any_form: bool  # whether it has every kind of convolution, and of end
+
+
 class PlannedKind:
+    searched: ClassVar[SearchedNetwork | None] = None  # by `edgeproof shrink`, if it takes them
     # train.network, where the architecture's own values do not fit
     hidden: ClassVar[list[int] | None] = None
     dropout: ClassVar[float | None] = None
@@ -99,5 +111,9 @@ class PlannedKind:
 
 def of(data: Any) -> PlannedKind:
     """The kind of a survey, or of whatever else has a `kind`."""
-    kind: PlannedKind = importlib.import_module(f"pipeline.planning.kinds.{data.kind}").KIND
+    return named(data.kind)
+
+
+def named(name: str) -> PlannedKind:
+    kind: PlannedKind = importlib.import_module(f"pipeline.planning.kinds.{name}").KIND
     return kind

@@ -7,7 +7,7 @@ from pipeline.datasets import _photos
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.kinds import Words
+from pipeline.planning.kinds import SearchedNetwork, Words
 from pipeline.planning.networks import BACKBONE, LARGE, SMALL_BACKBONE, Candidate
 from pipeline.planning.parts import TEST
 
@@ -15,6 +15,8 @@ PHOTO = 48  # pixels of a side
 
 
 class Pixels(kinds.PlannedKind):
+    searched = SearchedNetwork("tiny", layers=4, first=8, last=24, any_form=True)
+
     def words(self, data: Survey) -> Words:
         if data.size:
             return Words("image", "images", "is the image")

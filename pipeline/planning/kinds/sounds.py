@@ -12,7 +12,7 @@ from pipeline.datasets import _sounds
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.kinds import Recipe, Words
+from pipeline.planning.kinds import Recipe, SearchedNetwork, Words
 from pipeline.planning.networks import Candidate
 
 RATE = 16_000  # Hz: what speech and most machines need
@@ -63,6 +63,8 @@ RECIPE = Recipe(1400, 0.01, dataset, augmentation)
 
 
 class Sounds(kinds.PlannedKind):
+    searched = SearchedNetwork("ds_cnn", layers=4, first=28, last=72, any_form=False)
+
     def words(self, data: Survey) -> Words:
         return Words("recording", "recordings", "is heard in the recording")
 

@@ -1,6 +1,6 @@
 """Evaluates the diagnosis on the corpus and writes the confusion matrix into docs/benchmarks.md.
 
-    python -m tests.diagnosis.judge
+    python -m benchmarks.diagnosis.judge
 
 The thresholds of pipeline/diagnosis were tuned on seeds 0 to 4; the matrix shows all other seeds.
 """

@@ -1,0 +1,1 @@
+"""How often the diagnosis finds a fault that was made on purpose, and raises no false alarm."""
