@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.field_alarms import alarm_rate, observe, select
 from pipeline.config import params
-from pipeline.field import judge, observations
+from pipeline.field import judge, sources
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import sentences
 from pipeline.files.reports.field import FieldReport
@@ -137,7 +137,7 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
                 ids, seconds = written.new_ids(len(rows)), 86_400.0 * (day + 1) - 1
                 probabilities = model.predict(images)
                 written.write([Entry(ids, seconds, model, images, probabilities)])
-        (observed,) = observations.read(path, None, tmp_path)
+        (observed,) = sources.read(path, None, tmp_path)
         return judge.judge(observed, SETTINGS)
 
     promised = report(0.9)
@@ -228,14 +228,14 @@ def report(finished: Project) -> Iterator[Any]:
 def test_of_two_labels_the_first_is_kept_with_a_warning(
     log: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (before,) = observations.read(log, None, archive)
+    (before,) = sources.read(log, None, archive)
     labels = tmp_path / "labels.csv"
     other = (before.labels[1] + 1) % 10
     labels.write_text(f"file,label\n0.png,4\n1.png,{other}\n3.png,{before.labels[3]}\n")
-    (kept,) = observations.read(log, labels, archive)
+    (kept,) = sources.read(log, labels, archive)
     assert kept.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
     assert "1 prediction in" in capsys.readouterr().err
-    (replaced,) = observations.read(log, labels, archive, replace=True)
+    (replaced,) = sources.read(log, labels, archive, replace=True)
     assert replaced.labels[:4].tolist() == [4, other, UNKNOWN, before.labels[3]]
     assert not capsys.readouterr().err
 
@@ -347,7 +347,7 @@ def test_damage_is_reported_in_one_message(
     ]
     for (source, *labels), sentence in cases:
         with pytest.raises(UserError, match=re.escape(sentence)):
-            observations.read(source, labels[0] if labels else None, archive)
+            sources.read(source, labels[0] if labels else None, archive)
     done = finished.attempt(*EDGEPROOF, "field", str(tmp_path / "cut"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
 

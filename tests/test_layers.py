@@ -220,7 +220,9 @@ def test_only_these_files_share_code_with_the_device() -> None:
         "pipeline/tracking/datasets.py",  # the type of the inputs
         "pipeline/tracking/registry.py",
         "pipeline/field/judge.py",  # a device's log, and a folder as a device sees it
+        "pipeline/field/logged.py",
         "pipeline/field/observations.py",
+        "pipeline/field/sources.py",
         "pipeline/field/fleet.py",  # the verdicts of devices
         "pipeline/field/fleet_table.py",
     }

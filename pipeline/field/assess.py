@@ -16,8 +16,8 @@ from pathlib import Path
 from pipeline.config import params
 from pipeline.field import page
 from pipeline.field.judge import figures, judge
-from pipeline.field.observations import read
 from pipeline.field.sentences import sentences
+from pipeline.field.sources import read
 from pipeline.files import artifacts
 from pipeline.tracking import runs
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from pipeline.field import observations
+from pipeline.field import sources
 from serving import Classifier
 from serving.errors import InputError, LogError
 from serving.prediction_log import PredictionLog
@@ -54,7 +54,7 @@ def test_every_prediction_has_an_id_for_its_label(
         assert 'serving_labels_total{model="mnist-digits"' in text
         assert running.stop()[0] == 0
     assert not path.with_name(f"{path.name}-wal").exists(), "the log is one file again"
-    (observed,) = observations.read(path, None, archive)
+    (observed,) = sources.read(path, None, archive)
     assert observed.labels.tolist() == [3, -1, 3, 3, -1, -1]
     np.testing.assert_array_equal(observed.picture(1), image(2)[0])
     np.testing.assert_array_equal(observed.predicted[1:3], classifier.predict(image(2)).argmax(1))
