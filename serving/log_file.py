@@ -11,10 +11,11 @@ from serving.errors import LogError
 
 # "FieL" marks our files: https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID = 0x4669654C
-VERSION = 1
+# Older packages read only the first, so a log is of the second from the first model that gives
+# labels or a number.
+OF_CLASSES, OF_ANY_TARGET = VERSIONS = 1, 2
 BUSY_SECONDS = 5.0  # how long to wait for another process that writes
 JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is truncated
-
 
 SCHEMA = """
 CREATE TABLE models (
@@ -33,11 +34,11 @@ CREATE TABLE predictions (
     time REAL NOT NULL,            -- seconds since 1970, UTC
     model INTEGER NOT NULL REFERENCES models (number),
     source TEXT,                   -- the picture's file, where it came from one
-    predicted INTEGER NOT NULL,    -- the class's place in the card's class_names
-    confidence REAL NOT NULL,      -- its probability
+    predicted NOT NULL,            -- the answer, as serving.logged_answers writes it
+    confidence REAL NOT NULL,      -- its probability, of a number half its interval
     statistics BLOB NOT NULL,      -- float32, little-endian, ordered as inputs.statistic_names
     image BLOB,                    -- the raw input, deflated, if requested
-    label INTEGER                  -- the true class's place in class_names, once it is known
+    label                          -- the true answer, written alike, once it is known
 );
 """
 
@@ -73,8 +74,8 @@ class LogFile:
                     for statement in SCHEMA.split(";")[:-1]:
                         execute(statement)
                     execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    execute(f"PRAGMA user_version = {VERSION}")
-        elif (application, version) != (APPLICATION_ID, VERSION):
+                    execute(f"PRAGMA user_version = {OF_CLASSES}")
+        elif application != APPLICATION_ID or version not in VERSIONS:
             raise LogError(
                 f"{self.path} is a SQLite file of something else or of another version; "
                 "name a new file for the log"

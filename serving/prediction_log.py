@@ -1,5 +1,5 @@
 """A prediction log in one SQLite file, to judge a model in the field: each prediction with its
-confidence, statistics of its input and, later, the true label. Pixels are stored only on request.
+confidence, statistics of its input and, later, the truth. Pixels are stored only on request.
 
 from serving.prediction_log import PredictionLog
 
@@ -23,10 +23,10 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from serving import inputs
+from serving import inputs, logged_answers
 from serving.classifier import Classifier
-from serving.errors import InputError
-from serving.log_file import LogFile
+from serving.log_file import OF_ANY_TARGET, LogFile
+from serving.logged_answers import Label
 from serving.model_card import ModelCard
 
 LIMIT = 100_000  # predictions, about 15 MB without pixels
@@ -44,15 +44,24 @@ class Entry(NamedTuple):
     source: Optional[str] = None
 
 
+class LoggedModel(NamedTuple):
+    """What labels are checked against."""
+
+    name: str
+    version: str
+    target: str
+    class_names: List[str]
+
+
 class Labelled(NamedTuple):
-    """A prediction whose true class is known.
+    """A prediction whose truth is known; `right` is that of `logged_answers.is_right`.
 
     `kept`: an earlier, different label stays. `changed`: the log now holds a new label.
     """
 
     model: str
     version: str
-    right: bool
+    right: Optional[bool]
     id: str
     kept: bool
     changed: bool
@@ -86,7 +95,7 @@ class PredictionLog:
 
     def _forget_models(self) -> None:
         self._models: Dict[Tuple[str, ...], Tuple[ModelCard, int]] = {}
-        self._classes: Dict[int, Tuple[str, str, List[str]]] = {}
+        self._described: Dict[int, LoggedModel] = {}
 
     def _reopen_if_gone(self) -> None:
         if self._file.reopen_if_gone():
@@ -131,21 +140,21 @@ class PredictionLog:
         images = np.concatenate([entry.images for entry in entries])
         probabilities = np.concatenate([entry.probabilities for entry in entries])
         ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
-        predicted, confidences = probabilities.argmax(1).tolist(), probabilities.max(1).tolist()
+        answers = logged_answers.answers(classifier.card, classifier.file, probabilities)
         statistics = inputs.statistics(images).astype("<f4")
         pixels: Iterator[Optional[bytes]] = itertools.repeat(None)
         if self.images:
             pixels = (zlib.compress(image.tobytes(), 1) for image in images)
-        for head, *values, numbers, image in zip(ids, predicted, confidences, statistics, pixels):
+        for head, *values, numbers, image in zip(ids, *answers, statistics, pixels):
             yield (*head, *values, numbers.tobytes(), image)
 
     def label(
-        self, labels: Mapping[str, str], replace: bool = False
+        self, labels: Mapping[str, Label], replace: bool = False
     ) -> Tuple[List[Labelled], List[str]]:
-        """Stores true classes by id. Returns the labelled predictions and the unknown ids.
+        """Stores true classes, lists of labels or numbers by id.
 
-        The first label of a prediction stays unless `replace` is true. Raises InputError for an
-        unknown class.
+        Returns the labelled predictions and the unknown ids. The first label of a prediction stays
+        unless `replace` is true. Raises InputError for one that is not the model's.
         """
         predictions: List[Labelled] = []
         unknown: List[str] = []
@@ -160,24 +169,23 @@ class PredictionLog:
                         unknown.append(id_)
         return predictions, unknown
 
-    def _label(self, id_: str, label: str, replace: bool) -> Optional[Labelled]:
-        select = "SELECT number, model, predicted, label FROM predictions WHERE id = ?"
+    def _label(self, id_: str, label: Label, replace: bool) -> Optional[Labelled]:
+        select = "SELECT number, model, predicted, confidence, label FROM predictions WHERE id = ?"
         row = self._file.connection.execute(select, (id_,)).fetchone()
         if row is None:
             return None
-        number, model, predicted, earlier = row
-        name, version, classes = self._description(model)
-        if label not in classes:
-            expected = ", ".join(classes[:20])
-            raise InputError(f"{label[:80]!r} is not a class of {name}; expected one of {expected}")
-        new = classes.index(label)
+        number, model_number, predicted, confidence, earlier = row
+        model = self._description(model_number)
+        new = logged_answers.truth(label, model)
         kept = earlier not in (None, new) and not replace
         changed = earlier != new and not kept
         if changed:
             self._file.connection.execute(
                 "UPDATE predictions SET label = ? WHERE number = ?", (new, number)
             )
-        return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept, changed)
+        true = earlier if kept else new
+        right = logged_answers.is_right(predicted, true, confidence, model.target)
+        return Labelled(model.name, model.version, right, id_, kept, changed)
 
     def _model(self, classifier: Classifier) -> int:
         """The model's number in the log, which stores its latest card."""
@@ -191,15 +199,19 @@ class PredictionLog:
                 f"ON CONFLICT ({names}) DO UPDATE SET card = excluded.card"
             )
             select = f"SELECT number FROM models WHERE ({names}) = (?, ?, ?, ?)"
+            if card.target != "classes":
+                self._file.connection.execute(f"PRAGMA user_version = {OF_ANY_TARGET}")
             self._file.connection.execute(insert, (*key, file.format, card.dump().decode()))
             number = self._file.connection.execute(select, key).fetchone()[0]
             self._models[key] = card, number
         return number
 
-    def _description(self, model: int) -> Tuple[str, str, List[str]]:
-        if model not in self._classes:
+    def _description(self, model: int) -> LoggedModel:
+        if model not in self._described:
             name, version, card = self._file.connection.execute(
                 "SELECT name, version, card FROM models WHERE number = ?", (model,)
             ).fetchone()
-            self._classes[model] = name, version, json.loads(card)["class_names"]
-        return self._classes[model]
+            values = json.loads(card)
+            target = values.get("target", "classes")
+            self._described[model] = LoggedModel(name, version, target, values["class_names"])
+        return self._described[model]

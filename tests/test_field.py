@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.field_alarms import alarm_rate, observe, select
 from pipeline.config import params
-from pipeline.field import judge, sources
+from pipeline.field import drift, recognition, sources
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import sentences
 from pipeline.files.reports.field import FieldReport
@@ -60,11 +60,11 @@ def test_a_hundred_inputs_reveal_every_real_shift(
     assert classifier.card.reference
     drawn = select(own, np.arange(100))
     inverted = observe(classifier, 255 - images, drawn.labels)
-    report = judge.judge(dataclasses.replace(inverted, labels=drawn.labels), SETTINGS)
-    drift = sentences(report)[-1]
-    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", drift), drift
+    report = recognition.judge(dataclasses.replace(inverted, labels=drawn.labels), SETTINGS)
+    told = sentences(report)[-1]
+    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
-        tests = judge.drift(
+        tests = drift.judge(
             observe(classifier, shifted, own.labels[:100]),
             classifier.card.reference,
             SETTINGS.false_alarms,
@@ -80,7 +80,7 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
     changed = np.flatnonzero(labels == digit)[:wrong] if digit is not None else np.arange(wrong)
     assert len(changed) == wrong
     observed.predicted[changed] = (labels[changed] + 1) % 10
-    return judge.judge(dataclasses.replace(observed, labels=labels), SETTINGS)
+    return recognition.judge(dataclasses.replace(observed, labels=labels), SETTINGS)
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
     fours = answered(own, 1000, 80, digit=4)
     assert [row.name for row in fours.classes if row.suffers] == ["4"]
     assert "Significantly worse classes" in sentences(fours)[1]
-    unlabelled = judge.judge(
+    unlabelled = recognition.judge(
         dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), SETTINGS
     )
     assert unlabelled.accuracy.verdict == "no labels"
@@ -138,7 +138,7 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
                 probabilities = model.predict(images)
                 written.write([Entry(ids, seconds, model, images, probabilities)])
         (observed,) = sources.read(path, None, tmp_path)
-        return judge.judge(observed, SETTINGS)
+        return recognition.judge(observed, SETTINGS)
 
     promised = report(0.9)
     assert promised.rejection
@@ -161,7 +161,7 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
     counted = report(0.9, test=[row])
     assert counted.rejection
     assert (counted.rejection.expected_share, counted.rejection.departs) == (0.28, False)
-    assert judge.judge(own, SETTINGS).rejection is None
+    assert recognition.judge(own, SETTINGS).rejection is None
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_a_damaged_card_is_named_in_one_sentence(
     file = dataclasses.replace(own.file, accept_from=0.5)
     card = dataclasses.replace(own.card, rejection=promise)
     with pytest.raises(UserError, match=f"is damaged at {re.escape(place)}; rebuild"):
-        judge.judge(dataclasses.replace(own, card=card, file=file), SETTINGS)
+        recognition.judge(dataclasses.replace(own, card=card, file=file), SETTINGS)
     card = dataclasses.replace(own.card, provenance={})
     with pytest.raises(UserError, match="does not name its model; rebuild"):
-        judge.judge(dataclasses.replace(own, card=card), SETTINGS)
+        recognition.judge(dataclasses.replace(own, card=card), SETTINGS)
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ def test_damage_is_reported_in_one_message(
             [written("overwritten", whole[:8192] + b"\xff" * 64 + whole[8256:])],
             "damaged or not a log",
         ),
-        ([altered("other", "PRAGMA application_id = 1")], "not a prediction log of version 1"),
+        ([altered("other", "PRAGMA application_id = 1")], "not a prediction log of version 1 or 2"),
         (
             [altered("class", "UPDATE predictions SET label = 10 WHERE number = 7")],
             "do not fit the card of mnist-digits",

@@ -219,10 +219,13 @@ def test_only_these_files_share_code_with_the_device() -> None:
         "pipeline/runtimes/inspect_model.py",
         "pipeline/tracking/datasets.py",  # the type of the inputs
         "pipeline/tracking/registry.py",
-        "pipeline/field/judge.py",  # a device's log, and a folder as a device sees it
+        "pipeline/field/drift.py",  # a device's log, and a folder as a device sees it
+        "pipeline/field/labels.py",
         "pipeline/field/logged.py",
         "pipeline/field/observations.py",
+        "pipeline/field/recognition.py",
         "pipeline/field/sources.py",
+        "pipeline/field/true_answers.py",
         "pipeline/field/fleet.py",  # the verdicts of devices
         "pipeline/field/fleet_table.py",
     }

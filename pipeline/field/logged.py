@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.field.observations import UNKNOWN, Observations, class_index
+from pipeline.field.observations import Observations, as_array
+from pipeline.field.true_answers import true_answer
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, verb
 from serving import ModelCard
 from serving import inputs as kinds
-from serving.log_file import APPLICATION_ID, VERSION
+from serving.log_file import APPLICATION_ID, VERSIONS
+from serving.logged_answers import Stored
 from serving.model_file import ModelFile
 
 COLUMNS = "id, source, time, predicted, confidence, statistics, label"
@@ -71,16 +73,17 @@ def _check_all_found(path: Path, csv_labels: dict[str, str], rows: dict[int, lis
 
 def _merge_labels(
     path: Path, card: ModelCard, rows: list[Any], csv_labels: dict[str, str], replace: bool
-) -> list[int]:
-    """The true class of each row, UNKNOWN for unlabelled ones."""
-    labels, conflicts = [], 0
+) -> list[Stored | None]:
+    """The true answer of each row, None for unlabelled ones."""
+    labels: list[Stored | None] = []
+    conflicts = 0
     for id_, source, *_, logged in rows:
-        name = csv_labels.get(id_, csv_labels.get(source))
-        label = UNKNOWN if name is None else class_index(name, card, path)
-        if logged is None or (replace and name is not None):
+        cell = csv_labels.get(id_, csv_labels.get(source))
+        label = None if cell is None else true_answer(cell, card, path)
+        if logged is None or (replace and cell is not None):
             labels.append(label)
         else:
-            conflicts += label not in (UNKNOWN, logged)
+            conflicts += label not in (None, logged)
             labels.append(logged)
     if conflicts:
         print(
@@ -93,24 +96,30 @@ def _merge_labels(
 
 
 def _from_rows(
-    path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], labels: list[int]
+    path: Path,
+    model: tuple[ModelCard, ModelFile, str],
+    rows: list[Any],
+    labels: list[Stored | None],
 ) -> Observations:
     card, file, runtime = model
     ids, sources, times, predicted, confidence, statistics, _ = zip(*rows, strict=True)
     columns = len(kinds.statistic_names(card.input_shape, card.input.type))
-    sizes_fit = {len(blob) for blob in statistics} == {4 * columns}
-    classes = [*predicted, *labels]
-    if not sizes_fit or not 0 <= min(predicted) <= max(classes) < len(card.class_names):
-        raise UserError(f"{path} is damaged: its predictions do not fit the card of {card.name}")
+    try:
+        answers, true = as_array(predicted, card), as_array(labels, card)
+        numbers = np.frombuffer(b"".join(statistics), "<f4").reshape(len(rows), columns)
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{path} is damaged: its predictions do not fit the card of {card.name}"
+        ) from None
     return Observations(
         card,
         file,
         runtime,
         [source or id_ for id_, source in zip(ids, sources, strict=True)],
-        np.array(predicted),
+        answers,
         np.array(confidence),
-        np.array(labels),
-        np.frombuffer(b"".join(statistics), "<f4").reshape(-1, columns),
+        true,
+        numbers,
         lambda row: _logged_picture(path, card, ids[row]),
         [],
         np.array(times),
@@ -146,9 +155,10 @@ def open_log(path: Path) -> Iterator[sqlite3.Connection]:
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("application_id", "user_version")
             ]
-            if identity != [APPLICATION_ID, VERSION]:
+            if identity[0] != APPLICATION_ID or identity[1] not in VERSIONS:
                 raise UserError(
-                    f"{path} is a SQLite file, but not a prediction log of version {VERSION}; "
+                    f"{path} is a SQLite file, but not a prediction log of version "
+                    f"{' or '.join(map(str, VERSIONS))}; "
                     "expected a file that `--log` wrote"
                 )
             yield connection

@@ -2,45 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.files.artifacts import Array
-from pipeline.process.errors import UserError
-from serving import ModelCard
-from serving.model_file import ModelFile
+import numpy as np
 
-UNKNOWN = -1  # the label of an unlabelled prediction
+from pipeline.files.artifacts import Array
+from serving import ModelCard
+from serving.logged_answers import Stored
+from serving.model_file import ModelFile, Proof
+
+UNKNOWN = -1  # the label of an unlabelled prediction; of a number NaN
 
 
 @dataclass(frozen=True)
 class Observations:
-    """N predictions of one file on one runtime; unlabelled ones have the label UNKNOWN."""
+    """N predictions of one file on one runtime; unlabelled ones have the label UNKNOWN.
+
+    Answers and labels are those of the target: classes (N,), several labels (N, K), numbers (N,).
+    """
 
     card: ModelCard
     file: ModelFile
     runtime: str
     names: list[str]
     predicted: Array
-    confidence: Array
+    confidence: Array  # (N,), of a number half of its interval
     labels: Array
     statistics: Array  # (N, S), in the order of serving.inputs.statistic_names
     picture: Callable[[int], Array | None]  # the input of prediction i, if it was logged
     unreadable: list[str]  # one message for each picture that could not be read
     times: Array | None = None  # seconds since 1970 (N,), of a log
 
+    @property
+    def proof(self) -> Proof:
+        """How the file did on the test set, on this runtime."""
+        return next(proof for proof in self.file.proofs if proof.runtime == self.runtime)
 
-def check_target(card: ModelCard) -> None:
-    """Raises UserError for a model that does not give one class of several."""
-    if card.target != "classes":
-        given = "a number" if card.number else "several labels at once"
-        raise UserError(f"{card.name} gives {given}; expected a model of one class of several")
+    @property
+    def test_images(self) -> int:
+        """On how many test images its score in the proof is; other images may be in the proof."""
+        return min(self.proof.images, self.card.test_images)
+
+    @property
+    def labelled(self) -> Array:
+        """Which predictions (N,) have a label."""
+        if self.labels.dtype.kind == "f":
+            return ~np.isnan(self.labels)
+        known: Array = self.labels.reshape(len(self.labels), -1)[:, 0] != UNKNOWN
+        return known
 
 
-def class_index(label: str, card: ModelCard, source: object) -> int:
-    if label not in card.class_names:
-        raise UserError(
-            f"{source} has the label {label!r}, which {card.name} does not know; "
-            f"expected one of {', '.join(card.class_names[:20])}"
-        )
-    return card.class_names.index(label)
+def as_array(values: Sequence[Stored | None], card: ModelCard) -> Array:
+    """Answers or labels as a log holds them; None stands for no label.
+
+    Raises ValueError for what does not fit the card.
+    """
+    if card.target == "number":
+        numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+        if not np.isfinite(numbers[[value is not None for value in values]]).all():
+            raise ValueError("a number is not finite")
+        return numbers
+    count = len(card.class_names)
+    if card.target == "labels":
+        none = np.full(count, UNKNOWN).tolist()
+        rows = [none if value is None else _bits(value, count) for value in values]
+        return np.array(rows).reshape(-1, count)
+    for value in values:
+        if value is not None and not (isinstance(value, int) and 0 <= value < count):
+            raise ValueError("a class is not one of the card")
+    return np.array([UNKNOWN if value is None else value for value in values], int)
+
+
+def _bits(value: Stored, count: int) -> list[int]:
+    if not isinstance(value, bytes) or len(value) != count or max(value) > 1:
+        raise ValueError("labels are not those of the card")
+    return list(value)

@@ -9,12 +9,12 @@ import numpy as np
 from rich.progress import track
 
 from pipeline.field.logged import from_log
-from pipeline.field.observations import UNKNOWN, Observations, check_target, class_index
-from pipeline.files import list_file
+from pipeline.field.observations import Observations, as_array
+from pipeline.field.true_answers import read_labels, true_answer
 from pipeline.process.errors import UserError
-from serving import Classifier, InputError, ModelCard, ServingError, photo
+from serving import Classifier, InputError, ModelCard, ServingError, logged_answers, photo
 from serving import inputs as kinds
-from serving.errors import reason
+from serving.logged_answers import Stored
 
 
 def read(
@@ -36,29 +36,6 @@ def read(
     return observations
 
 
-def read_labels(path: Path) -> dict[str, str]:
-    """True classes by id or file, from a CSV with the columns `id,label` or `file,label`."""
-    try:
-        table = list_file.read(path, path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}") from None
-    columns = table.columns
-    key = next((name for name in ("id", "file") if name in columns), None)
-    if key is None or "label" not in columns:
-        raise UserError(
-            f"{path} has the columns {', '.join(columns)}; expected id,label or file,label"
-        )
-    labels: dict[str, str] = {}
-    for row in table.rows:
-        name, label = row[columns.index(key)], row[columns.index("label")]
-        if labels.setdefault(name, label) != label:
-            raise UserError(
-                f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; "
-                "keep one of them"
-            )
-    return labels
-
-
 def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Observations:
     """The predictions that the bundle's best file for this machine makes for pictures.
 
@@ -66,7 +43,6 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
     """
     classifier = Classifier.load(bundle)
     card = classifier.card
-    check_target(card)
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in photo.SUFFIXES]
     labels = {path: label_for(path, folder, csv_labels, card) for path in files}
     unreadable, readable, images = [], [], []
@@ -82,28 +58,32 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
             f"{folder} contains no readable picture; expected {', '.join(photo.SUFFIXES)}"
         )
     inputs = np.stack(images)
-    probabilities = classifier.predict(inputs)
+    answers, confidences = logged_answers.answers(card, classifier.file, classifier.predict(inputs))
     return Observations(
         card,
         classifier.file,
         classifier.runtime,
         [str(path.relative_to(folder)) for path in readable],
-        probabilities.argmax(1),
-        probabilities.max(1),
-        np.array([labels[path] for path in readable]),
+        as_array(answers, card),
+        np.array(confidences),
+        as_array([labels[path] for path in readable], card),
         kinds.statistics(inputs),
         lambda row: inputs[row],
         unreadable,
     )
 
 
-def label_for(path: Path, folder: Path, csv_labels: dict[str, str], card: ModelCard) -> int:
+def label_for(
+    path: Path, folder: Path, csv_labels: dict[str, str], card: ModelCard
+) -> Stored | None:
     """The label in the CSV, if there is one, or else the name of the picture's subfolder.
 
-    UNKNOWN for a picture directly in `folder`.
+    None for a picture directly in `folder`, and without a CSV for what no folder is named after:
+    several labels, or a number.
     """
     parts: Sequence[str] = path.relative_to(folder).parts
     if csv_labels:
         label = csv_labels.get(str(path.relative_to(folder)), csv_labels.get(str(path)))
-        return UNKNOWN if label is None else class_index(label, card, "the CSV")
-    return class_index(parts[0], card, folder) if len(parts) > 1 else UNKNOWN
+        return None if label is None else true_answer(label, card, "the CSV")
+    named = card.target == "classes" and len(parts) > 1
+    return true_answer(parts[0], card, folder) if named else None
