@@ -220,6 +220,7 @@ def test_only_these_files_share_code_with_the_device() -> None:
         "pipeline/tracking/datasets.py",  # the type of the inputs
         "pipeline/tracking/registry.py",
         "pipeline/field/drift.py",  # a device's log, and a folder as a device sees it
+        "pipeline/field/facts.py",
         "pipeline/field/labels.py",
         "pipeline/field/logged.py",
         "pipeline/field/observations.py",

@@ -14,6 +14,9 @@ SIGNIFICANCE = 0.05
 # The probability that the number of labels we ask for leads to a verdict.
 POWER = 0.8
 MOST_LABELS = 10_000_000
+# Fewer mistakes than this are no verdict against the model: one or two may be wrong labels, or
+# images that were sent in because they are unusual.
+FEWEST_MISTAKES = 3
 # Replaces the share of an empty bin, whose logarithm would be infinite.
 TINY_SHARE = 0.0001
 

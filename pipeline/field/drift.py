@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,31 +15,6 @@ from pipeline.files.reports.field import FieldDrift
 from pipeline.process.errors import UserError
 from serving import ModelCard, inputs
 from serving.reference import Histogram, Reference, Spread
-
-
-def facts(observed: Observations, false_alarms: float) -> dict[str, Any]:
-    """What every report on a model in use begins with, and its drift. Raises UserError."""
-    card, labelled = observed.card, observed.labelled
-    expected = card.reference or (card.number and card.number.spread)
-    model_sha256 = card.provenance.get("model_sha256")
-    if not isinstance(model_sha256, str):
-        raise UserError(
-            f"the card of {card.name} {card.version} does not name its model; "
-            "rebuild the bundle with `dvc repro`"
-        )
-    assert expected
-    return {
-        "model": card.name,
-        "version": card.version,
-        "model_sha256": model_sha256,
-        "format": observed.file.format,
-        "runtime": observed.runtime,
-        "predictions": len(labelled),
-        "labels": int(labelled.sum()),
-        "unreadable": observed.unreadable,
-        "drift": judge(observed, expected, false_alarms),
-        "least_drift": least(observed, expected, false_alarms),
-    }
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from pipeline.reporting import statistics
 from pipeline.targets import Counts
 from serving.reference import Reference
 
-FEWEST_MISTAKES = 3  # of a label, as for a class
-
 
 def judge(counts: Counts, expected: Reference, names: Sequence[str]) -> list[FieldLabel]:
     """The figures of each label, and whether its F1 is lower than in the test.
@@ -40,7 +38,7 @@ def judge(counts: Counts, expected: Reference, names: Sequence[str]) -> list[Fie
             test=score(test, row),
             p_value=adjusted.get(row),
             suffers=adjusted.get(row, 1.0) < comparison.SIGNIFICANCE
-            and bool(mistakes[row] >= FEWEST_MISTAKES),
+            and bool(mistakes[row] >= comparison.FEWEST_MISTAKES),
         )
         for row, name in enumerate(names)
     ]

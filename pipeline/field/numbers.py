@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.config.device_files import InTheField
-from pipeline.field import comparison, drift
+from pipeline.field import comparison, facts
 from pipeline.field.comparison import Difference, Mean
 from pipeline.field.observations import Observations
 from pipeline.files.artifacts import Array
@@ -40,7 +40,7 @@ def judge(observed: Observations, settings: InTheField) -> NumberFieldReport:
     errors = np.abs(observed.predicted - observed.labels)[known]
     allowed = settings.max_error_increase or number.max_error_added
     return NumberFieldReport(
-        **drift.facts(observed, settings.false_alarms),
+        **facts.of(observed, number.spread, settings.false_alarms),
         test_images=test.count,
         unit=number.unit,
         test_error=proof.error,

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline import targets
 from pipeline.config.device_files import InTheField
-from pipeline.field import comparison, drift, labels, rejection
+from pipeline.field import comparison, facts, labels, rejection
 from pipeline.field.comparison import Difference
 from pipeline.field.observations import Observations
 from pipeline.files.artifacts import Array
@@ -16,10 +16,6 @@ from pipeline.files.reports.field import FieldAccuracy, FieldClass, FieldReport,
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from serving.reference import Reference
-
-# Fewer mistakes than this are no verdict against the model: one or two may be wrong labels, or
-# images that were sent in because they are unusual.
-FEWEST_MISTAKES = 3
 
 
 def judge(observed: Observations, settings: InTheField) -> FieldReport:
@@ -39,7 +35,7 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
     several = card.target == "labels"
     expected, names = card.reference, card.class_names
     return FieldReport(
-        **drift.facts(observed, settings.false_alarms),
+        **facts.of(observed, card.reference, settings.false_alarms),
         test_images=tested,
         score=target.RIGHT,
         test_accuracy=proof.accuracy,
@@ -87,7 +83,7 @@ def _verdict(
     if difference.interval[0] > -max_drop:
         return "holds"
     significant = difference.p_value < comparison.SIGNIFICANCE and difference.difference < 0
-    return "worse" if significant and mistakes >= FEWEST_MISTAKES else "open"
+    return "worse" if significant and mistakes >= comparison.FEWEST_MISTAKES else "open"
 
 
 def classes(
@@ -117,7 +113,7 @@ def classes(
                 "test_right": expected.right[row],
                 "p_value": adjusted.get(row),
                 "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE
-                and shown[row] - hits[row] >= FEWEST_MISTAKES,
+                and shown[row] - hits[row] >= comparison.FEWEST_MISTAKES,
             }
         )
         for row, name in enumerate(class_names)
