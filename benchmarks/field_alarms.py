@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from pipeline.bundle import drift_reference
 from pipeline.config import params
-from pipeline.field import judge
+from pipeline.field import drift
 from pipeline.field.observations import Observations
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
@@ -77,7 +77,7 @@ def alarm_rate(
             classes, statistics, probabilities[half], original.labels[half]
         )
         sample = select(shifted, rest[:size])
-        alarms += any(test.alarm for test in judge.drift(sample, reference, level))
+        alarms += any(test.alarm for test in drift.judge(sample, reference, level))
     return alarms / trials
 
 

@@ -48,6 +48,7 @@ from pipeline.reporting import page
 from pipeline.tracking import runs
 from serving import bundle, classifier
 from serving.model_card import ModelCard
+from serving.reference import Reference, Spread
 
 SERVING = Path("serving")
 # What a device needs beside the model, by the name that its kind of input says.
@@ -214,12 +215,15 @@ def describe(
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
-    reference = None
+    reference: Reference | Spread
     if data.unit is None:
         recognition = targets.recognition(data.target)
         reference = drift_reference.summarize(
             recognition, images, probabilities, labels, reports.evaluate.holds_from
         )
+    else:
+        numbers = targets.target(data.target).answers(probabilities)
+        reference = drift_reference.spread(images, numbers)
     content = card.build(settings, reports, data, reference, draft=draft)
     content = acceptance.add_to_card(content, acceptance_set)
     if not content.files:

@@ -178,6 +178,11 @@ def holds(probabilities: Any, holds_from: Optional[Sequence[float]] = None) -> A
     return np.asarray(probabilities, np.float32) >= np.asarray(holds_from or THRESHOLD, np.float32)
 
 
+def least_certain(probabilities: Any, holds_from: Optional[Sequence[float]] = None) -> Any:
+    """The probability (N,) of the least certain label of each answer."""
+    return np.where(holds(probabilities, holds_from), probabilities, 1 - probabilities).min(1)
+
+
 def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str:
     """`proven`, `worse` or `not shown`.
 

@@ -15,6 +15,7 @@ from serving.inputs import KINDS, SERIES, SOUNDS, InputKind
 from serving.log_mel import LogMel
 from serving.model_file import ModelFile, Number, Score
 from serving.recording import Sampling
+from serving.reference import Reference
 from serving.typed_json import (
     Text,
     expect,
@@ -37,6 +38,7 @@ LARGEST_VALUE = 2**31 - 1  # of an input
 ADDED = {
     *("number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"),
     *("series", "metric", "metric_value", "metric_interval", "metric_lost_bound", "holds_from"),
+    "spread",
 }
 
 
@@ -100,33 +102,6 @@ class Embedded:
     format: str
     measured: Dict[str, Any] = field(default_factory=dict)
     refused: Optional[Text] = None
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts of values below, between and above the `edges`; a value on an edge counts above."""
-
-    edges: List[float]
-    counts: List[int]
-
-    def __post_init__(self) -> None:
-        fits = len(self.counts) == len(self.edges) + 1
-        expect(fits, f"counts are {len(self.counts)}, expected one more than the edges")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The test set as the trained model saw it, to compare the field with.
-
-    For each class, in the order of class_names: its `images` in the test set, those of them that
-    are `right`, and how many of all images are `predicted` as it.
-    """
-
-    inputs: Dict[str, Histogram]  # names as in serving.inputs
-    confidence: Histogram  # the probability of the predicted class
-    predicted: List[int]
-    images: List[int]
-    right: List[int]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from serving import typed_json
 from serving.gate import COULD_NOT_RUN, VERDICTS
 from serving.metric import ACCURACY, METRICS
+from serving.reference import Spread
 from serving.typed_json import (
     expect,
     expect_amounts,
@@ -97,6 +98,10 @@ class Proof:
             bound is None or -1 <= bound <= 1, f"accuracy_lost_bound is {bound}, expected -1 to 1"
         )
         expect_amounts(error=self.error)
+        if self.error is not None and self.error_interval:
+            low, high = self.error_interval
+            rises = low <= self.error <= high
+            expect(rises, f"error_interval is {low} to {high}, expected one around {self.error}")
         expect_amounts(median_milliseconds=self.median_milliseconds, arena_bytes=self.arena_bytes)
 
     @property
@@ -138,7 +143,8 @@ class Number:
     """What a model that answers with a number has in place of accuracies, in its `unit`.
 
     The errors are mean absolute errors on the test set. A file may add `max_error_added`. The true
-    number is within the `interval` of a file for at least the share `coverage` of inputs.
+    number is within the `interval` of a file for at least the share `coverage` of inputs. The
+    `spread` is that of the test set, as the trained model saw it.
     """
 
     unit: str
@@ -149,6 +155,7 @@ class Number:
     baseline_error: float
     max_error_added: float
     coverage: Optional[float] = None
+    spread: Optional[Spread] = None
 
     def __post_init__(self) -> None:
         expect_words(unit=self.unit)

@@ -1,5 +1,5 @@
 """A prediction log in one SQLite file, to judge a model in the field: each prediction with its
-confidence, statistics of its input and, later, the true label. Pixels are stored only on request.
+confidence, statistics of its input and, later, the truth. Pixels are stored only on request.
 
 from serving.prediction_log import PredictionLog
 
@@ -16,52 +16,21 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import sqlite3
 import time
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from serving import inputs
+from serving import inputs, logged_answers
 from serving.classifier import Classifier
-from serving.errors import InputError, LogError
+from serving.log_file import OF_ANY_TARGET, LogFile
+from serving.logged_answers import Label
 from serving.model_card import ModelCard
 
-# "FieL" marks our files: https://www.sqlite.org/pragma.html#pragma_application_id
-APPLICATION_ID = 0x4669654C
-VERSION = 1
 LIMIT = 100_000  # predictions, about 15 MB without pixels
-BUSY_SECONDS = 5.0  # how long to wait for another process that writes
 ID_BYTES = 16
-JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is truncated
-
-SCHEMA = """
-CREATE TABLE models (
-    number INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    version TEXT NOT NULL,
-    format TEXT NOT NULL,
-    runtime TEXT NOT NULL,
-    file_sha256 TEXT NOT NULL,
-    card TEXT NOT NULL,            -- model_card.json, so that the log explains itself
-    UNIQUE (name, version, file_sha256, runtime)
-);
-CREATE TABLE predictions (
-    number INTEGER PRIMARY KEY,    -- in the order they came
-    id TEXT NOT NULL UNIQUE,
-    time REAL NOT NULL,            -- seconds since 1970, UTC
-    model INTEGER NOT NULL REFERENCES models (number),
-    source TEXT,                   -- the picture's file, where it came from one
-    predicted INTEGER NOT NULL,    -- the class's place in the card's class_names
-    confidence REAL NOT NULL,      -- its probability
-    statistics BLOB NOT NULL,      -- float32, little-endian, ordered as inputs.statistic_names
-    image BLOB,                    -- the raw input, deflated, if requested
-    label INTEGER                  -- the true class's place in class_names, once it is known
-);
-"""
 
 
 class Entry(NamedTuple):
@@ -75,15 +44,24 @@ class Entry(NamedTuple):
     source: Optional[str] = None
 
 
+class LoggedModel(NamedTuple):
+    """What labels are checked against."""
+
+    name: str
+    version: str
+    target: str
+    class_names: List[str]
+
+
 class Labelled(NamedTuple):
-    """A prediction whose true class is known.
+    """A prediction whose truth is known; `right` is that of `logged_answers.is_right`.
 
     `kept`: an earlier, different label stays. `changed`: the log now holds a new label.
     """
 
     model: str
     version: str
-    right: bool
+    right: Optional[bool]
     id: str
     kept: bool
     changed: bool
@@ -98,7 +76,8 @@ class PredictionLog:
         `images` also stores their pixels.
         """
         self.path, self.limit, self.images = Path(path), limit, images
-        self._open()
+        self._file = LogFile(path)
+        self._forget_models()
 
     def __enter__(self) -> PredictionLog:
         return self
@@ -106,48 +85,21 @@ class PredictionLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> None:
-        self._models: Dict[Tuple[str, ...], Tuple[ModelCard, int]] = {}
-        self._classes: Dict[int, Tuple[str, str, List[str]]] = {}
-        with self._log_errors("opened"):
-            self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._prepare()
-            except BaseException:
-                self._connection.close()
-                raise
-            self._inode = self.path.stat().st_ino
-
-    def _prepare(self) -> None:
-        execute = self._connection.execute
-        application = execute("PRAGMA application_id").fetchone()[0]
-        version = execute("PRAGMA user_version").fetchone()[0]
-        any_table = "SELECT name FROM sqlite_master LIMIT 1"
-        if application == 0 and not execute(any_table).fetchone():
-            execute("PRAGMA journal_mode = WAL")
-            with self._transaction():
-                if not execute(any_table).fetchone():  # unless another process was faster
-                    for statement in SCHEMA.split(";")[:-1]:
-                        execute(statement)
-                    execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    execute(f"PRAGMA user_version = {VERSION}")
-        elif (application, version) != (APPLICATION_ID, VERSION):
-            raise LogError(
-                f"{self.path} is a SQLite file of something else or of another version; "
-                "name a new file for the log"
-            )
-        if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("it is damaged")
-        # With a write-ahead log a power cut may lose the last rows, but never the file.
-        execute("PRAGMA synchronous = NORMAL")
-        execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
-
     def close(self) -> None:
         """Brings everything into the one file."""
-        with self._log_errors("closed"):
-            self._connection.close()
+        self._file.close()
+
+    def checkpoint(self) -> None:
+        """Brings everything into the one file, so that a copy of it is complete."""
+        self._file.checkpoint()
+
+    def _forget_models(self) -> None:
+        self._models: Dict[Tuple[str, ...], Tuple[ModelCard, int]] = {}
+        self._described: Dict[int, LoggedModel] = {}
+
+    def _reopen_if_gone(self) -> None:
+        if self._file.reopen_if_gone():
+            self._forget_models()
 
     def new_ids(self, images: int) -> List[str]:
         """Unguessable ids, because an id allows to label; ID.0, ID.1, ... for several images."""
@@ -165,19 +117,19 @@ class PredictionLog:
     def write(self, entries: Sequence[Entry]) -> None:
         """Writes all entries or none."""
         rows: List[Tuple[Any, ...]] = []
-        with self._log_errors("written"):
+        with self._file.errors("written"):
             self._reopen_if_gone()
             classifiers = {id(entry.classifier): entry.classifier for entry in entries}
             for classifier in classifiers.values():
                 own = [entry for entry in entries if entry.classifier is classifier]
                 rows += self._rows(classifier, own)
-            with self._transaction():
-                self._connection.executemany(
+            with self._file.transaction():
+                self._file.connection.executemany(
                     "INSERT INTO predictions (id, time, model, source, predicted, confidence, "
                     "statistics, image) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     rows,
                 )
-                self._connection.execute(
+                self._file.connection.execute(
                     "DELETE FROM predictions "
                     "WHERE number <= (SELECT max(number) FROM predictions) - ?",
                     (self.limit,),
@@ -188,27 +140,27 @@ class PredictionLog:
         images = np.concatenate([entry.images for entry in entries])
         probabilities = np.concatenate([entry.probabilities for entry in entries])
         ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
-        predicted, confidences = probabilities.argmax(1).tolist(), probabilities.max(1).tolist()
+        answers = logged_answers.answers(classifier.card, classifier.file, probabilities)
         statistics = inputs.statistics(images).astype("<f4")
         pixels: Iterator[Optional[bytes]] = itertools.repeat(None)
         if self.images:
             pixels = (zlib.compress(image.tobytes(), 1) for image in images)
-        for head, *values, numbers, image in zip(ids, predicted, confidences, statistics, pixels):
+        for head, *values, numbers, image in zip(ids, *answers, statistics, pixels):
             yield (*head, *values, numbers.tobytes(), image)
 
     def label(
-        self, labels: Mapping[str, str], replace: bool = False
+        self, labels: Mapping[str, Label], replace: bool = False
     ) -> Tuple[List[Labelled], List[str]]:
-        """Stores true classes by id. Returns the labelled predictions and the unknown ids.
+        """Stores true classes, lists of labels or numbers by id.
 
-        The first label of a prediction stays unless `replace` is true. Raises InputError for an
-        unknown class.
+        Returns the labelled predictions and the unknown ids. The first label of a prediction stays
+        unless `replace` is true. Raises InputError for one that is not the model's.
         """
         predictions: List[Labelled] = []
         unknown: List[str] = []
-        with self._log_errors("written"):
+        with self._file.errors("written"):
             self._reopen_if_gone()
-            with self._transaction():
+            with self._file.transaction():
                 for id_, label in labels.items():
                     labelled = self._label(id_, label, replace)
                     if labelled:
@@ -217,29 +169,23 @@ class PredictionLog:
                         unknown.append(id_)
         return predictions, unknown
 
-    def _label(self, id_: str, label: str, replace: bool) -> Optional[Labelled]:
-        select = "SELECT number, model, predicted, label FROM predictions WHERE id = ?"
-        row = self._connection.execute(select, (id_,)).fetchone()
+    def _label(self, id_: str, label: Label, replace: bool) -> Optional[Labelled]:
+        select = "SELECT number, model, predicted, confidence, label FROM predictions WHERE id = ?"
+        row = self._file.connection.execute(select, (id_,)).fetchone()
         if row is None:
             return None
-        number, model, predicted, earlier = row
-        name, version, classes = self._description(model)
-        if label not in classes:
-            expected = ", ".join(classes[:20])
-            raise InputError(f"{label[:80]!r} is not a class of {name}; expected one of {expected}")
-        new = classes.index(label)
+        number, model_number, predicted, confidence, earlier = row
+        model = self._description(model_number)
+        new = logged_answers.truth(label, model)
         kept = earlier not in (None, new) and not replace
         changed = earlier != new and not kept
         if changed:
-            self._connection.execute(
+            self._file.connection.execute(
                 "UPDATE predictions SET label = ? WHERE number = ?", (new, number)
             )
-        return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept, changed)
-
-    def checkpoint(self) -> None:
-        """Brings everything into the one file, so that a copy of it is complete."""
-        with self._log_errors("written"):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        true = earlier if kept else new
+        right = logged_answers.is_right(predicted, true, confidence, model.target)
+        return Labelled(model.name, model.version, right, id_, kept, changed)
 
     def _model(self, classifier: Classifier) -> int:
         """The model's number in the log, which stores its latest card."""
@@ -253,48 +199,19 @@ class PredictionLog:
                 f"ON CONFLICT ({names}) DO UPDATE SET card = excluded.card"
             )
             select = f"SELECT number FROM models WHERE ({names}) = (?, ?, ?, ?)"
-            self._connection.execute(insert, (*key, file.format, card.dump().decode()))
-            number = self._connection.execute(select, key).fetchone()[0]
+            if card.target != "classes":
+                self._file.connection.execute(f"PRAGMA user_version = {OF_ANY_TARGET}")
+            self._file.connection.execute(insert, (*key, file.format, card.dump().decode()))
+            number = self._file.connection.execute(select, key).fetchone()[0]
             self._models[key] = card, number
         return number
 
-    def _description(self, model: int) -> Tuple[str, str, List[str]]:
-        if model not in self._classes:
-            name, version, card = self._connection.execute(
+    def _description(self, model: int) -> LoggedModel:
+        if model not in self._described:
+            name, version, card = self._file.connection.execute(
                 "SELECT name, version, card FROM models WHERE number = ?", (model,)
             ).fetchone()
-            self._classes[model] = name, version, json.loads(card)["class_names"]
-        return self._classes[model]
-
-    def _reopen_if_gone(self) -> None:
-        """Rows written to a moved or deleted file would be lost."""
-        try:
-            same = self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            same = False
-        if not same:
-            self._connection.close()
-            self._open()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _log_errors(self, done: str) -> Iterator[None]:
-        """Turns the errors of SQLite and the system into LogError."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise LogError(
-                f"the log {self.path} cannot be {done} ({reason}); expected a new file or an "
-                "earlier log, in a place where this user may write and the disk has room"
-            ) from None
+            values = json.loads(card)
+            target = values.get("target", "classes")
+            self._described[model] = LoggedModel(name, version, target, values["class_names"])
+        return self._described[model]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.field_alarms import alarm_rate, observe, select
 from pipeline.config import params
-from pipeline.field import judge, observations
+from pipeline.field import drift, recognition, sources
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import sentences
 from pipeline.files.reports.field import FieldReport
@@ -60,11 +60,11 @@ def test_a_hundred_inputs_reveal_every_real_shift(
     assert classifier.card.reference
     drawn = select(own, np.arange(100))
     inverted = observe(classifier, 255 - images, drawn.labels)
-    report = judge.judge(dataclasses.replace(inverted, labels=drawn.labels), SETTINGS)
-    drift = sentences(report)[-1]
-    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", drift), drift
+    report = recognition.judge(dataclasses.replace(inverted, labels=drawn.labels), SETTINGS)
+    told = sentences(report)[-1]
+    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
-        tests = judge.drift(
+        tests = drift.judge(
             observe(classifier, shifted, own.labels[:100]),
             classifier.card.reference,
             SETTINGS.false_alarms,
@@ -80,7 +80,7 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
     changed = np.flatnonzero(labels == digit)[:wrong] if digit is not None else np.arange(wrong)
     assert len(changed) == wrong
     observed.predicted[changed] = (labels[changed] + 1) % 10
-    return judge.judge(dataclasses.replace(observed, labels=labels), SETTINGS)
+    return recognition.judge(dataclasses.replace(observed, labels=labels), SETTINGS)
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
     fours = answered(own, 1000, 80, digit=4)
     assert [row.name for row in fours.classes if row.suffers] == ["4"]
     assert "Significantly worse classes" in sentences(fours)[1]
-    unlabelled = judge.judge(
+    unlabelled = recognition.judge(
         dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), SETTINGS
     )
     assert unlabelled.accuracy.verdict == "no labels"
@@ -137,8 +137,8 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
                 ids, seconds = written.new_ids(len(rows)), 86_400.0 * (day + 1) - 1
                 probabilities = model.predict(images)
                 written.write([Entry(ids, seconds, model, images, probabilities)])
-        (observed,) = observations.read(path, None, tmp_path)
-        return judge.judge(observed, SETTINGS)
+        (observed,) = sources.read(path, None, tmp_path)
+        return recognition.judge(observed, SETTINGS)
 
     promised = report(0.9)
     assert promised.rejection
@@ -161,7 +161,7 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
     counted = report(0.9, test=[row])
     assert counted.rejection
     assert (counted.rejection.expected_share, counted.rejection.departs) == (0.28, False)
-    assert judge.judge(own, SETTINGS).rejection is None
+    assert recognition.judge(own, SETTINGS).rejection is None
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_a_damaged_card_is_named_in_one_sentence(
     file = dataclasses.replace(own.file, accept_from=0.5)
     card = dataclasses.replace(own.card, rejection=promise)
     with pytest.raises(UserError, match=f"is damaged at {re.escape(place)}; rebuild"):
-        judge.judge(dataclasses.replace(own, card=card, file=file), SETTINGS)
+        recognition.judge(dataclasses.replace(own, card=card, file=file), SETTINGS)
     card = dataclasses.replace(own.card, provenance={})
     with pytest.raises(UserError, match="does not name its model; rebuild"):
-        judge.judge(dataclasses.replace(own, card=card), SETTINGS)
+        recognition.judge(dataclasses.replace(own, card=card), SETTINGS)
 
 
 @pytest.fixture
@@ -228,14 +228,14 @@ def report(finished: Project) -> Iterator[Any]:
 def test_of_two_labels_the_first_is_kept_with_a_warning(
     log: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (before,) = observations.read(log, None, archive)
+    (before,) = sources.read(log, None, archive)
     labels = tmp_path / "labels.csv"
     other = (before.labels[1] + 1) % 10
     labels.write_text(f"file,label\n0.png,4\n1.png,{other}\n3.png,{before.labels[3]}\n")
-    (kept,) = observations.read(log, labels, archive)
+    (kept,) = sources.read(log, labels, archive)
     assert kept.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
     assert "1 prediction in" in capsys.readouterr().err
-    (replaced,) = observations.read(log, labels, archive, replace=True)
+    (replaced,) = sources.read(log, labels, archive, replace=True)
     assert replaced.labels[:4].tolist() == [4, other, UNKNOWN, before.labels[3]]
     assert not capsys.readouterr().err
 
@@ -313,7 +313,7 @@ def test_damage_is_reported_in_one_message(
             [written("overwritten", whole[:8192] + b"\xff" * 64 + whole[8256:])],
             "damaged or not a log",
         ),
-        ([altered("other", "PRAGMA application_id = 1")], "not a prediction log of version 1"),
+        ([altered("other", "PRAGMA application_id = 1")], "not a prediction log of version 1 or 2"),
         (
             [altered("class", "UPDATE predictions SET label = 10 WHERE number = 7")],
             "do not fit the card of mnist-digits",
@@ -347,7 +347,7 @@ def test_damage_is_reported_in_one_message(
     ]
     for (source, *labels), sentence in cases:
         with pytest.raises(UserError, match=re.escape(sentence)):
-            observations.read(source, labels[0] if labels else None, archive)
+            sources.read(source, labels[0] if labels else None, archive)
     done = finished.attempt(*EDGEPROOF, "field", str(tmp_path / "cut"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
 

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from pipeline.bundle import drift_reference
-from pipeline.field import comparison
+from pipeline.field import comparison, numbers
+from pipeline.field.comparison import Mean
 from serving import inputs
 
 
@@ -105,3 +106,21 @@ def test_statistics_describe_position_and_shape_of_the_ink() -> None:
         assert np.isfinite(inputs.statistics(blank)).all()
     ids = np.array([[3, 5, 0, 0], [0, 0, 0, 0]], np.int32)
     assert inputs.statistics(ids).tolist() == [[2, 4, 1], [0, 0, 0]]
+
+
+def test_welch_is_that_of_scipy_and_labels_needed_lead_to_a_verdict() -> None:
+    random = np.random.default_rng(0)
+    field, test = np.abs(random.normal(0, 2, 40)), np.abs(random.normal(0, 1, 300))
+    means = [Mean(x.mean(), x.std(ddof=1) / len(x) ** 0.5, len(x)) for x in (field, test)]
+    expected = stats.ttest_ind(field, test, equal_var=False)
+    found = comparison.welch(*means)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    allowed = 0.2
+    needed = comparison.labels_for_error(means[1].standard_error * 300**0.5, means[1], allowed)
+    assert needed
+    before = Mean(float((2 / np.pi) ** 0.5), means[1].standard_error, 300)
+    drawn = np.abs(random.normal(0, 1, (200, needed)))
+    trials = [numbers.error(errors, before, allowed) for errors in drawn]
+    shown = np.mean([trial.verdict != "open" for trial in trials])
+    assert shown > 0.6

@@ -19,13 +19,12 @@ from pipeline.config import params
 from pipeline.config.params import Dataset, Train
 from pipeline.datasets import Raw, mnist_pairs, npz
 from pipeline.embedded import c
-from pipeline.field import assess
 from pipeline.files.artifacts import Array, Description
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
 from pipeline.targets import _scores, _thresholds, labels
 from serving import Classifier, gate
-from tests import browser_page, c_program
+from tests import browser_page, c_program, labels_in_use
 from tests.c_program import Ran
 from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.server import Server, answer_on_page, check_openapi
@@ -253,6 +252,7 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chr
     check_page(ran, bundle, chromium)
     check_commands(made, bundle, images, answers)
     check_server(made, bundle, images, answers, chromium)
+    labels_in_use.check(made, bundle)
 
 
 def check_page(ran: Ran, bundle: Path, chromium: Any) -> None:
@@ -337,13 +337,3 @@ def check_commands(made: Project, bundle: Path, images: Array, answers: Array) -
     assert done == "none of the labels   none.png\n"
     made.run(*serving, "check", str(bundle))
     assert "is proven" in made.run(*serving, "prove", str(bundle))
-    for command in (["predict", str(bundle), "two.png"], ["serve", str(bundle), "--port", "0"]):
-        refused = made.attempt(*serving, *command, "--log", "log")
-        assert refused.returncode == 1
-        assert "gives several labels" in refused.stderr
-        assert "Traceback" not in refused.stderr
-    folder = made.folder / "seen/a"
-    folder.mkdir(parents=True)
-    Image.fromarray(images[row, ..., 0]).save(folder / "two.png")
-    with pytest.raises(UserError, match="gives several labels at once; expected a model of one"):
-        assess.assess(folder.parent, None, bundle, False)

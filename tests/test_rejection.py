@@ -17,7 +17,7 @@ import tritonclient.http as triton
 from PIL import Image
 
 from pipeline.bundle import archive as archives
-from pipeline.field import observations
+from pipeline.field import sources
 from pipeline.files.artifacts import Array
 from serving import Bundle, BundleError, Classifier, InputError
 from serving.__main__ import main
@@ -232,5 +232,5 @@ def test_the_server_says_none_and_counts_it_and_reloads_another_threshold(
         schema = server.get("/openapi.json").json["components"]["schemas"]["Prediction"]
         assert schema["properties"]["class"]["type"] == ["string", "null"]
         assert server.stop()[0] == 0
-    (observed,) = observations.read(log, None, log)
+    (observed,) = sources.read(log, None, log)
     assert observed.file.accept_from == 1.0, "the log keeps the latest card"

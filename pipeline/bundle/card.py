@@ -16,8 +16,9 @@ from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, Ver
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, statistics
 from serving.log_mel import LogMel
-from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
+from serving.model_card import Embedded, ModelCard, Preprocessing, Tensor
 from serving.model_file import Emulated, ModelFile, Number, Proof, Score
+from serving.reference import Reference, Spread
 
 # The sections of params.yaml that the bundle depends on.
 PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}
@@ -27,7 +28,7 @@ def build(
     params: Params,
     reports: BundleReports,
     data: artifacts.Description,
-    reference: Reference | None,
+    reference: Reference | Spread | None,
     *,
     draft: bool = False,
 ) -> ModelCard:
@@ -40,8 +41,8 @@ def build(
             "input": _tensor(fields["input"]),
             "output": _tensor(fields["output"]),
             "preprocessing": _preprocessing(fields["preprocessing"]),
-            **_scores(params, evaluation),
-            "reference": reference,
+            **_scores(params, evaluation, reference if isinstance(reference, Spread) else None),
+            "reference": reference if isinstance(reference, Reference) else None,
             "holds_from": evaluation.holds_from and list(evaluation.holds_from),
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
             "embedded": [
@@ -64,7 +65,7 @@ def build(
     )
 
 
-def _scores(params: Params, evaluation: Evaluation) -> dict[str, Any]:
+def _scores(params: Params, evaluation: Evaluation, spread: Spread | None) -> dict[str, Any]:
     """The fields of the card that say how good the model is on the test set."""
     fields: dict[str, Any] = {"test_images": evaluation.test_images}
     if isinstance(evaluation, EvaluationReport):
@@ -86,6 +87,7 @@ def _scores(params: Params, evaluation: Evaluation) -> dict[str, Any]:
         baseline_error=evaluation.gate.baseline_error,
         max_error_added=params.max_error_added,
         coverage=params.problem.coverage,
+        spread=spread,
     )
     return {**dict.fromkeys(accuracies), **fields, "number": number}
 

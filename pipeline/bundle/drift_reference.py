@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.files.artifacts import Array
 from pipeline.targets import Recognition, Thresholds
 from serving import inputs as kinds
-from serving.model_card import Histogram, Reference
+from serving.reference import Histogram, Reference, Spread
 
 # Bins of equal share, for the statistics of the inputs.
 BINS = 20
@@ -33,9 +33,22 @@ def summarize(
     holds_from: Thresholds = None,
 ) -> Reference:
     """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N, ...)."""
-    names = kinds.statistic_names(inputs.shape[1:], inputs.dtype.name)
-    statistics = dict(zip(names, kinds.statistics(inputs).T, strict=True))
+    statistics = statistics_by_name(inputs)
     return summarize_statistics(target, statistics, probabilities, labels, holds_from)
+
+
+def statistics_by_name(inputs: Array) -> dict[str, Array]:
+    """The statistics (N,) of inputs (N, ...)."""
+    names = kinds.statistic_names(inputs.shape[1:], inputs.dtype.name)
+    return dict(zip(names, kinds.statistics(inputs).T, strict=True))
+
+
+def spread(inputs: Array, numbers: Array) -> Spread:
+    """Summarizes inputs (N, ...) and the numbers (N,) that the model gives for them."""
+    return Spread(
+        inputs=in_equal_shares(statistics_by_name(inputs)),
+        answers=histogram(numbers, equal_shares(numbers)),
+    )
 
 
 def summarize_statistics(
@@ -50,14 +63,16 @@ def summarize_statistics(
         target.answers(probabilities, holds_from), labels, probabilities.shape[1]
     )
     return Reference(
-        inputs={
-            name: histogram(column, equal_shares(column)) for name, column in statistics.items()
-        },
+        inputs=in_equal_shares(statistics),
         confidence=histogram(target.confidences(probabilities, holds_from), CONFIDENCE_EDGES),
         predicted=counts.predicted.tolist(),
         images=counts.images.tolist(),
         right=counts.right.tolist(),
     )
+
+
+def in_equal_shares(statistics: Mapping[str, Array]) -> dict[str, Histogram]:
+    return {name: histogram(column, equal_shares(column)) for name, column in statistics.items()}
 
 
 def equal_shares(values: Array) -> list[float]:

@@ -42,7 +42,7 @@ def field(
     ],
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="True classes, in columns id,label or file,label."),
+        typer.Option(metavar="CSV", help="True answers, in columns id,label or file,label."),
     ] = None,
     replace: Annotated[
         bool,
@@ -54,7 +54,7 @@ def field(
         Path, typer.Option(help="The bundle that classifies a folder of pictures.")
     ] = Path("dist"),
 ) -> None:
-    """Compare a deployed model with its test: accuracy, weak classes, drift, worst cases."""
+    """Compare a deployed model with its test: its score, what is weak, drift, worst cases."""
     from pipeline.field import assess
 
     assess.assess(source, labels, bundle, replace)

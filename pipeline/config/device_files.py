@@ -121,4 +121,5 @@ class Package(Section):
 
 class InTheField(Section):
     max_accuracy_drop: Fraction
+    max_error_increase: PositiveFloat | None = None
     false_alarms: Fraction

@@ -1,4 +1,4 @@
-"""Compares the model in the field with the test: accuracy, degraded classes, drift, worst cases.
+"""Compares the model in the field with the test: its score, what suffers, drift, worst cases.
 
     edgeproof field LOG_OR_FOLDER [--labels CSV [--replace]] [--bundle BUNDLE]
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from pipeline.config import params
 from pipeline.field import page
 from pipeline.field.judge import figures, judge
-from pipeline.field.observations import read
 from pipeline.field.sentences import sentences
+from pipeline.field.sources import read
 from pipeline.files import artifacts
 from pipeline.tracking import runs
 
@@ -33,5 +33,5 @@ def assess(source: Path, labels: Path | None, bundle: Path, replace: bool) -> No
         report = judged.changed(sentences=sentences(judged))
         page.write(artifacts.empty(report.folder), report, observed)
         print("\n".join([f"{report.folder}/{page.FILE}", *report.sentences]))
-        tags = {"field_verdict": str(report.accuracy.verdict)}
+        tags = {"field_verdict": report.verdict}
         runs.add(report.model_sha256, figures(report), tags, report.folder)

@@ -14,13 +14,16 @@ SIGNIFICANCE = 0.05
 # The probability that the number of labels we ask for leads to a verdict.
 POWER = 0.8
 MOST_LABELS = 10_000_000
+# Fewer mistakes than this are no verdict against the model: one or two may be wrong labels, or
+# images that were sent in because they are unusual.
+FEWEST_MISTAKES = 3
 # Replaces the share of an empty bin, whose logarithm would be infinite.
 TINY_SHARE = 0.0001
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Field accuracy minus test accuracy, its 95 % interval and two-sided p-value."""
+    """Field minus test, of an accuracy or an error; its 95 % interval and two-sided p-value."""
 
     difference: float
     interval: tuple[float, float]
@@ -39,6 +42,43 @@ def difference(right: int, count: int, test_right: int, test_count: int) -> Diff
         newcombe(right, count, test_right, test_count),
         p_value,
     )
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean of `count` values, and its standard error."""
+
+    value: float
+    standard_error: float
+    count: int
+
+
+def welch(field: Mean, test: Mean) -> Difference:
+    """Compares two means with unequal variances.
+
+    Welch, 1947, Biometrika 34:28-35, with Satterthwaite's degrees of freedom.
+    """
+    parts = np.array([field.standard_error**2, test.standard_error**2])
+    total, standard_error = float(parts.sum()), float(np.sqrt(parts.sum()))
+    change = field.value - test.value
+    if not standard_error:
+        return Difference(change, (change, change), 0.0 if change else 1.0)
+    freedom = np.array([max(field.count - 1, 1), max(test.count - 1, 1)])
+    degrees = total**2 / float((parts**2 / freedom).sum())
+    margin = float(stats.t.ppf(0.975, degrees)) * standard_error
+    p_value = float(2 * stats.t.sf(abs(change) / standard_error, degrees))
+    return Difference(change, (change - margin, change + margin), p_value)
+
+
+def labels_for_error(deviation: float, test: Mean, effect: float) -> int | None:
+    """How many labels tell a difference of means of `effect` with probability POWER.
+
+    `deviation` is that of the errors in the field. None if the test set is too small for that.
+    """
+    margin = effect / (stats.norm.ppf(0.975) + stats.norm.ppf(POWER))
+    left = margin**2 - test.standard_error**2
+    needed = float(np.ceil(deviation**2 / left)) if left > 0 else np.inf
+    return int(needed) if needed <= MOST_LABELS else None
 
 
 def p_value_of_decline(right: int, count: int, test_right: int, test_count: int) -> float:
@@ -147,7 +187,12 @@ def class_shares(counts: Array, reference: Array) -> float:
     The smallest p-value of Fisher's exact test of each class against all others, with Bonferroni's
     correction. The test is exact, so it also works for classes that hardly ever occur.
     """
-    tables = np.array([[counts, counts.sum() - counts], [reference, reference.sum() - reference]])
+    return shares(counts, reference, (int(counts.sum()), int(reference.sum())))
+
+
+def shares(counts: Array, reference: Array, totals: tuple[int, int]) -> float:
+    """The same for labels, several of which an example may have; `totals` are the examples."""
+    tables = np.array([[counts, totals[0] - counts], [reference, totals[1] - reference]])
     p_values = [float(stats.fisher_exact(tables[..., row]).pvalue) for row in range(len(counts))]
     return min(1.0, len(counts) * min(p_values))
 

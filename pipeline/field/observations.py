@@ -2,287 +2,79 @@
 
 from __future__ import annotations
 
-import sqlite3
-import sys
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich.progress import track
 
-from pipeline.files import list_file
 from pipeline.files.artifacts import Array
-from pipeline.process.errors import UserError
-from pipeline.process.words import counted, verb
-from serving import Classifier, InputError, ModelCard, ServingError, photo
-from serving import inputs as kinds
-from serving.errors import reason
-from serving.model_file import ModelFile
-from serving.prediction_log import APPLICATION_ID, VERSION
+from serving import ModelCard
+from serving.logged_answers import Stored
+from serving.model_file import ModelFile, Proof
 
-UNKNOWN = -1  # the label of an unlabelled prediction
-COLUMNS = "id, source, time, predicted, confidence, statistics, label"
+UNKNOWN = -1  # the label of an unlabelled prediction; of a number NaN
 
 
 @dataclass(frozen=True)
 class Observations:
-    """N predictions of one file on one runtime; unlabelled ones have the label UNKNOWN."""
+    """N predictions of one file on one runtime; unlabelled ones have the label UNKNOWN.
+
+    Answers and labels are those of the target: classes (N,), several labels (N, K), numbers (N,).
+    """
 
     card: ModelCard
     file: ModelFile
     runtime: str
     names: list[str]
     predicted: Array
-    confidence: Array
+    confidence: Array  # (N,), of a number half of its interval
     labels: Array
     statistics: Array  # (N, S), in the order of serving.inputs.statistic_names
     picture: Callable[[int], Array | None]  # the input of prediction i, if it was logged
     unreadable: list[str]  # one message for each picture that could not be read
     times: Array | None = None  # seconds since 1970 (N,), of a log
 
+    @property
+    def proof(self) -> Proof:
+        """How the file did on the test set, on this runtime."""
+        return next(proof for proof in self.file.proofs if proof.runtime == self.runtime)
 
-def read(
-    source: Path, labels: Path | None, bundle: Path, replace: bool = False
-) -> list[Observations]:
-    """The observations of each model in a log, or of the bundle's model on a folder of pictures.
+    @property
+    def test_images(self) -> int:
+        """On how many test images its score in the proof is; other images may be in the proof."""
+        return min(self.proof.images, self.card.test_images)
 
-    With `replace` the CSV's labels take precedence over the log's. Raises UserError.
+    @property
+    def labelled(self) -> Array:
+        """Which predictions (N,) have a label."""
+        if self.labels.dtype.kind == "f":
+            return ~np.isnan(self.labels)
+        known: Array = self.labels.reshape(len(self.labels), -1)[:, 0] != UNKNOWN
+        return known
+
+
+def as_array(values: Sequence[Stored | None], card: ModelCard) -> Array:
+    """Answers or labels as a log holds them; None stands for no label.
+
+    Raises ValueError for what does not fit the card.
     """
-    csv_labels = read_labels(labels) if labels else {}
-    try:
-        if source.is_dir():
-            return [from_folder(source, csv_labels, bundle)]
-        observations = from_log(source, csv_labels, replace)
-    except ServingError as error:
-        raise UserError(str(error)) from None
-    if not observations:
-        raise UserError(f"{source} contains no predictions yet")
-    return observations
+    if card.target == "number":
+        numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+        if not np.isfinite(numbers[[value is not None for value in values]]).all():
+            raise ValueError("a number is not finite")
+        return numbers
+    count = len(card.class_names)
+    if card.target == "labels":
+        none = np.full(count, UNKNOWN).tolist()
+        rows = [none if value is None else _bits(value, count) for value in values]
+        return np.array(rows).reshape(-1, count)
+    for value in values:
+        if value is not None and not (isinstance(value, int) and 0 <= value < count):
+            raise ValueError("a class is not one of the card")
+    return np.array([UNKNOWN if value is None else value for value in values], int)
 
 
-def read_labels(path: Path) -> dict[str, str]:
-    """True classes by id or file, from a CSV with the columns `id,label` or `file,label`."""
-    try:
-        table = list_file.read(path, path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}") from None
-    columns = table.columns
-    key = next((name for name in ("id", "file") if name in columns), None)
-    if key is None or "label" not in columns:
-        raise UserError(
-            f"{path} has the columns {', '.join(columns)}; expected id,label or file,label"
-        )
-    labels: dict[str, str] = {}
-    for row in table.rows:
-        name, label = row[columns.index(key)], row[columns.index("label")]
-        if labels.setdefault(name, label) != label:
-            raise UserError(
-                f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; "
-                "keep one of them"
-            )
-    return labels
-
-
-def check_target(card: ModelCard) -> None:
-    """Raises UserError for a model that does not give one class of several."""
-    if card.target != "classes":
-        given = "a number" if card.number else "several labels at once"
-        raise UserError(f"{card.name} gives {given}; expected a model of one class of several")
-
-
-def class_index(label: str, card: ModelCard, source: object) -> int:
-    if label not in card.class_names:
-        raise UserError(
-            f"{source} has the label {label!r}, which {card.name} does not know; "
-            f"expected one of {', '.join(card.class_names[:20])}"
-        )
-    return card.class_names.index(label)
-
-
-def from_log(path: Path, csv_labels: dict[str, str], replace: bool = False) -> list[Observations]:
-    """The observations of each model in a log.
-
-    If `csv_labels` and the log both have a label for a prediction, the log's counts, unless
-    `replace` is set.
-    """
-    with open_log(path) as connection:
-        (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if state != "ok":
-            raise sqlite3.DatabaseError(state)
-        models = connection.execute(
-            "SELECT number, file_sha256, runtime, card FROM models ORDER BY number"
-        ).fetchall()
-        query = f"SELECT {COLUMNS} FROM predictions WHERE model = ? ORDER BY number"
-        rows = {number: connection.execute(query, (number,)).fetchall() for number, *_ in models}
-    _check_all_found(path, csv_labels, rows)
-    observations = []
-    for number, sha256, runtime, card_json in models:
-        if rows[number]:
-            card = ModelCard.parse(card_json.encode())
-            file = next((file for file in card.files if file.sha256 == sha256), None)
-            if file is None:
-                raise UserError(
-                    f"{path} is damaged: the card of {card.name} does not list the file "
-                    "that made the predictions"
-                )
-            labels = _merge_labels(path, card, rows[number], csv_labels, replace)
-            observations.append(_from_rows(path, (card, file, runtime), rows[number], labels))
-    return observations
-
-
-def _check_all_found(path: Path, csv_labels: dict[str, str], rows: dict[int, list[Any]]) -> None:
-    """Warns of labels for predictions that the log lacks; raises UserError if it lacks them all."""
-    missing = set(csv_labels).difference(*(row[:2] for group in rows.values() for row in group))
-    if not missing:
-        return
-    sentence = (
-        f"{path} lacks {len(missing)} of the {len(csv_labels)} labelled predictions, "
-        f"such as {min(missing)!r}"
-    )
-    if len(missing) == len(csv_labels):
-        raise UserError(sentence)
-    print(f"warning: {sentence}; a log drops its oldest predictions", file=sys.stderr)
-
-
-def _merge_labels(
-    path: Path, card: ModelCard, rows: list[Any], csv_labels: dict[str, str], replace: bool
-) -> list[int]:
-    """The true class of each row, UNKNOWN for unlabelled ones."""
-    labels, conflicts = [], 0
-    for id_, source, *_, logged in rows:
-        name = csv_labels.get(id_, csv_labels.get(source))
-        label = UNKNOWN if name is None else class_index(name, card, path)
-        if logged is None or (replace and name is not None):
-            labels.append(label)
-        else:
-            conflicts += label not in (UNKNOWN, logged)
-            labels.append(logged)
-    if conflicts:
-        print(
-            f"warning: {counted(conflicts, 'prediction')} in {path} already "
-            f"{verb(conflicts, 'has', 'have')} a different label, "
-            "which was kept; --replace uses the CSV's instead",
-            file=sys.stderr,
-        )
-    return labels
-
-
-def _from_rows(
-    path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], labels: list[int]
-) -> Observations:
-    card, file, runtime = model
-    ids, sources, times, predicted, confidence, statistics, _ = zip(*rows, strict=True)
-    columns = len(kinds.statistic_names(card.input_shape, card.input.type))
-    sizes_fit = {len(blob) for blob in statistics} == {4 * columns}
-    classes = [*predicted, *labels]
-    if not sizes_fit or not 0 <= min(predicted) <= max(classes) < len(card.class_names):
-        raise UserError(f"{path} is damaged: its predictions do not fit the card of {card.name}")
-    return Observations(
-        card,
-        file,
-        runtime,
-        [source or id_ for id_, source in zip(ids, sources, strict=True)],
-        np.array(predicted),
-        np.array(confidence),
-        np.array(labels),
-        np.frombuffer(b"".join(statistics), "<f4").reshape(-1, columns),
-        lambda row: _logged_picture(path, card, ids[row]),
-        [],
-        np.array(times),
-    )
-
-
-def _logged_picture(path: Path, card: ModelCard, id_: str) -> Array | None:
-    with open_log(path) as connection:
-        (data,) = connection.execute(
-            "SELECT image FROM predictions WHERE id = ?", (id_,)
-        ).fetchone()
-    if data is None:
-        return None
-    size = int(np.prod(card.input_shape)) * np.dtype(card.input.type).itemsize
-    pixels = zlib.decompressobj().decompress(data, size)
-    return np.frombuffer(pixels, card.input.type).reshape(card.input_shape)
-
-
-@contextmanager
-def open_log(path: Path) -> Iterator[sqlite3.Connection]:
-    """The log, read-only. Raises UserError if the file is damaged or not a log."""
-    if not path.is_file():
-        raise UserError(
-            f"{path} is neither a log nor a folder; expected a file that `--log` wrote, "
-            "or a folder with one subfolder per class"
-        )
-    with_journal = path.with_name(f"{path.name}-wal").exists()
-    # Immutable reads need no write access to the folder, but would ignore a journal.
-    mode = "mode=ro" if with_journal else "immutable=1"
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
-            identity = [
-                connection.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("application_id", "user_version")
-            ]
-            if identity != [APPLICATION_ID, VERSION]:
-                raise UserError(
-                    f"{path} is a SQLite file, but not a prediction log of version {VERSION}; "
-                    "expected a file that `--log` wrote"
-                )
-            yield connection
-    except (sqlite3.Error, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(
-            f"{path} is damaged or not a log ({' '.join(str(error).split())}); "
-            "copy it again, preferably while no server is writing to it"
-        ) from None
-
-
-def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Observations:
-    """The predictions that the bundle's best file for this machine makes for pictures.
-
-    Labels come from `csv_labels` or from the names of the subfolders.
-    """
-    classifier = Classifier.load(bundle)
-    card = classifier.card
-    check_target(card)
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in photo.SUFFIXES]
-    labels = {path: label_for(path, folder, csv_labels, card) for path in files}
-    unreadable, readable, images = [], [], []
-    for path in track(files, f"reading {folder}", transient=True):
-        try:
-            images.append(photo.read(path, card))
-        except InputError as error:
-            unreadable.append(str(error))
-        else:
-            readable.append(path)
-    if not readable:
-        raise UserError(
-            f"{folder} contains no readable picture; expected {', '.join(photo.SUFFIXES)}"
-        )
-    inputs = np.stack(images)
-    probabilities = classifier.predict(inputs)
-    return Observations(
-        card,
-        classifier.file,
-        classifier.runtime,
-        [str(path.relative_to(folder)) for path in readable],
-        probabilities.argmax(1),
-        probabilities.max(1),
-        np.array([labels[path] for path in readable]),
-        kinds.statistics(inputs),
-        lambda row: inputs[row],
-        unreadable,
-    )
-
-
-def label_for(path: Path, folder: Path, csv_labels: dict[str, str], card: ModelCard) -> int:
-    """The label in the CSV, if there is one, or else the name of the picture's subfolder.
-
-    UNKNOWN for a picture directly in `folder`.
-    """
-    parts: Sequence[str] = path.relative_to(folder).parts
-    if csv_labels:
-        label = csv_labels.get(str(path.relative_to(folder)), csv_labels.get(str(path)))
-        return UNKNOWN if label is None else class_index(label, card, "the CSV")
-    return class_index(parts[0], card, folder) if len(parts) > 1 else UNKNOWN
+def _bits(value: Stored, count: int) -> list[int]:
+    if not isinstance(value, bytes) or len(value) != count or max(value) > 1:
+        raise ValueError("labels are not those of the card")
+    return list(value)

@@ -7,32 +7,53 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline import inputs
-from pipeline.field.observations import UNKNOWN, Observations
-from pipeline.field.sentences import p_value
-from pipeline.files.reports.field import FieldClass, FieldDrift, FieldRejection, FieldReport
+from pipeline import inputs, targets
+from pipeline.field.number_sentences import p_value
+from pipeline.field.observations import Observations
+from pipeline.files.reports.field import (
+    FieldClass,
+    FieldDrift,
+    FieldLabel,
+    FieldRejection,
+    FieldReport,
+    InUse,
+)
 from pipeline.process.words import percent
 from pipeline.reporting import drawing, pictures
-from pipeline.reporting.tables import table
+from pipeline.reporting.tables import interval, table
 
 FILE = "field.md"
 SHOWN = 30  # pictures at most
 CLASS_COLUMNS = ("class", "labels", "accuracy", "test accuracy", "adjusted p", "")
+LABEL_COLUMNS = (
+    "label",
+    "true",
+    "precision (95 %)",
+    "recall (95 %)",
+    "F1 (95 %)",
+    "test F1",
+    "adjusted p",
+    "",
+)
+LABELS_NOTE = (
+    "Fisher's exact test of F1 for each label: hits against misses and false alarms, Holm-adjusted."
+)
 DRIFT_COLUMNS = ("property", "population stability", "adjusted p", "")
 REJECTION_COLUMNS = ("day, UTC", "predictions", "none of the classes", "share")
 DRIFT_NOTE = (
-    "Kolmogorov-Smirnov tests on bins with equal shares of the test set, and Fisher's exact test "
-    "for each predicted class. All p-values are adjusted together after Holm."
+    "Kolmogorov-Smirnov tests on bins with equal shares of the test set{}. All p-values are "
+    "adjusted together after Holm."
 )
+OF_ANSWERS = ", and Fisher's exact test for each predicted {}"
 NO_PICTURES = (
-    "## Worst cases\n\nThere is nothing to show: no labelled prediction is wrong, "
-    "or the log was kept without `--log-images`."
+    "## Worst cases\n\nThere is nothing to show: the log was kept without `--log-images`, "
+    "or no labelled prediction is wrong."
 )
 
 
-def write(folder: Path, report: FieldReport, observed: Observations) -> None:
+def write(folder: Path, report: InUse, observed: Observations) -> None:
     """Writes field.json, field.md, drift.png and, if pictures were logged, worst.png."""
-    report.save(folder / FieldReport.FILE)
+    report.save(folder / InUse.FILE)
     _draw_drift(folder / "drift.png", report.drift)
     rows, caption = worst(observed)
     shown = []
@@ -48,27 +69,34 @@ def write(folder: Path, report: FieldReport, observed: Observations) -> None:
 
 
 def worst(observed: Observations) -> tuple[list[int], str]:
-    """The predictions to look at first, and the caption of their picture.
+    """The predictions to show, and the caption of their picture.
 
-    The wrong ones with the highest confidence; without labels, those with the lowest confidence.
+    The wrong ones with the highest confidence, or the numbers with the largest errors; without
+    labels those with the lowest confidence, and the first numbers.
     """
-    labelled = observed.labels != UNKNOWN
-    if labelled.any():
-        wrong = np.flatnonzero(labelled & (observed.predicted != observed.labels))
-        order = wrong[np.argsort(-observed.confidence[wrong], kind="stable")]
-        caption = f"The worst of {len(wrong)} mistakes: true class as predicted class, confidence"
-    else:
+    labelled, is_number = observed.labelled, observed.card.number is not None
+    if not labelled.any():
         order = np.argsort(observed.confidence, kind="stable")
         caption = "The predictions with the lowest confidence"
+        return order[:SHOWN].tolist(), "Some predictions" if is_number else caption
+    rows = np.flatnonzero(labelled)
+    answers, true = observed.predicted[rows], observed.labels[rows]
+    if is_number:
+        order = rows[np.argsort(-np.abs(answers - true), kind="stable")]
+        return order[:SHOWN].tolist(), "The largest errors: true as predicted"
+    wrong = rows[~targets.recognition(observed.card.target).right(answers, true)]
+    order = wrong[np.argsort(-observed.confidence[wrong], kind="stable")]
+    caption = f"The worst of {len(wrong)} mistakes: true as predicted, and the confidence"
     return order[:SHOWN].tolist(), caption
 
 
 def _title(observed: Observations, row: int) -> str:
     names = pictures.shown_names(observed.card.class_names)
-    label, title = observed.labels[row], names[observed.predicted[row]]
-    if label != UNKNOWN:
-        title = f"{names[label]} as {title}"
-    return f"{title}\n{observed.confidence[row]:.2f}"
+    words = targets.target(observed.card.target).words
+    title = words(observed.predicted[row], names)
+    if observed.labelled[row]:
+        title = f"{words(observed.labels[row], names)} as {title}"
+    return title if observed.card.number else f"{title}\n{observed.confidence[row]:.2f}"
 
 
 def _draw_drift(path: Path, tests: list[FieldDrift]) -> None:
@@ -80,8 +108,8 @@ def _draw_drift(path: Path, tests: list[FieldDrift]) -> None:
     for axis in axes.flat[len(tests) :]:
         axis.axis("off")
     for axis, test in zip(axes.flat, tests, strict=False):
-        field = np.array(test.field) / max(sum(test.field), 1)
-        before = np.array(test.test) / max(sum(test.test), 1)
+        totals = test.totals or (sum(test.field), sum(test.test))
+        field, before = np.array(test.field) / totals[0], np.array(test.test) / totals[1]
         colour = "tab:red" if test.alarm else "tab:blue"
         axis.bar(range(len(field)), field, width=1.0, color=colour, label="field")
         edges = np.arange(len(before) + 1) - 0.5
@@ -93,20 +121,34 @@ def _draw_drift(path: Path, tests: list[FieldDrift]) -> None:
     drawing.save(path, figure)
 
 
-def _render(report: FieldReport, caption: str) -> str:
+def _render(report: InUse, caption: str) -> str:
     """The page in Markdown."""
     model = f"{report.model} {report.version}"
     sections = [
         f"# {model} in the field: {report.format} on {report.runtime}",
         *report.sentences,
-        "## Classes\n\n" + table(CLASS_COLUMNS, [_class_row(row) for row in report.classes]),
-        f"## Drift\n\n{DRIFT_NOTE}\n\n"
+        *(_parts(report) if isinstance(report, FieldReport) else []),
+        f"## Drift\n\n{_drift_note(report)}\n\n"
         + table(DRIFT_COLUMNS, [_drift_row(test) for test in report.drift])
         + "\n\n![Drift](drift.png)",
-        *_rejection(report.rejection),
+        *(_rejection(report.rejection) if isinstance(report, FieldReport) else []),
         f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES,
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _drift_note(report: InUse) -> str:
+    if not isinstance(report, FieldReport):
+        return DRIFT_NOTE.format("")
+    return DRIFT_NOTE.format(OF_ANSWERS.format("label" if report.per_label else "class"))
+
+
+def _parts(report: FieldReport) -> list[str]:
+    """A section with each class, or each of several labels."""
+    if report.per_label:
+        rows = [_label_row(row) for row in report.per_label]
+        return [f"## Labels\n\n{LABELS_NOTE}\n\n" + table(LABEL_COLUMNS, rows)]
+    return ["## Classes\n\n" + table(CLASS_COLUMNS, [_class_row(row) for row in report.classes])]
 
 
 def _rejection(rejection: FieldRejection | None) -> list[str]:
@@ -131,6 +173,23 @@ def _class_row(row: FieldClass) -> tuple[str, ...]:
         f"{row.labels:,}",
         percent(row.right / row.labels) if row.labels else "",
         percent(row.test_right / row.test_images) if row.test_images else "",
+        "" if row.p_value is None else p_value(row.p_value),
+        "worse" if row.suffers else "",
+    )
+
+
+def _label_row(row: FieldLabel) -> tuple[str, ...]:
+    def share(value: float | None, ends: tuple[float, float] | None) -> str:
+        return "" if value is None or ends is None else f"{percent(value)} ({interval(ends)})"
+
+    field, test = row.field, row.test
+    return (
+        row.label,
+        f"{field.images:,}",
+        share(field.precision, field.precision_interval),
+        share(field.recall, field.recall_interval),
+        share(field.f1, field.f1_interval),
+        "" if test.f1 is None else percent(test.f1),
         "" if row.p_value is None else p_value(row.p_value),
         "worse" if row.suffers else "",
     )

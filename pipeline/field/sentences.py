@@ -6,37 +6,51 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.field import number_sentences
+from pipeline.field.number_sentences import p_value
 from pipeline.files.reports.field import (
     FieldAccuracy,
     FieldClass,
     FieldDrift,
     FieldRejection,
     FieldReport,
+    InUse,
     NoLabels,
+    NumberFieldReport,
 )
 from pipeline.process.words import counted, percent
 from pipeline.reporting.tables import interval
 
-SMALLEST_P = 1e-6  # smaller p-values are not told apart
 LARGE, SMALL = 0.25, 0.1  # of the population stability index
 # If only a drift of a larger share of predictions would show, there are too few predictions.
 FEW = 0.25
 
 
-def sentences(report: FieldReport) -> list[str]:
+def sentences(report: InUse) -> list[str]:
     """The sentences, most important first."""
-    accuracy = report.accuracy
-    if isinstance(accuracy, FieldAccuracy):
-        result = [VERDICTS[accuracy.verdict](report, accuracy), _classes(report.classes)]
+    if isinstance(report, NumberFieldReport):
+        result = number_sentences.sentences(report)
     else:
-        result = [_no_labels(report, accuracy)]
-    if report.rejection:
-        result.append(_rejection(report.rejection, report.predictions))
+        assert isinstance(report, FieldReport)
+        result = _of_answers(report)
     result.append(_drift(report))
     if report.unreadable:
         result.append(
             f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
         )
+    return result
+
+
+def _of_answers(report: FieldReport) -> list[str]:
+    """On answers that are right or wrong."""
+    accuracy = report.accuracy
+    if isinstance(accuracy, FieldAccuracy):
+        each = _labels(report) if report.per_label else _classes(report.classes)
+        result = [VERDICTS[accuracy.verdict](report, accuracy), each]
+    else:
+        result = [_no_labels(report, accuracy)]
+    if report.rejection:
+        result.append(_rejection(report.rejection, report.predictions))
     return result
 
 
@@ -59,10 +73,10 @@ def _figures(report: FieldReport, accuracy: FieldAccuracy) -> str:
     low, high = (100 * bound for bound in accuracy.difference_interval)
     significant = "significant" if accuracy.p_value < 0.05 else "not significant"
     return (
-        f"field accuracy {percent(accuracy.field_accuracy)} "
+        f"field {report.score} {percent(accuracy.field_accuracy)} "
         f"(95 % interval {interval(accuracy.interval)}) "
         f"on {report.labels:,} labelled of {counted(report.predictions, 'prediction')}, "
-        f"test accuracy {percent(report.test_accuracy)}; "
+        f"test {report.score} {percent(report.test_accuracy)}; "
         f"the difference of {100 * accuracy.difference:+.2f} points "
         f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe) is {significant} "
         f"(Fisher's exact test, p {p_value(accuracy.p_value)})"
@@ -71,11 +85,12 @@ def _figures(report: FieldReport, accuracy: FieldAccuracy) -> str:
 
 def _holds(report: FieldReport, accuracy: FieldAccuracy) -> str:
     figures = _figures(report, accuracy)
-    return f"Field accuracy is within {_points(accuracy)} of test accuracy: {figures}."
+    return f"Field {report.score} is within {_points(accuracy)} of test {report.score}: {figures}."
 
 
 def _worse(report: FieldReport, accuracy: FieldAccuracy) -> str:
-    return f"Field accuracy is worse than test accuracy: {_figures(report, accuracy)}."
+    score = report.score
+    return f"Field {score} is worse than test {score}: {_figures(report, accuracy)}."
 
 
 def _open(report: FieldReport, accuracy: FieldAccuracy) -> str:
@@ -95,11 +110,11 @@ def _no_labels(report: FieldReport, accuracy: NoLabels) -> str:
     else:
         cure = (
             f"about {needed:,} labels will probably be enough to tell "
-            f"whether it is within {_points(accuracy)} of test accuracy"
+            f"whether it is within {_points(accuracy)} of test {report.score}"
         )
     return (
         f"None of the {counted(report.predictions, 'prediction')} has a label, "
-        f"so field accuracy is unknown; {cure}."
+        f"so field {report.score} is unknown; {cure}."
     )
 
 
@@ -139,7 +154,29 @@ def _classes(classes: list[FieldClass]) -> str:
     return f"Significantly worse classes (Fisher's exact test for each, Holm): {descriptions}."
 
 
-def _drift(report: FieldReport) -> str:
+def _labels(report: FieldReport) -> str:
+    """The mean F1 of the labels, and those that are found less well."""
+    assert report.macro_f1 is not None or not report.names
+    mean, before = report.macro_f1 or 0.0, report.test_macro_f1 or 0.0
+    macro = f"Macro F1 of the labels is {percent(mean)}, in the test {percent(before)}"
+    suffering = [row for row in report.per_label if row.suffers]
+    worse = sorted(suffering, key=lambda row: row.p_value or 0)
+    if not worse:
+        return (
+            f"{macro}; no single label is significantly worse than in the test "
+            "(Fisher's exact test of F1 for each, Holm)."
+        )
+    descriptions = ", ".join(
+        f"{row.label} (F1 {percent(row.field.f1 or 0)}, {percent(row.test.f1 or 0)} in the test)"
+        for row in worse
+    )
+    return (
+        f"{macro}; significantly worse labels (Fisher's exact test of F1 for each, Holm): "
+        f"{descriptions}."
+    )
+
+
+def _drift(report: InUse) -> str:
     alarms = sorted(
         (test for test in report.drift if test.alarm),
         key=lambda test: -test.population_stability,
@@ -155,7 +192,7 @@ def _drift(report: FieldReport) -> str:
             f"No drift of inputs or predictions in {len(report.drift)} tests; "
             f"a drift of less than {least} of the {count:,} predictions would not show."
         )
-    names = [row.name for row in report.classes]
+    names = report.names if isinstance(report, FieldReport) else []
     return f"Drift since the test: {', '.join(_describe_drift(test, names) for test in alarms)}."
 
 
@@ -169,7 +206,8 @@ def _change(test: FieldDrift, classes: list[str]) -> str:
 
     If the medians are unknown or equal, the share below the edge where it changed most.
     """
-    field, before = (np.array(counts) / sum(counts) for counts in (test.field, test.test))
+    totals = test.totals or (sum(test.field), sum(test.test))
+    field, before = np.array(test.field) / totals[0], np.array(test.test) / totals[1]
     if test.edges is None:
         row = int(np.abs(field - before).argmax())
         return f"{classes[row]} {100 * field[row]:.0f} % instead of {100 * before[row]:.0f} %"
@@ -183,10 +221,6 @@ def _change(test: FieldDrift, classes: list[str]) -> str:
     row = int(np.abs(below - expected).argmax())
     share, usual = 100 * below[row], 100 * expected[row]
     return f"{share:.0f} % below {test.edges[row]:g} instead of {usual:.0f} %"
-
-
-def p_value(value: float) -> str:
-    return f"= {value:.2g}" if value >= SMALLEST_P else f"< {SMALLEST_P:g}"
 
 
 def _size(stability: float) -> str:

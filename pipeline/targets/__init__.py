@@ -95,6 +95,8 @@ class Target(Baselined, Protocol):
 class Recognition(Target, Protocol):
     """A target whose answers are right or wrong, as `_scores` takes it."""
 
+    RIGHT: str  # what the share of right answers is called in the field
+
     def right(self, answers: Array, labels: Array) -> Array:
         """Whether each answer is right: (N,) bool."""
 

@@ -18,6 +18,7 @@ BASELINES = {"majority": "majority class"}
 OUTPUTS: tuple[str, ...] = ("softmax", "sigmoid")
 LOSSES: tuple[str, ...] = ()
 SCORING = "_scores"
+RIGHT = "accuracy"
 ANSWER = "the most probable class is the answer"
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras

@@ -23,6 +23,7 @@ BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
 LOSSES: tuple[str, ...] = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "MeanSquaredError")
 SCORING = "_scores"
+RIGHT = "exact match"
 ANSWER = "the labels whose probability reaches their threshold are the answer"
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
@@ -112,8 +113,7 @@ def counts(answers: Array, labels: Array, number: int) -> Counts:
 
 def confidences(probabilities: Array, holds_from: Thresholds = None) -> Array:
     """The probability of the least certain label of each answer."""
-    held = gate.holds(probabilities, holds_from)
-    result: Array = np.where(held, probabilities, 1 - probabilities).min(1)
+    result: Array = gate.least_certain(probabilities, holds_from)
     return result
 
 

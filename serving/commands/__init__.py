@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
 from serving import classifier, runtimes
 from serving.bundle import Bundle, Source
 from serving.errors import InputError, RuntimeRefusalError, printable
-from serving.model_card import VERSION, ModelCard
+from serving.model_card import VERSION
 from serving.model_file import ModelFile
 
 if TYPE_CHECKING:
@@ -83,15 +83,6 @@ def open_log(arguments: argparse.Namespace) -> Optional[PredictionLog]:
 
     limit = arguments.log_limit or prediction_log.LIMIT
     return prediction_log.PredictionLog(arguments.log, limit, arguments.log_images)
-
-
-def check_log(arguments: argparse.Namespace, card: ModelCard) -> None:
-    """Raises InputError if there shall be a log, and the model gives no class."""
-    if arguments.log and card.target != "classes":
-        given = "a number" if card.number else "several labels"
-        raise InputError(
-            f"--log stores a class for each picture, and {card.name} gives {given}; leave out --log"
-        )
 
 
 def count(text: str) -> int:

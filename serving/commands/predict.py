@@ -56,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     top, classes = arguments.top, len(classifier.card.class_names)
     target = classifier.card.target
-    commands.check_log(arguments, classifier.card)
     if target != "classes":
         top = classes
     if not 1 <= top <= classes:
@@ -100,23 +99,30 @@ def _answers(
 ) -> Iterator[Dict[str, Any]]:
     card, probabilities = classifier.card, classifier.predict(images)
     for index, (name, row) in enumerate(zip(names, probabilities)):
-        if card.number:
-            yield {"picture": name, **classifier.number(row)}
-            continue
-        order = row.argsort(kind="stable")[::-1][:top]
-        if card.target == "labels":
-            order = order[gate.holds(row, card.holds_from)[order]]
         single = slice(index, index + 1)
         prediction: Dict[str, Any] = {"picture": name}
-        if card.target == "classes":  # None, if the file rejects the picture
-            (prediction["class"],) = classifier.answers(probabilities[single])
-        prediction["classes"] = [
-            {"class": card.class_names[number], "probability": float(row[number])}
-            for number in order
-        ]
+        if card.number:
+            prediction.update(classifier.number(row))
+        else:
+            prediction.update(_recognized(classifier, row, top))
         if log:
             prediction["id"] = log.add(classifier, images[single], probabilities[single], name)[0]
         yield prediction
+
+
+def _recognized(classifier: Classifier, row: Any, top: int) -> Dict[str, Any]:
+    """The class of a row (K,), None if the file rejects it, and the most probable classes.
+
+    Of several labels at once, those that hold.
+    """
+    card, order = classifier.card, row.argsort(kind="stable")[::-1][:top]
+    if card.target == "labels":
+        order = order[gate.holds(row, card.holds_from)[order]]
+    answer = {} if card.target == "labels" else {"class": classifier.answers(row[None])[0]}
+    classes = [
+        {"class": card.class_names[number], "probability": float(row[number])} for number in order
+    ]
+    return {**answer, "classes": classes}
 
 
 def _named(
@@ -199,9 +205,9 @@ def _decodable(name: str) -> str:
 def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     for prediction in predictions:
         if "number" in prediction:
-            output.write(f"{_in_words(prediction)}   {printable(prediction['picture'])}\n")
-            continue
-        cells = [f"{name} {100 * value:6.2f} %" for name, value in _ranking(prediction)]
+            cells = [_in_words(prediction)]
+        else:
+            cells = [f"{name} {100 * value:6.2f} %" for name, value in _ranking(prediction)]
         if not cells:
             cells = ["none of the labels"]
         elif prediction.get("class", "") is None:
@@ -227,7 +233,10 @@ def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output
             continue
         values = [value for pair in _ranking(prediction) for value in pair]
         answer = [prediction["class"]] if "class" in prediction else []  # None: an empty cell
-        writer.writerow([prediction["picture"], *answer, *values, *_id(prediction)])
+        cells = [prediction["picture"], *answer, *values]
+        if "id" in prediction:  # which stands last, however many labels hold
+            cells += [None] * (len(columns) - 1 - len(cells)) + _id(prediction)
+        writer.writerow(cells)
 
 
 def _in_words(prediction: Dict[str, Any]) -> str:

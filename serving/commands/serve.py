@@ -217,7 +217,6 @@ def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
 
     bundle = commands.open_at(path, arguments)
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
-    commands.check_log(arguments, classifier.card)
     return classifier, public_files(bundle, arguments.onnxruntime_web)
 
 

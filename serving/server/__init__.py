@@ -1,7 +1,8 @@
 """The model server: Open Inference Protocol V2, pictures, metrics and web pages, for any bundles.
 
 protocol.py               a model's interface, and the protocol's responses
-request_bodies.py         what clients send, from bytes to images and labels
+request_bodies.py         what clients send, from bytes to images
+label_bodies.py           what clients say was true, from bytes to labels
 models.py                 the models that are served: queues, batches, reload
 messages.py               a request and its response, free of any transport
 service.py, handlers.py   routing and admission of requests, and what each route answers

@@ -13,6 +13,7 @@ from serving import photo
 from serving.errors import InputError, RequestError
 from serving.model_file import NONE
 from serving.server import VERSION, login, openapi, protocol, public_files
+from serving.server.label_bodies import decode_labels
 from serving.server.login import Token
 from serving.server.messages import (
     HTML,
@@ -24,7 +25,7 @@ from serving.server.messages import (
 )
 from serving.server.models import Model, Models, ServedModel
 from serving.server.prometheus import CONTENT_TYPE
-from serving.server.request_bodies import decode, decode_labels
+from serving.server.request_bodies import decode
 
 if TYPE_CHECKING:
     from serving.server.prediction_log_writer import LogWriter

@@ -117,7 +117,7 @@ def _predict(model_names: List[str]) -> Operation:
 
 
 def _feedback(limits: Limits) -> Operation:
-    summary = "The true classes of earlier predictions, by their ids"
+    summary = "The true answers to earlier predictions, by their ids"
     content, statuses = _json(schemas.labels_outcome()), (400, 403, 404, 409, 415, 503)
     return {
         **_operation("feedback", summary, content, *statuses),

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from serving.classifier import Classifier
 from serving.errors import LogError, RequestError, ServingError
+from serving.logged_answers import Label
 from serving.prediction_log import Entry, PredictionLog
 from serving.server.limits import Limits
 from serving.server.prometheus import Metrics
@@ -24,9 +25,9 @@ IDLE_SECONDS = 1.0  # without a prediction, after which the log is merged into o
 
 
 class Labels(NamedTuple):
-    """True classes by id, and the future that reports what became of them."""
+    """True answers by id, and the future that reports what became of them."""
 
-    labels: Mapping[str, str]
+    labels: Mapping[str, Label]
     future: Future[Dict[str, Any]]
 
 
@@ -67,8 +68,8 @@ class LogWriter:
         self._jobs.put(Entry(ids, time.time(), classifier, images, probabilities))
         return ids[0].partition(".")[0]
 
-    async def label(self, labels: Mapping[str, str]) -> Dict[str, Any]:
-        """Stores true classes by id, after all earlier predictions. Raises RequestError."""
+    async def label(self, labels: Mapping[str, Label]) -> Dict[str, Any]:
+        """Stores true answers by id, after all earlier predictions. Raises RequestError."""
         outcome = await self._label_once(labels)
         if outcome["unknown"] and self.is_shared:
             # A prediction may be in another process still. A label that is repeated counts once.
@@ -76,7 +77,7 @@ class LogWriter:
             outcome = await self._label_once(labels)
         return outcome
 
-    async def _label_once(self, labels: Mapping[str, str]) -> Dict[str, Any]:
+    async def _label_once(self, labels: Mapping[str, Label]) -> Dict[str, Any]:
         job = Labels(labels, Future())
         self._jobs.put(job)
         outcome = asyncio.wrap_future(job.future)
@@ -159,7 +160,8 @@ class LogWriter:
         for row in labelled:
             # A client repeats a label when it has lost the response; that must not count twice.
             if row.changed:
-                self.metrics.labels.add(1, row.model, row.version, str(row.right).lower())
+                right = "unknown" if row.right is None else str(row.right).lower()
+                self.metrics.labels.add(1, row.model, row.version, right)
         kept = [row.id for row in labelled if row.kept]
         outcome: Dict[str, Any] = {"labelled": len(labelled) - len(kept), "unknown": unknown}
         if kept:

@@ -149,7 +149,7 @@ class Metrics:
         )
         self.labels = Counter(
             "serving_labels_total",
-            "True classes received, by whether the prediction was right.",
+            "True answers received, by whether the prediction was right, or held the number.",
             ("model", "version", "right"),
         )
         self.all: List[Metric] = [*vars(self).values()]

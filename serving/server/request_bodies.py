@@ -1,4 +1,4 @@
-"""The bodies that clients send: inference requests of the Open Inference Protocol V2, and labels.
+"""The bodies of inference requests of the Open Inference Protocol V2.
 
 Every limit is checked before anything of that size is allocated.
 """
@@ -19,11 +19,8 @@ from serving.server.json_body import (
     is_text,
     kind,
     parse,
-    parse_strictly,
 )
 from serving.server.protocol import INPUT, OUTPUT, Inference, Output, Signature
-
-MAX_LABEL_LENGTH = 1000  # characters of an id or a class name
 
 
 def decode(body: bytes, header_length: Optional[str], model: Signature) -> Inference:
@@ -259,42 +256,3 @@ def _flattened(data: List[Any], shape: List[int]) -> List[Any]:
             raise RequestError(400, f"the data of {INPUT!r} are not nested like its shape {shape}")
         data = list(chain.from_iterable(data))
     return data
-
-
-def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
-    """True classes by id, from {"id": ..., "label": ...} or an array of these.
-
-    Raises RequestError.
-    """
-    if count_values(body) > 4 * limit + SPARE_VALUES:
-        sentence = f"the JSON has more values than {limit} labels; send fewer at a time"
-        raise RequestError(413, sentence)
-    value = parse_strictly(body)
-    entries = value if isinstance(value, list) else [value]
-    if not 1 <= len(entries) <= limit:
-        raise RequestError(400, f"the request has {len(entries)} labels; expected 1 to {limit}")
-    labels: Dict[str, str] = {}
-    for entry in entries:
-        id_, label = _label(entry)
-        if labels.setdefault(id_, label) != label:
-            raise RequestError(400, f"the prediction {id_[:80]!r} has two labels; send one")
-    return labels
-
-
-def _label(entry: Any) -> Tuple[str, str]:
-    """The id and the label of {"id": ..., "label": ...}."""
-    fields = as_object(entry, "an entry of the labels")
-    for name in ("id", "label"):
-        if name not in fields:
-            expected = '{"id": "...", "label": "..."}'
-            raise RequestError(400, f"the {name} is missing; expected {expected}")
-        if not isinstance(fields[name], str):
-            raise RequestError(400, f"the {name} is {kind(fields[name])}; expected a string")
-        if len(fields[name]) > MAX_LABEL_LENGTH or not is_text(fields[name]):
-            sentence = f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters"
-            raise RequestError(400, sentence)
-    unknown = sorted(set(fields) - {"id", "label"})
-    if unknown:
-        sentence = f"a label has the field {unknown[0][:80]!r}; expected id and label alone"
-        raise RequestError(400, sentence)
-    return fields["id"], fields["label"]

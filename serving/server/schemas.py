@@ -83,7 +83,9 @@ def _prediction(signatures: List[Signature]) -> Dict[str, Any]:
 
 def labels(limits: Limits) -> Dict[str, Any]:
     """The body of a request to /feedback."""
-    label = {**required(id=TEXT, label=TEXT), "additionalProperties": False}
+    true = {"anyOf": [TEXT, array(TEXT), {"type": "number"}]}
+    true = described(true, "The class, the labels that hold, or the number")
+    label = {**required(id=TEXT, label=true), "additionalProperties": False}
     return {"anyOf": [label, array(label, minItems=1, maxItems=limits.max_labels)]}
 
 

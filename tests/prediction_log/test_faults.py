@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.field import observations
+from pipeline.field import sources
 from pipeline.process.errors import UserError
 from serving import Classifier
 from serving.errors import LogError
@@ -69,7 +69,7 @@ def test_a_log_survives_a_server_that_is_killed_under_load(
             wait_for(lambda: rows(path, "count(*)")[0][0] >= 2 * answered)
             running.signal(signal.SIGKILL)
             running.process.wait()
-        (observed,) = observations.read(path, None, archive)
+        (observed,) = sources.read(path, None, archive)
         assert len(observed.predicted) >= 2 * answered
         expected = classifier.predict(image(2)).argmax(1)
         assert {tuple(pair) for pair in observed.predicted.reshape(-1, 2).tolist()} == {
@@ -139,7 +139,7 @@ def test_a_log_that_is_overwritten_under_the_server_costs_no_responses(
     assert status == 0
     assert "Traceback" not in errors
     try:
-        (observed,) = observations.read(path, None, archive)
+        (observed,) = sources.read(path, None, archive)
         assert len(observed.names) == 4
     except UserError as error:
         assert "damaged or not a log" in str(error)

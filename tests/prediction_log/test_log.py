@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from pipeline.field import observations
+from pipeline.field import sources
 from serving import Classifier
 from serving.errors import InputError, LogError
+from serving.log_file import OF_CLASSES
 from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT
 from tests.prediction_log.conftest import predict, rows, send_label
@@ -54,7 +55,7 @@ def test_every_prediction_has_an_id_for_its_label(
         assert 'serving_labels_total{model="mnist-digits"' in text
         assert running.stop()[0] == 0
     assert not path.with_name(f"{path.name}-wal").exists(), "the log is one file again"
-    (observed,) = observations.read(path, None, archive)
+    (observed,) = sources.read(path, None, archive)
     assert observed.labels.tolist() == [3, -1, 3, 3, -1, -1]
     np.testing.assert_array_equal(observed.picture(1), image(2)[0])
     np.testing.assert_array_equal(observed.predicted[1:3], classifier.predict(image(2)).argmax(1))
@@ -75,6 +76,9 @@ def test_pixels_are_logged_only_on_request_and_without_a_log_nothing_is(
     predict(server)
     assert server.stop()[0] == 0
     assert rows(path, "image, source") == [(None, None)]
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (OF_CLASSES,), "older ones read"
+    connection.close()
     with Server(archive, "--format", FORMAT) as running:
         assert "id" not in predict(running)
         assert "parameters" not in running.ask("POST", INFER, json_body()).json
@@ -87,9 +91,10 @@ REFUSED = (
     (b"[]", 400, "0 labels; expected 1 to 1000"),
     (b"7", 400, "an entry of the labels is a number"),
     (b'{"id": 7, "label": "1"}', 400, "the id is a number; expected a string"),
-    (b'{"id": "x", "label": 1}', 400, "the label is a number; expected a string"),
-    (b'{"id": "x", "label": true}', 400, "the label is a boolean; expected a string"),
-    (b'{"id": "x", "label": null}', 400, "the label is null; expected a string"),
+    (b'{"id": "x", "label": true}', 400, "the label is a boolean; expected a string, an array"),
+    (b'{"id": "x", "label": null}', 400, "the label is null; expected a string, an array"),
+    (b'{"id": "x", "label": ["a", 1]}', 400, "the label is a number; expected a string"),
+    (b'{"id": "x", "label": [["a"]]}', 400, "the label is an array; expected a string"),
     (b'{"id": ["x"], "label": "1"}', 400, "the id is an array; expected a string"),
     (b'{"id": {"x": 1}, "label": "1"}', 400, "the id is an object; expected a string"),
     (b'{"id": "x"}', 400, "the label is missing"),
@@ -119,9 +124,12 @@ def test_invalid_feedback_is_refused(archive: Path, path: Path, options: list[st
         id_ = predict(server)["id"]
         many = json.dumps([{"id": id_, "label": "1"}] * 1001).encode()
         ten = json.dumps({"id": id_, "label": "ten"}).encode()
+        others = [json.dumps({"id": id_, "label": label}).encode() for label in (1, ["1"])]
         for body, status, sentence in (
             *REFUSED,
             (ten, 400, "'ten' is not a class"),
+            (others[0], 400, "1 is not a class of mnist-digits; expected one of 0, 1"),
+            (others[1], 400, "['1'] is not a class of mnist-digits"),
             (many, 400, "1001 labels"),
         ):
             refused = server.ask("POST", "/feedback", body)
