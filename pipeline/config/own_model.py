@@ -26,7 +26,7 @@ def checked_path(path: str) -> str:
         return path
     raise ValueError(
         f"{path!r} is not a Keras model; expected a .keras or .h5 file, or {NONE} to train a "
-        "model; `edgeproof prove` takes a .tflite or .onnx file as it is"
+        "model; `edgeproof prove` takes a .tflite or .onnx file, or a SavedModel, as it is"
     )
 
 
