@@ -9,69 +9,49 @@ such files stumble over, stay behind with everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from pipeline.formats._saved_model_files import GRAPH
 from pipeline.process.errors import UserError
 from serving.errors import printable
 
-GRAPH = "saved_model.pb"
 SIGNATURE = "serving_default"
-MOST_BYTES = 2**31  # of a protocol buffer
+MOST_NODES = 100_000  # with those of a function for each of its calls
 CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 # Operators that compute tensors from tensors: none reads or writes a file, prints, or runs code.
-ALLOWED = {
-    *CALLS,
-    *("Placeholder", "Const", "VarHandleOp", "ReadVariableOp", "Identity", "IdentityN", "NoOp"),
-    *(
-        "Conv2D",
-        "DepthwiseConv2dNative",
-        "Conv2DBackpropInput",
-        "BiasAdd",
-        "MatMul",
-        "BatchMatMulV2",
-    ),
-    *("MaxPool", "AvgPool", "FusedBatchNormV3", "FusedBatchNorm", "Mean", "Max", "Min", "Sum"),
-    *(
-        "Prod",
-        "Relu",
-        "Relu6",
-        "LeakyRelu",
-        "Elu",
-        "Selu",
-        "Sigmoid",
-        "Tanh",
-        "Softmax",
-        "Softplus",
-    ),
-    *("Softsign", "LogSoftmax", "Exp", "Log", "Abs", "Neg", "Square", "SquaredDifference", "Sqrt"),
-    *("Rsqrt", "Pow", "Erf", "Add", "AddV2", "AddN", "Sub", "Mul", "RealDiv", "Div", "DivNoNan"),
-    *("Maximum", "Minimum", "Floor", "Round", "Cast", "Reshape", "Squeeze", "ExpandDims", "Pad"),
-    *("PadV2", "MirrorPad", "ConcatV2", "Pack", "Unpack", "Split", "SplitV", "StridedSlice"),
-    *("Slice", "Transpose", "Shape", "Tile", "GatherV2", "Fill", "SpaceToBatchND"),
-    *("BatchToSpaceND", "SpaceToDepth", "DepthToSpace", "ResizeBilinear"),
-    *("ResizeNearestNeighbor", "StopGradient", "BroadcastTo", "Einsum", "SelectV2", "Greater"),
-    *("GreaterEqual", "Less", "LessEqual", "Equal"),
-}
+COMPUTING = """
+Placeholder Const VarHandleOp ReadVariableOp Identity IdentityN NoOp StopGradient
+Conv2D DepthwiseConv2dNative Conv2DBackpropInput BiasAdd MatMul BatchMatMulV2 Einsum
+FusedBatchNorm FusedBatchNormV3 MaxPool AvgPool Mean Max Min Sum Prod
+Relu Relu6 LeakyRelu Elu Selu Sigmoid Tanh Softmax LogSoftmax Softplus Softsign
+Exp Log Abs Neg Square SquaredDifference Sqrt Rsqrt Pow Erf Erfc Floor Round Maximum Minimum
+Add AddV2 AddN Sub Mul RealDiv Div DivNoNan Greater GreaterEqual Less LessEqual Equal SelectV2
+Cast Shape Reshape Squeeze ExpandDims Transpose Pad PadV2 MirrorPad ConcatV2 Pack Unpack
+Split SplitV Slice StridedSlice GatherV2 Tile Fill BroadcastTo
+SpaceToBatchND BatchToSpaceND SpaceToDepth DepthToSpace ResizeBilinear ResizeNearestNeighbor
+"""
+ALLOWED = CALLS | set(COMPUTING.split())
 
 
 @dataclass(frozen=True)
 class Network:
     """The part of a SavedModel that answers: its graph, and the tensors in and out of it.
 
-    `shape` is that of the input without the batch. `saved` describes the objects of the SavedModel,
-    of which variables are some.
+    `shape` is that of the input, whose first size is 1, or None for any number of images. `saved`
+    describes the objects of the SavedModel, of which variables are some.
     """
 
     graph: Any
     input: str
     output: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     saved: Any
 
 
@@ -83,10 +63,9 @@ def read(folder: Path) -> Network:
     meta = _meta_graph(folder)
     signature = _signature(folder, meta)
     (entry,), (end,) = signature.inputs.values(), signature.outputs.values()
-    _check_input(folder, entry)
-    name = end.name.partition(":")[0]
+    shape = _input_shape(folder, entry)
     try:
-        graph = tf.compat.v1.graph_util.extract_sub_graph(meta.graph_def, [name])
+        graph = tf.compat.v1.graph_util.extract_sub_graph(meta.graph_def, [_node(end)])
         functions = _called(graph)
     except (AssertionError, KeyError, ValueError, TypeError) as error:
         raise UserError(
@@ -94,40 +73,37 @@ def read(folder: Path) -> Network:
             "whole folder, as its maker saved it"
         ) from None
     del graph.library.function[:], graph.library.gradient[:]
-    graph.library.function.extend(functions)
-    _check_operators(folder, graph)
-    return Network(
-        graph,
-        entry.name,
-        end.name,
-        tuple(size.size for size in entry.tensor_shape.dim[1:]),
-        meta.object_graph_def,
-    )
+    graph.library.function.extend(functions.values())
+    if _node(entry) not in {node.name for node in graph.node}:
+        raise UserError(
+            f"{folder} has an output that does not depend on its input; expected a classifier"
+        )
+    _check_operators(folder, [graph.node, *(part.node_def for part in functions.values())])
+    _check_calls(folder, graph, functions)
+    return Network(graph, entry.name, end.name, shape, meta.object_graph_def)
+
+
+def _node(tensor: Any) -> str:
+    """The name of the node that gives a tensor of the signature."""
+    name: str = tensor.name.partition(":")[0]
+    return name
 
 
 def _meta_graph(folder: Path) -> Any:
-    path = folder / GRAPH
-    if not path.is_file():
-        raise UserError(
-            f"{folder} is a folder without {GRAPH}; expected a SavedModel, or a .keras, .h5, "
-            ".tflite or .onnx file"
-        )
-    if path.stat().st_size >= MOST_BYTES:
-        raise UserError(f"{path} has more than 2 GB; expected a smaller model")
     saved = saved_model_pb2.SavedModel()
     try:
-        saved.ParseFromString(path.read_bytes())
+        saved.ParseFromString((folder / GRAPH).read_bytes())
     except Exception as error:  # protobuf raises an error of its own
         raise UserError(
-            f"{path} is not a SavedModel, or a part of it is missing ({reason(error)}); expected "
+            f"{folder / GRAPH} is damaged, or a part of it is missing ({reason(error)}); expected "
             "the whole folder, as its maker saved it"
         ) from None
     for meta in saved.meta_graphs:
         if "serve" in meta.meta_info_def.tags:
             return meta
     raise UserError(
-        f"{path} has no graph with the tag 'serve'; save it again with `model.export`, or "
-        "`tf.saved_model.save`"
+        f"{folder / GRAPH} has no graph with the tag 'serve'; save it again with `model.export`, "
+        "or `tf.saved_model.save`"
     )
 
 
@@ -147,49 +123,72 @@ def _signature(folder: Path, meta: Any) -> Any:
     return signature
 
 
-def _check_input(folder: Path, entry: Any) -> None:
-    sizes = [size.size for size in entry.tensor_shape.dim]
+def _input_shape(folder: Path, entry: Any) -> tuple[int | None, ...]:
     if entry.dtype != tf.float32.as_datatype_enum:
+        types = {each.as_datatype_enum: each.name for each in (tf.string, tf.uint8, tf.float16)}
         raise UserError(
-            f"{folder} takes values of type {tf.dtypes.as_dtype(entry.dtype).name}; expected "
+            f"{folder} takes values of type {types.get(entry.dtype, entry.dtype)}; expected "
             "float32: save it again with a float32 input"
         )
-    if len(sizes) < 2 or -1 in sizes[1:] or sizes[0] not in (-1, 1):
+    sizes = [size.size for size in entry.tensor_shape.dim]
+    if len(sizes) < 2 or min(sizes[1:]) < 1 or sizes[0] not in (-1, 1):
+        shape = "unknown" if entry.tensor_shape.unknown_rank else str(tuple(sizes))
         raise UserError(
-            f"{folder} takes inputs of shape {tuple(sizes)}, where -1 is any size; expected any "
-            "number of images of a fixed size: save it again with one"
+            f"{folder} takes inputs whose shape is {shape}, where -1 is any size; expected one "
+            "image or any number, of a fixed size: save it again with such an input"
         )
+    return (None if sizes[0] < 0 else 1, *sizes[1:])
 
 
-def _called(graph: Any) -> list[Any]:
-    """The functions that the nodes of a graph call, and those that they call."""
+def _called(graph: Any) -> dict[str, Any]:
+    """The functions that the nodes of a graph call, and those that they call, by name."""
     library = {function.signature.name: function for function in graph.library.function}
     found: dict[str, Any] = {}
     todo = list(graph.node)
     while todo:
-        for name in _names(todo.pop(), library):
+        for name in _names(todo.pop()):
             if name not in found:
                 found[name] = library[name]
                 todo += library[name].node_def
-    return list(found.values())
+    return found
 
 
-def _names(node: Any, library: dict[str, Any]) -> Iterator[str]:
-    if node.op in library:  # a call of a function as if it were an operator
-        yield node.op
+def _names(node: Any) -> Iterator[str]:
+    """The functions that a node names, once for each time."""
     for value in node.attr.values():
         yield from (each.name for each in [value.func, *value.list.func] if each.name)
 
 
-def _check_operators(folder: Path, graph: Any) -> None:
-    nodes = [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
-    if refused := sorted({node.op for node in nodes} - ALLOWED):
+def _check_operators(folder: Path, parts: Iterable[Iterable[Any]]) -> None:
+    if refused := sorted({node.op for nodes in parts for node in nodes} - ALLOWED):
         shown = ", ".join(printable(name)[:60] for name in refused[:5])
         raise UserError(
             f"{folder} has the operator {shown}, which is not among those of networks that only "
             "compute, and could read or write files; expected a classifier of Keras layers: ask "
             "for the .keras or .tflite file"
         )
+
+
+def _check_calls(folder: Path, graph: Any, functions: dict[str, Any]) -> None:
+    """TensorFlow puts a function in the place of each of its calls, which must come to an end."""
+    calls = {
+        name: [callee for node in function.node_def for callee in _names(node)]
+        for name, function in functions.items()
+    }
+    nodes = {name: len(function.node_def) for name, function in functions.items()}
+    calls[""] = [callee for node in graph.node for callee in _names(node)]
+    nodes[""] = len(graph.node)
+    fault = ""
+    try:
+        for name in TopologicalSorter(calls).static_order():  # those called come first
+            nodes[name] += sum(nodes[callee] for callee in calls[name])
+            if nodes[name] > MOST_NODES:
+                fault = f"has more than {MOST_NODES:,} operators, with those of functions"
+                break
+    except CycleError:
+        fault = "has a function that calls itself"
+    if fault:
+        raise UserError(f"{folder} {fault}; expected a classifier of Keras layers")
 
 
 def reason(error: Exception) -> str:

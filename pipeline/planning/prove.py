@@ -12,6 +12,7 @@ from pipeline.config import params
 from pipeline.config.own_model import SUFFIXES
 from pipeline.config.params import NONE
 from pipeline.files import atomic
+from pipeline.formats import _saved_model_process
 from pipeline.planning import params_file
 from pipeline.planning.choice import Choice
 from pipeline.process import imports
@@ -57,9 +58,7 @@ def check_folder(path: Path, given: Mapping[str, object]) -> None:
             f"{named[0]} is for a .tflite or .onnx file, and {path} is a folder; prove it without "
             f"{named[0]}, and then the int8 file that is made of it in reports/proven"
         )
-    with imports.keras_import():
-        from pipeline.formats import _saved_model
-    _saved_model.read(path)
+    _saved_model_process.check(path)
 
 
 def check_files(path: Path, reference: Path | None) -> None:

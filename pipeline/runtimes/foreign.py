@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pipeline.process import limits
 from serving import measure, runtimes
 from serving.errors import RuntimeRefusalError, reason
 
@@ -186,4 +187,5 @@ def onnx_session(data: bytes, reference_kernels: bool) -> Callable[[Any], Any]:
 
 
 if __name__ == "__main__":
+    limits.limit_memory()
     measure.main(Adapted)

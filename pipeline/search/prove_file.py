@@ -14,6 +14,7 @@ Reads: data/prepared. Writes: reports/prove.json; of a SavedModel also the files
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,10 +30,11 @@ from pipeline.config.overrides import parsed
 from pipeline.config.own_model import SUFFIXES, OwnModel
 from pipeline.config.params import Params
 from pipeline.embedded._integer_c import Code
-from pipeline.files import artifacts
+from pipeline.files import artifacts, atomic
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.prove import ComparedWith, FileReport
 from pipeline.files.reports.train import Origin
+from pipeline.formats import _saved_model_process
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
@@ -45,7 +47,8 @@ with imports.keras_import():
     from pipeline.training.batches import Data
 
 KERNELS = "reference kernels"
-MADE = artifacts.REPORTS / "proven"  # the files that are made of a SavedModel
+MADE = artifacts.REPORTS / "proven"  # the files that are made of a SavedModel,
+KINDS = ("float32", "int8")  # one of each kind
 SECTIONS = ("model.", "export.", "verify.", "problem.")  # of params.yaml, which are read here
 
 
@@ -147,15 +150,17 @@ class Bench:
         path = question.file
         if not path.is_dir():
             return [self.take("file", path, question.source)]
-        MADE.mkdir(parents=True, exist_ok=True)
-        files = [MADE / f"{path.resolve().name}_{kind}.tflite" for kind in ("float32", "int8")]
-        print(f"{files[0]} and {files[1].name} are made of {path}", flush=True)
-        saved_model.convert(path, files[0])
+        files = [self.folder / f"{path.resolve().name}_{kind}.tflite" for kind in KINDS]
+        print(f"{files[0].name} and {files[1].name} are made of {path}", flush=True)
+        _saved_model_process.convert(path, files[0])
         model = self.take("float32", files[0], question.source)
         images = self.data.train[0]
         count = min(len(images), self.settings.export.calibration_images)
         examples = images[np.linspace(0, len(images) - 1, count).astype(int)]
-        saved_model.convert_int8(path, files[1], examples, model.adapter)
+        _saved_model_process.convert_int8(path, files[1], examples, model.adapter)
+        for file in files:
+            with atomic.replacing(MADE / file.name) as temporary:
+                shutil.copyfile(file, temporary)
         return [model, saved_model.quantized(model, files[1], self.folder / "int8")]
 
     def reference(
@@ -181,9 +186,9 @@ class Bench:
         """The same of a SavedModel; `model` is the float32 file of it, if there is one already."""
         if model is None:
             file = self.folder / f"{path.resolve().name}.tflite"
-            saved_model.convert(path, file)
+            _saved_model_process.convert(path, file)
             model = self.take("reference", file)
-        predict = partial(saved_model.probabilities, path, model.adapter)
+        predict = partial(_saved_model_process.probabilities, path, model.adapter)
         return self.outputs(predict, splits), saved_model.origin(path.resolve(), model.origin)
 
     def outputs(self, predict: Callable[[Array], Array], splits: Sequence[str]) -> Array:

@@ -14,10 +14,11 @@ from tensorflow.python.trackable.resource import CapturableResource
 
 from pipeline.files import artifacts
 from pipeline.files.reports.verify import ComparedPair
+from pipeline.formats import _saved_model_process
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
 from pipeline.runtimes.foreign import NHWC, Adapter
-from pipeline.search import prove_file, saved_model
+from pipeline.search import prove_file
 from pipeline.search.prove_file import Question
 from tests.conftest import emulated
 from tests.foreign_files import Linear, tflite_int8
@@ -55,8 +56,22 @@ def test_its_network_computes_what_the_model_does(way: str, linear: Linear, tmp_
     model = network(linear)
     WAYS[way](model, str(tmp_path / "theirs"))
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
-    given = saved_model.probabilities(tmp_path / "theirs", ADAPTER, images)
+    given = _saved_model_process.probabilities(tmp_path / "theirs", ADAPTER, images)
     assert np.allclose(given, model(images / np.float32(255)), atol=1e-6)
+
+
+def test_one_of_a_single_image_is_run_image_by_image(tmp_path: Path) -> None:
+    """Its reshaping takes one image only. A pattern in the name of its folder is no pattern."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input(batch_shape=(1, 28, 28, 1))
+    row = keras.layers.Flatten()(image)
+    keras.Model(image, keras.layers.Dense(10)(row)).export(tmp_path / "a[1]*", verbose=False)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
+    given = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images)
+    one = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images[1:2])
+    assert given.shape == (3, 10)
+    assert np.array_equal(given[1:2], one)
+    assert np.ptp(given, axis=0).min() > 0
 
 
 @pytest.mark.slow
@@ -166,7 +181,7 @@ def test_an_operator_that_does_more_than_compute_is_refused(
     with pytest.raises(UserError, match=f"has the operator .*{operator}.* could read or write"):
         planning.check_folder(path, {})
     with pytest.raises(UserError, match=operator):  # also if nobody has checked before
-        saved_model.convert(path, tmp_path / "theirs.tflite")
+        _saved_model_process.convert(path, tmp_path / "theirs.tflite")
     assert not mark.exists()
 
 
@@ -177,9 +192,11 @@ def test_what_is_not_part_of_the_network_never_runs(tmp_path: Path) -> None:
     tf.saved_model.save(hostile, str(path), signatures=hostile.answer)
     mark.unlink(missing_ok=True)
     planning.check_folder(path, {})
-    given = saved_model.probabilities(path, ADAPTER, np.full((2, 28, 28, 1), 255, np.uint8))
+    given = _saved_model_process.probabilities(
+        path, ADAPTER, np.full((2, 28, 28, 1), 255, np.uint8)
+    )
     assert np.allclose(given, 2 * 784)
-    saved_model.convert(path, tmp_path / "theirs.tflite")
+    _saved_model_process.convert(path, tmp_path / "theirs.tflite")
     assert not mark.exists()
     tf.saved_model.load(str(path))
     assert mark.exists()
@@ -196,7 +213,7 @@ def test_what_is_no_whole_saved_model_is_refused_in_a_sentence(
         planning.check_folder(path / "variables", {})
     (path / "variables" / "variables.index").unlink()
     with pytest.raises(UserError, match=r"the weights in .* cannot be read"):
-        saved_model.convert(path, tmp_path / "theirs.tflite")
+        _saved_model_process.convert(path, tmp_path / "theirs.tflite")
     whole = (path / "saved_model.pb").read_bytes()
     for content in (b"", b"a text\n", whole[: len(whole) // 2]):
         (path / "saved_model.pb").write_bytes(content)
