@@ -17,8 +17,8 @@ def prove(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="A .keras, .h5, .tflite or .onnx file that somebody else trained on the classes "
-            "of your data.",
+            help="A .keras, .h5, .tflite or .onnx file, or a SavedModel folder, that somebody else "
+            "trained on the classes of your data.",
             show_default=False,
         ),
     ],
@@ -59,12 +59,13 @@ def prove(
     """Prove a model that was trained elsewhere, on every runtime and processor.
 
     A Keras model goes through every stage, as model.path. A .tflite or .onnx file runs as it is.
+    Of a SavedModel, .tflite files in float32 and int8 are made and proven.
     Nothing is trained. How its pixels are scaled is tried on the validation set.
     """
     from pipeline.planning import prove as proving
     from pipeline.runtimes.inspect_foreign import SUFFIXES
 
-    if model.suffix in SUFFIXES:
+    if model.suffix in SUFFIXES or model.is_dir():
         _prove_file(model, reference, source, overrides or (), validation, c)
     given = {"--reference": reference, "--validation": validation, "--c": c, "-S": overrides}
     proving.check_options(model, given)
@@ -85,7 +86,10 @@ def _prove_file(
     from pipeline.planning import prove as proving
     from pipeline.process import dvc_command
 
-    proving.check_files(file, reference)
+    if file.is_dir():
+        proving.check_folder(file, {"--reference": reference, "--c": c})
+    else:
+        proving.check_files(file, reference)
     params.load()  # its faults in our words, before DVC stumbles over them
     with resumable():
         succeeded = dvc_command.reproduce(["preprocess"], goes_on=True)

@@ -13,6 +13,8 @@ from pipeline.config.section import Section
 OUTPUT = Path("model/model.keras")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
+InRgb = Literal["raw", "unit", "signed", "imagenet", "caffe_rgb"]
+InBgr = Literal["raw_bgr", "unit_bgr", "signed_bgr", "imagenet_bgr", "caffe"]
 Value = float | Annotated[list[float], Field(min_length=1)]  # one for all channels, or one for each
 
 
@@ -26,20 +28,21 @@ def checked_path(path: str) -> str:
         return path
     raise ValueError(
         f"{path!r} is not a Keras model; expected a .keras or .h5 file, or {NONE} to train a "
-        "model; `edgeproof prove` takes a .tflite or .onnx file as it is"
+        "model; `edgeproof prove` takes a .tflite or .onnx file, or a SavedModel, as it is"
     )
 
 
 class Scale(Section):
-    """(pixel - mean) / deviation, in pixels from 0 to 255."""
+    """(pixel - mean) / deviation, in pixels from 0 to 255, with the channels in this order."""
 
     mean: Value
     deviation: Value
+    channels: Literal["rgb", "bgr"] = "rgb"
 
 
 class OwnModel(Section):
     path: Annotated[str, AfterValidator(checked_path)] = NONE
-    scaling: Literal["auto", "raw", "unit", "signed", "imagenet"] | Scale = "auto"
+    scaling: Literal["auto"] | InRgb | InBgr | Scale = "auto"
     labels: Annotated[list[str], Field(min_length=2)] | None = None
     # It is printed in a table of the model card
     source: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^|`\r\n]*$")] | None = (

@@ -12,6 +12,7 @@ from pipeline.config import params
 from pipeline.config.own_model import SUFFIXES
 from pipeline.config.params import NONE
 from pipeline.files import atomic
+from pipeline.formats import _saved_model_process
 from pipeline.planning import params_file
 from pipeline.planning.choice import Choice
 from pipeline.process import imports
@@ -50,12 +51,24 @@ def check_options(path: Path, given: Mapping[str, object]) -> None:
         )
 
 
+def check_folder(path: Path, given: Mapping[str, object]) -> None:
+    """Raises UserError for a SavedModel, or options for it, that cannot be taken."""
+    if named := [option for option, value in given.items() if value]:
+        raise UserError(
+            f"{named[0]} is for a .tflite or .onnx file, and {path} is a folder; prove it without "
+            f"{named[0]}, and then the int8 file that is made of it in reports/proven"
+        )
+    _saved_model_process.check(path)
+
+
 def check_files(path: Path, reference: Path | None) -> None:
     """Raises UserError for a .tflite or .onnx file, or a reference of it, that cannot be taken."""
     inspect_foreign.read(path)
     if reference is None:
         return
-    if reference.suffix in inspect_foreign.SUFFIXES:
+    if reference.is_dir():
+        check_folder(reference, {})
+    elif reference.suffix in inspect_foreign.SUFFIXES:
         inspect_foreign.read(reference)
     else:
         check(reference)
@@ -64,12 +77,14 @@ def check_files(path: Path, reference: Path | None) -> None:
 def check(path: Path) -> None:
     """Raises UserError for a file that would not be taken, before params.yaml is changed."""
     if not path.exists():
-        raise UserError(f"{path} does not exist; expected a .keras, .h5, .tflite or .onnx file")
-    if path.is_dir() or not str(path).endswith(SUFFIXES):
-        kind = "a folder" if path.is_dir() else "not a Keras model"
         raise UserError(
-            f"{path} is {kind}; expected a .keras, .h5, .tflite or .onnx file; of a SavedModel, "
-            "tf.lite.TFLiteConverter.from_saved_model makes a .tflite file"
+            f"{path} does not exist; expected a .keras, .h5, .tflite or .onnx file, or the folder "
+            "of a SavedModel"
+        )
+    if not str(path).endswith(SUFFIXES):
+        raise UserError(
+            f"{path} is not a Keras model; expected a .keras, .h5, .tflite or .onnx file, or the "
+            "folder of a SavedModel"
         )
     with imports.keras_import():
         from pipeline.training import foreign_file

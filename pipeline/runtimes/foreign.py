@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pipeline.process import limits
 from serving import measure, runtimes
 from serving.errors import RuntimeRefusalError, reason
 
@@ -35,8 +36,9 @@ class Adapter:
     """What stands between raw pixels and a file, and between its outputs and probabilities.
 
     `shape` is that of one input, with its batch of 1. A pixel p becomes (p - mean) / deviation, for
-    all channels or for each. `activation` makes probabilities of logits; None: they are. `order`
-    has the output of each class; None: the outputs stay as they are.
+    all channels or for each; with `bgr` the channels become blue, green, red first. `activation`
+    makes probabilities of logits; None: they are. `order` has the output of each class; None: the
+    outputs stay as they are.
     """
 
     layout: str
@@ -48,6 +50,7 @@ class Adapter:
     output_quantization: Quantization | None = None
     activation: str | None = None
     order: tuple[int, ...] | None = None
+    bgr: bool = False
     reference_kernels: bool = False  # plain loops, without kernels that are made for a processor
 
     @classmethod
@@ -61,7 +64,8 @@ class Adapter:
     def inputs(self, images: Any) -> Any:
         """Images (N, H, W, C) uint8 as the file takes them."""
         mean, deviation = (np.asarray(part, np.float32) for part in (self.mean, self.deviation))
-        values = (images.astype(np.float32) - mean) / deviation
+        pixels = images[..., ::-1] if self.bgr else images
+        values = (pixels.astype(np.float32) - mean) / deviation
         if self.layout == NCHW:
             values = values.transpose(0, 3, 1, 2)
         return stored(values, self.dtype, self.input_quantization).reshape(-1, *self.shape[1:])
@@ -186,4 +190,5 @@ def onnx_session(data: bytes, reference_kernels: bool) -> Callable[[Any], Any]:
 
 
 if __name__ == "__main__":
+    limits.limit_memory()
     measure.main(Adapted)

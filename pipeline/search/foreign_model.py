@@ -31,7 +31,7 @@ from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 with imports.keras_import():
     from pipeline.training import input_scaling, own_model
     from pipeline.training.batches import Data
-    from pipeline.training.input_scaling import Trial
+    from pipeline.training.input_scaling import Scaling, Trial
 
 PROGRAM = "pipeline.runtimes.foreign"
 FIRST = {".tflite": "litert", ".onnx": "onnxruntime"}  # on which a file is probed
@@ -77,7 +77,7 @@ def take(settings: OwnModel, data: Data, class_names: list[str], folder: Path) -
 def origin_of(
     settings: OwnModel, adapter: Adapter, name: str, trials: Mapping[str, Trial], added: bool
 ) -> Origin:
-    scaling = input_scaling.in_words(name, (adapter.mean, adapter.deviation))
+    scaling = input_scaling.in_words(name, Scaling(adapter.mean, adapter.deviation, adapter.bgr))
     return Origin(
         file=Path(settings.path).name,
         sha256=artifacts.sha256(Path(settings.path)),
@@ -117,12 +117,13 @@ def candidates(
             layout=layout,
             shape=(1, *shape),
             dtype=interface.dtype,
-            mean=tuple(mean),
-            deviation=tuple(deviation),
+            mean=tuple(scaling.mean),
+            deviation=tuple(scaling.deviation),
+            bgr=scaling.bgr,
             input_quantization=requirements.input_quantization if is_integer else None,
             output_quantization=requirements.output_quantization,
         )
-        for name, (mean, deviation) in scalings.items()
+        for name, scaling in scalings.items()
     }
     return holding(settings, adapters) if is_integer else adapters
 

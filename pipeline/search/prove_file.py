@@ -1,19 +1,21 @@
 """Is a .tflite or .onnx file of somebody else as good as it says, on every runtime and processor?
 
     edgeproof prove model.tflite
+    edgeproof prove saved_model
     edgeproof prove model.tflite --reference float.h5
 
 The file runs as it is on the test images, on the runtimes and processors of `verify` in
 params.yaml. It is compared with its reference, image by image; without one with itself on the
-reference kernels of this processor, so that the verdict says whether the runtimes agree.
+reference kernels of this processor, so that the verdict says whether the runtimes agree. Of a
+SavedModel two files are made, in float32 and int8, and compared with what TensorFlow computes.
 
-Reads: data/prepared. Writes: reports/prove.json.
+Reads: data/prepared. Writes: reports/prove.json; of a SavedModel also the files, in reports/proven.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,35 +23,32 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import inputs, targets, verify
+from pipeline import inputs, targets
 from pipeline.bundle import golden
 from pipeline.config import params
 from pipeline.config.overrides import parsed
 from pipeline.config.own_model import SUFFIXES, OwnModel
 from pipeline.config.params import Params
 from pipeline.embedded._integer_c import Code
-from pipeline.files import artifacts, digests, timing_cache
+from pipeline.files import artifacts, atomic
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.prove import ComparedWith, FileReport
 from pipeline.files.reports.train import Origin
+from pipeline.formats import _saved_model_process
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
-from pipeline.runtimes import environments, inspect_model
-from pipeline.search import foreign_model, prove_c, prove_report
+from pipeline.search import foreign_model, foreign_pairs, prove_c, prove_report, saved_model
 from pipeline.search.foreign_model import ForeignModel
-from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import TEST, VALIDATION, Material
-from pipeline.verification.native import NativePair
-from pipeline.verification.pair import Pair
-from pipeline.verification.verdicts import Countdown
-from serving import preflight, runtimes
 
 with imports.keras_import():
     from pipeline.training import keras_files, own_model
     from pipeline.training.batches import Data
 
 KERNELS = "reference kernels"
+MADE = artifacts.REPORTS / "proven"  # the files that are made of a SavedModel,
+KINDS = ("float32", "int8")  # one of each kind
 SECTIONS = ("model.", "export.", "verify.", "problem.")  # of params.yaml, which are read here
 
 
@@ -65,36 +64,23 @@ class Question:
     c: Path | None = None  # a folder for C
 
 
-class ForeignPair(Pair):
-    """A file of somebody else, with its adapter beside it."""
-
-    PROGRAM = foreign_model.PROGRAM
-
-    def refused(self) -> bool:
-        version = environments.version(self.runtime)
-        requirements, _ = inspect_model.read(self.file)
-        self.known = self.known.changed(runtime_version=version, requirements=requirements)
-        # What TensorFlow Lite Micro lacks is known when it has tried.
-        refusals = [] if self.micro else preflight.refusals(requirements, self.runtime, version)
-        if refusals:
-            self.could_not_run("; ".join(refusals))
-        return bool(refusals)
-
-    def unavailable(self, reason: str) -> None:
-        self.could_not_run(reason)
-
-
 def prove(question: Question) -> bool:
     """Whether every pair has the verdict that verify.require asks for. Raises UserError."""
     settings = overridden(question.overrides)
     code = question.c and asked_c(question.file, question.c)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench.load(settings, Path(name))
-        model = bench.take("file", question.file, question.source)
+        models = bench.models(question)
+        model = models[0]
         splits = ["test", "validation"] if question.validation else ["test"]
-        reference, origin = bench.reference(model, question.reference, splits)
+        reference, origin = bench.reference(model, question, splits)
         material = bench.material(splits, reference)
-        pairs = run(model, material, settings, bench.folder)
+        # In the folder of each file, as outputs are named after runtimes.
+        pairs = [
+            pair
+            for each in models
+            for pair in foreign_pairs.run(each, material, settings, each.file.parent)
+        ]
         images = [artifacts.load_split(split)[0] for split in splits]
         made = code and prove_c.write(*code, model, np.concatenate(images))
     report = FileReport(
@@ -159,10 +145,31 @@ class Bench:
     def names(self) -> list[str]:
         return self.description.class_names
 
+    def models(self, question: Question) -> list[ForeignModel]:
+        """The file; of a SavedModel those that are made of it, in float32 and int8."""
+        path = question.file
+        if not path.is_dir():
+            return [self.take("file", path, question.source)]
+        files = [self.folder / f"{path.resolve().name}_{kind}.tflite" for kind in KINDS]
+        print(f"{files[0].name} and {files[1].name} are made of {path}", flush=True)
+        _saved_model_process.convert(path, files[0])
+        model = self.take("float32", files[0], question.source)
+        images = self.data.train[0]
+        count = min(len(images), self.settings.export.calibration_images)
+        examples = images[np.linspace(0, len(images) - 1, count).astype(int)]
+        _saved_model_process.convert_int8(path, files[1], examples, model.adapter)
+        for file in files:
+            with atomic.replacing(MADE / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+        return [model, saved_model.quantized(model, files[1], self.folder / "int8")]
+
     def reference(
-        self, model: ForeignModel, path: Path | None, splits: Sequence[str]
+        self, model: ForeignModel, question: Question, splits: Sequence[str]
     ) -> tuple[Array, Origin | None]:
         """The outputs (N, K) that the file is compared with, and where they are from."""
+        path = question.file if question.file.is_dir() else question.reference
+        if path is not None and path.is_dir():
+            return self.by_tensorflow(path, None if path != question.file else model, splits)
         if path is not None and path.suffix in SUFFIXES:
             print(f"how does {path} take pixels?", flush=True)
             with imports.quiet():
@@ -172,6 +179,17 @@ class Bench:
         compared = model if path is None else self.take("reference", path)
         predict = partial(foreign_model.by_reference_kernels, compared)
         return self.outputs(predict, splits), None if path is None else compared.origin
+
+    def by_tensorflow(
+        self, path: Path, model: ForeignModel | None, splits: Sequence[str]
+    ) -> tuple[Array, Origin]:
+        """The same of a SavedModel; `model` is the float32 file of it, if there is one already."""
+        if model is None:
+            file = self.folder / f"{path.resolve().name}.tflite"
+            _saved_model_process.convert(path, file)
+            model = self.take("reference", file)
+        predict = partial(_saved_model_process.probabilities, path, model.adapter)
+        return self.outputs(predict, splits), saved_model.origin(path.resolve(), model.origin)
 
     def outputs(self, predict: Callable[[Array], Array], splits: Sequence[str]) -> Array:
         images = [artifacts.load_split(split)[0] for split in splits]
@@ -208,44 +226,3 @@ def compared_with(material: Material, origin: Origin | None) -> ComparedWith:
     accuracy, interval = statistics.accuracy(material.reference[:tests].argmax(1), labels)
     name = KERNELS if origin is None else origin.file
     return ComparedWith(name=name, origin=origin, accuracy=accuracy, accuracy_interval=interval)
-
-
-def run(model: ForeignModel, material: Material, settings: Params, folder: Path) -> list[Pair]:
-    """The file on every runtime and processor, with verdicts. Raises UserError."""
-    natives, groups = native_pairs(model, settings), emulated_pairs(model, settings)
-    pairs = [*natives, *(pair for group in groups for pair in group)]
-    facts = [model.origin.sha256, str(len(material.labels)), settings.verify.model_dump_json()]
-    key, started = f"prove-{digests.of_facts(facts)}", time.perf_counter()
-    verify.announce(len(pairs), key)
-    countdown, pythons = Countdown(len(pairs)), verify.environments_of(pairs)
-    here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
-    verify.run_native(here, material, settings, folder, countdown)
-    vectors = verify.choose_golden(material, natives, settings.verify.emulated_runtimes)
-    np.save(folder / "telling.npy", vectors.telling)
-    if groups:
-        emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-        judge = verify.judging(natives, vectors, material, settings, countdown)
-        verify.run_emulated(emulators, judge, material, settings, folder)
-    timing_cache.remember(key, round(time.perf_counter() - started, 1))
-    return pairs
-
-
-def native_pairs(model: ForeignModel, settings: Params) -> list[Pair]:
-    """The file with each runtime that reads it, on this processor. Raises UserError."""
-    suffix = model.path.suffix
-    names = [name for name in settings.verify.runtimes if runtimes.SUFFIXES[name] == suffix]
-    if not names:
-        readers = [name for name, read in runtimes.SUFFIXES.items() if read == suffix]
-        raise UserError(
-            f"no runtime of verify.runtimes reads {suffix} files; expected {' or '.join(readers)}"
-        )
-    return [ForeignPair(model.path.name, model.file, name) for name in names]
-
-
-def emulated_pairs(model: ForeignModel, settings: Params) -> list[list[Pair]]:
-    """The same on each emulated processor that has the runtime."""
-    return [
-        [ForeignPair(model.path.name, model.file, runtime, processor)]
-        for processor, runtime in settings.verify.places
-        if runtimes.SUFFIXES[runtime] == model.path.suffix
-    ]

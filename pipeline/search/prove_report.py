@@ -61,14 +61,23 @@ def passed(report: FileReport, required: str) -> bool:
 
 
 def show(report: FileReport) -> None:
-    """Prints the table, and below it what needs words."""
+    """Prints a table for each file, and below them what needs words."""
     width = shutil.get_terminal_size().columns
-    compared = [pair for pair in report.pairs if isinstance(pair, ComparedPair)]
+    formats = list(dict.fromkeys(pair.format for pair in report.pairs))
+    for name in formats:
+        title = f"\n{name}" if len(formats) > 1 else ""
+        print(f"{title}\n{table(report, name, width)}\n")
+    print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(report)))
+
+
+def table(report: FileReport, name: str, width: int) -> str:
+    """The pairs of the file `name`, below the reference."""
+    pairs = [pair for pair in report.pairs if pair.format == name]
+    compared = [pair for pair in pairs if isinstance(pair, ComparedPair)]
     images = report.judged_on.images
     lines = [reference_row(report), *(row(pair, images) for pair in compared)]
     shown = [column for column in COLUMNS if any(line.get(column) for line in lines)]
-    print(f"\n{summary.table(shown, lines, ASCII2, width)}\n")
-    print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(report)))
+    return summary.table(shown, lines, ASCII2, width)
 
 
 def reference_row(report: FileReport) -> Row:
@@ -127,11 +136,13 @@ def against(report: FileReport) -> str:
 def reasons(pairs: Sequence[AnyPair]) -> dict[str, str]:
     """Why pairs are not proven, and which: each reason once."""
     result: dict[str, str] = {}
+    has_several = len({pair.format for pair in pairs}) > 1
     for pair in pairs:
         if isinstance(pair, FailedPair | ComparedPair) and pair.reason:
             before = f"{result[pair.reason]}, " if pair.reason in result else ""
             state = "" if isinstance(pair, ComparedPair) else " could not run"
-            result[pair.reason] = f"{before}{summary.place(pair)}{state}"
+            file = f"{pair.format} on " if has_several else ""
+            result[pair.reason] = f"{before}{file}{summary.place(pair)}{state}"
     return result
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -20,21 +21,41 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.training import keras_files
 
-Scaling = tuple[Sequence[float], Sequence[float]]  # mean and deviation, in pixels
+
+class Scaling(NamedTuple):
+    """(pixel - mean) / deviation, in pixels from 0 to 255.
+
+    With `bgr` the channels become blue, green, red, of which mean and deviation are then.
+    """
+
+    mean: Sequence[float]
+    deviation: Sequence[float]
+    bgr: bool = False
+
 
 SCALINGS: Mapping[str, Scaling] = {
-    "raw": ([0.0], [1.0]),
-    "unit": ([0.0], [255.0]),
-    "signed": ([127.5], [127.5]),
+    "raw": Scaling([0.0], [1.0]),
+    "unit": Scaling([0.0], [255.0]),
+    "signed": Scaling([127.5], [127.5]),
     # torchvision's mean and deviation of ImageNet, red, green, blue
-    "imagenet": ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+    "imagenet": Scaling([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+    # the mean that Keras's preprocess_input has for models of Caffe
+    "caffe_rgb": Scaling([123.68, 116.779, 103.939], [1.0] * 3),
+    "raw_bgr": Scaling([0.0] * 3, [1.0] * 3, bgr=True),
+    "unit_bgr": Scaling([0.0] * 3, [255.0] * 3, bgr=True),
+    "signed_bgr": Scaling([127.5] * 3, [127.5] * 3, bgr=True),
+    "imagenet_bgr": Scaling([103.53, 116.28, 123.675], [57.375, 57.12, 58.395], bgr=True),
+    "caffe": Scaling([103.939, 116.779, 123.68], [1.0] * 3, bgr=True),
 }
 IN_WORDS = {
     "raw": "pixels from 0 to 255",
     "unit": "pixels divided by 255",
     "signed": "pixels scaled to -1 to 1",
     "imagenet": "pixels less ImageNet's mean, divided by its deviation",
+    "caffe_rgb": "pixels less Caffe's mean of ImageNet",
+    "caffe": "pixels less Caffe's mean of ImageNet",
 }
+IN_BGR = ", as blue, green, red"
 OTHER = "other"  # mean and deviation that params.yaml names
 SAMPLES = 1000
 SHOWN = 5  # classes that a sentence names
@@ -67,14 +88,15 @@ def samples(count: int) -> Array:
 
 def outputs(network: keras.Model, images: Array, scaling: Scaling) -> Array:
     """What the network gives for these pixels (N, H, W, C), in the shape that it takes."""
-    mean, deviation = (np.asarray(value, np.float32) for value in scaling)
+    mean, deviation = (np.asarray(value, np.float32) for value in scaling[:2])
+    pixels = images[..., ::-1] if scaling.bgr else images
     shape = [size or -1 for size in network.input_shape[1:]]
     shape = list(images.shape[1:]) if -1 in shape else shape
     size = keras_files.batch_size(images)
     return np.concatenate(
         [
             network.predict_on_batch(
-                ((images[start : start + size] - mean) / deviation).reshape(-1, *shape)
+                ((pixels[start : start + size] - mean) / deviation).reshape(-1, *shape)
             )
             for start in range(0, len(images), size)
         ]
@@ -131,18 +153,24 @@ def p_value(right: Array, other: Array) -> float:
 def candidates(settings: OwnModel, channels: int) -> dict[str, Scaling]:
     """The scalings to try, with that of `model.scaling`. Raises UserError if it does not fit."""
     result = {
-        name: scaling for name, scaling in SCALINGS.items() if len(scaling[0]) in (1, channels)
+        name: scaling for name, scaling in SCALINGS.items() if len(scaling.mean) in (1, channels)
     }
     if isinstance(settings.scaling, Scale):
         mean, deviation = (
             value if isinstance(value, list) else [value]
             for value in (settings.scaling.mean, settings.scaling.deviation)
         )
-        result[OTHER] = (mean, deviation)
+        bgr = settings.scaling.channels == "bgr"
+        result[OTHER] = Scaling(mean, deviation, bgr)
         if not {len(mean), len(deviation)} <= {1, channels}:
             raise UserError(
                 f"model.scaling has {len(mean)} means and {len(deviation)} deviations, and the "
                 f"images have {channels} channels; expected one, or {channels}"
+            )
+        if bgr and channels != 3:
+            raise UserError(
+                f"model.scaling.channels is bgr, and the images have {channels} channels; expected "
+                "images with 3"
             )
     elif settings.scaling not in ("auto", *result):
         raise UserError(
@@ -188,10 +216,10 @@ def best(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
 
 def print_table(trials: Mapping[str, Trial], name: str) -> None:
     count = len(next(iter(trials.values())).right)
-    print(f"scaling    right of {count:,} validation images")
+    print(f"scaling      right of {count:,} validation images")
     for other, each in trials.items():
         mark = "  <- taken" if other == name else ""
-        print(f"{other:10} {percent(each.accuracy):>10}{mark}")
+        print(f"{other:12} {percent(each.accuracy):>10}{mark}")
 
 
 def _ask(
@@ -208,7 +236,7 @@ def _ask(
         f"which scaling {settings.path} expects is not clear: of "
         f"{len(trials[first].right):,} validation images {percent(trials[first].accuracy)} are "
         f"right with {first} and {percent(trials[second].accuracy)} with {second}{guessing}; set "
-        f"model.scaling to {', '.join(SCALINGS)}, or {{mean: ..., deviation: ...}} in pixels, as "
+        f"model.scaling to {', '.join(trials)}, or {{mean: ..., deviation: ...}} in pixels, as "
         "in the training of the model"
     )
 
@@ -237,7 +265,6 @@ def check_order(
 
 
 def in_words(name: str, scaling: Scaling) -> str:
-    if name in IN_WORDS:
-        return IN_WORDS[name]
-    mean, deviation = (", ".join(f"{x:g}" for x in value) for value in scaling)
-    return f"pixels less {mean}, divided by {deviation}"
+    mean, deviation = (", ".join(f"{x:g}" for x in value) for value in scaling[:2])
+    words = IN_WORDS.get(name.removesuffix("_bgr"), f"pixels less {mean}, divided by {deviation}")
+    return words + IN_BGR * scaling.bgr

@@ -190,8 +190,15 @@ def assembled(
 
 
 def rescaling(scaling: Scaling) -> keras.Layer:
-    mean, deviation = np.broadcast_arrays(*(np.asarray(value, float) for value in scaling))
+    """What scales pixels and orders their channels, in operators that every runtime has."""
+    mean, deviation = np.broadcast_arrays(*(np.asarray(value, float) for value in scaling[:2]))
     scale, offset = [1 / value for value in deviation], list(-mean / deviation)
+    if scaling.bgr:
+        layer = layers.Conv2D(3, 1, name="bgr")
+        layer.build((None, None, None, 3))
+        kernel = np.eye(3)[::-1] * scale  # (in, out)
+        layer.set_weights([kernel[None, None], np.broadcast_to(offset, 3)])
+        return layer
     if len(scale) == 1:
         return layers.Rescaling(float(scale[0]), float(offset[0]))
     return layers.Rescaling([float(x) for x in scale], [float(x) for x in offset])

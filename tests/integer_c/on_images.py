@@ -30,7 +30,7 @@ AT_ONCE = 250  # the inner tensors of so many images are in memory
 def model_inputs(path: Path, network: Network) -> Array:
     """The images (N, ...) of a file as the model takes them. Raises UserError."""
     with np.load(path, mmap_mode="r") as arrays:
-        images = arrays["x_test"]
+        images: Array = arrays["x_test"]
     shape = network.input.shape[1:]
     images = images.reshape(-1, *shape) if images[0].size == np.prod(shape) else images
     if images.dtype != np.uint8 or images.shape[1:] != tuple(shape):
@@ -38,7 +38,7 @@ def model_inputs(path: Path, network: Network) -> Array:
             f"{path}: x_test is {images.dtype} of shape {images.shape}; expected uint8 (N, "
             f"{', '.join(map(str, shape))})"
         )
-    return images if network.input.dtype == "uint8" else (images ^ 0x80).view(np.int8)
+    return images if network.input.dtype == "uint8" else np.bitwise_xor(images, 0x80).view(np.int8)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from keras import layers
 
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
-from pipeline.training import input_scaling
 from pipeline.training.batches import Data
 
 
@@ -25,10 +24,10 @@ def data(raw_mnist: Raw) -> Data:
 
 
 def nearest_mean(
-    data: Data, scaling: input_scaling.Scaling, order: list[int] | None = None, **end: Any
+    data: Data, scaling: tuple[Any, ...], order: list[int] | None = None, **end: Any
 ) -> keras.Model:
     """A model that names the nearest class mean of pixels that are scaled in this way."""
-    mean, deviation = (np.asarray(value) for value in scaling)
+    mean, deviation = (np.asarray(value) for value in scaling[:2])
     images = (data.train[0] - mean) / deviation
     means = np.stack([images[data.train[1] == label].mean(0).ravel() for label in range(10)])
     means = means[order or range(10)] / images.std() / 30

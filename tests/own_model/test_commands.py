@@ -66,7 +66,7 @@ def test_prove_sets_the_model_and_keeps_params_of_a_file_that_it_refuses(
     for name, message in (
         ("missing.h5", "does not exist"),
         ("model.tflite", "is not a Keras model"),
-        ("folder", "is a folder"),
+        ("folder", "is not a Keras model"),
         ("lambda.keras", "has a Lambda layer"),
     ):
         if name == "folder":

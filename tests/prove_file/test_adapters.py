@@ -42,7 +42,7 @@ def test_layout_and_scaling_of_colours_are_found(
     )
     scaling = input_scaling.SCALINGS[name]
     path = tmp_path / "theirs.onnx"
-    path.write_bytes(onnx_file(Linear.nearest_mean(*train, *scaling), layout))
+    path.write_bytes(onnx_file(Linear.nearest_mean(*train, *scaling[:2]), layout))
     model = foreign_model.take(
         OwnModel().model_copy(update={"path": str(path)}),
         Data(train, validation, 10),

@@ -1,0 +1,143 @@
+"""A model that takes blue, green, red, trained on pictures here, gets red, green, blue."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pipeline.config.own_model import OwnModel, Scale
+from pipeline.config.params import Dataset
+from pipeline.datasets import cifar10
+from pipeline.formats import tflite_int8
+from pipeline.process.errors import UserError
+from pipeline.runtimes.foreign import reference_interpreter
+from pipeline.search import foreign_model
+from pipeline.training import input_scaling, keras_files, own_model
+from pipeline.training.batches import Data
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation"),
+    pytest.mark.skipif(
+        not Path(os.environ.get("DATA_MIRROR", "")).joinpath("cifar10_small.npz").is_file(),
+        reason="needs the pictures of DATA_MIRROR",
+    ),
+]
+
+NAMES = ["cool", "warm"]
+CAFFE = np.array([103.939, 116.779, 123.68], np.float32)
+IN_WORDS = "pixels less Caffe's mean of ImageNet, as blue, green, red"
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """The pictures, red, green, blue, and a model of them that takes blue, green, red."""
+
+    data: Data
+    network: keras.Model
+
+    @property
+    def accuracy(self) -> float:
+        images, labels = self.data.validation
+        answers = self.network.predict(images[..., ::-1] - CAFFE, verbose=0).argmax(1)
+        return float((answers == labels).mean())
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Theirs:
+    """Trained for seconds to tell ships and airplanes from deer, frogs and horses."""
+    raw = cifar10.load(Dataset(name="cifar10"))
+    images, labels = np.asarray(raw.train_images), np.asarray(raw.train_labels)
+    rows = np.flatnonzero(np.isin(labels, [0, 8, 4, 6, 7]))[:2200]
+    images, labels = images[rows], np.isin(labels[rows], [4, 6, 7]).astype(np.int64)
+    data = Data((images[:1500], labels[:1500]), (images[1500:], labels[1500:]), 2)
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(8, 3, 2, activation="relu"),
+            layers.Conv2D(16, 3, 2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.fit(images[:1500, ..., ::-1] - CAFFE, labels[:1500], 32, epochs=8, verbose=0)
+    return Theirs(data, network)
+
+
+def settings(path: Path, **values: Any) -> OwnModel:
+    return OwnModel(**values).model_copy(update={"path": str(path)})
+
+
+@pytest.mark.filterwarnings("ignore:[^a-z]*Warning. tf.lite.Interpreter is deprecated")
+def test_the_order_of_channels_is_found_and_made_part_of_the_model(
+    theirs: Theirs, tmp_path: Path
+) -> None:
+    path = tmp_path / "theirs.keras"
+    theirs.network.save(path)
+    taken = own_model.take(settings(path), theirs.data, NAMES)
+    assert taken.origin.scaling == IN_WORDS
+    accuracies = taken.origin.accuracies
+    assert max(accuracies, key=accuracies.__getitem__) == "caffe"
+    assert accuracies["caffe"] == theirs.accuracy > 0.8
+    images = theirs.data.validation[0]
+    answers = keras_files.probabilities(taken.model, images)
+    assert np.allclose(answers, theirs.network(images[..., ::-1] - CAFFE), atol=1e-5)
+    run = reference_interpreter(tflite_int8.convert(taken.model, theirs.data.train[0][:100]))
+    in_int8 = np.concatenate([run(image[None]) for image in images[:200]])
+    assert (in_int8.argmax(1) == answers[:200].argmax(1)).mean() > 0.97
+
+
+def test_an_order_that_is_given_is_taken(theirs: Theirs, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.keras"
+    theirs.network.save(path)
+    same = Scale(mean=[float(mean) for mean in CAFFE], deviation=1, channels="bgr")
+    for scaling in ("caffe", same):
+        taken = own_model.take(settings(path, scaling=scaling), theirs.data, NAMES)
+        answers = keras_files.probabilities(taken.model, theirs.data.validation[0])
+        assert (answers.argmax(1) == theirs.data.validation[1]).mean() == theirs.accuracy
+    assert taken.origin.scaling.endswith("123.68, divided by 1, as blue, green, red")
+
+
+def test_the_order_of_channels_of_a_file_is_found(theirs: Theirs, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(theirs.network).convert())
+    model = foreign_model.take(settings(path), theirs.data, NAMES, tmp_path / "work")
+    assert model.origin.scaling == IN_WORDS
+    images, labels = theirs.data.validation
+    answers = foreign_model.by_reference_kernels(model, images)
+    assert (answers.argmax(1) == labels).mean() == pytest.approx(theirs.accuracy, abs=0.005)
+
+
+def test_a_model_that_treats_red_and_blue_alike_is_asked_about(
+    theirs: Theirs, tmp_path: Path
+) -> None:
+    path = tmp_path / "theirs.keras"
+    same = keras.models.clone_model(theirs.network)
+    kernel, *others = theirs.network.get_weights()
+    same.set_weights([(kernel + kernel[:, :, ::-1]) / 2, *others])
+    same.save(path)
+    with pytest.raises(UserError, match=r"is not clear: .* set model.scaling to raw, .* caffe"):
+        own_model.take(settings(path), theirs.data, NAMES)
+
+
+def test_one_value_is_for_all_channels() -> None:
+    layer = own_model.rescaling(input_scaling.Scaling([1.0], [2.0], bgr=True))
+    assert np.allclose(layer(np.array([[[[1.0, 3.0, 5.0]]]], np.float32)), [2, 1, 0])
+
+
+def test_images_without_three_channels_have_no_order() -> None:
+    assert set(input_scaling.candidates(OwnModel(), 1)) == {"raw", "unit", "signed"}
+    with pytest.raises(UserError, match=r"model.scaling is caffe, which is for 3 channels"):
+        input_scaling.candidates(OwnModel(scaling="caffe"), 1)
+    bgr = Scale(mean=0, deviation=1, channels="bgr")
+    with pytest.raises(UserError, match=r"channels is bgr, and the images have 1 channels"):
+        input_scaling.candidates(OwnModel(scaling=bgr), 1)
