@@ -68,6 +68,8 @@ def test_the_version_is_that_of_the_checkout_with_its_commit(
     assert re.fullmatch(r"edgeproof 7\.8\.9, commit [0-9a-f]{7}", version.version())
     (tmp_path / "params.yaml").write_text("")
     assert version.version().endswith("-dirty")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert version.version() == "edgeproof 7.8.9", "git does not read another user's checkout"
 
 
 def test_an_unknown_option_is_an_error_of_usage(checkout: Project) -> None:

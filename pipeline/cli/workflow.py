@@ -136,9 +136,12 @@ def draft() -> None:
     from pipeline.package import package
 
     with resumable():
-        if succeeded := _reproduce("diagnose", "embed"):
-            package(draft=True)
-        _print_results()
+        succeeded = _reproduce("diagnose", "embed")
+        try:
+            if succeeded:
+                package(draft=True)
+        finally:
+            _print_results()
     raise typer.Exit(0 if succeeded else 1)
 
 
