@@ -169,6 +169,10 @@ class ModelCard:
         sizes, expected = len(self.input.shape), self.kind.dimensions
         expect(sizes == expected, f"input.shape has {sizes} sizes, expected {expected}")
         self.preprocessing.check(self.input.type, self.input.shape)
+        if self.reference:
+            self.reference.check(len(self.class_names), self.test_images)
+            one_each = self.target != "classes" or sum(self.reference.predicted) > 0
+            expect(one_each, "reference.predicted are all 0, expected the test's answers")
 
     def _check_scores(self) -> None:
         """Expects errors of a model that answers with a number, and accuracies of any other."""

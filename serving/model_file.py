@@ -23,6 +23,7 @@ from serving.typed_json import (
 
 RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
 SHA256 = "[0-9a-f]{64}"
+LARGEST_ERROR = 1e39  # of numbers of 32 bits
 NONE = -1  # the class of an input that the file rejects: none of the classes
 
 
@@ -100,7 +101,7 @@ class Proof:
         expect_amounts(error=self.error)
         if self.error is not None and self.error_interval:
             low, high = self.error_interval
-            rises = low <= self.error <= high
+            rises = -LARGEST_ERROR <= low <= self.error <= high <= LARGEST_ERROR
             expect(rises, f"error_interval is {low} to {high}, expected one around {self.error}")
         expect_amounts(median_milliseconds=self.median_milliseconds, arena_bytes=self.arena_bytes)
 

@@ -36,6 +36,21 @@ class Reference:
     images: List[int]
     right: List[int]
 
+    def check(self, classes: int, test_images: int) -> None:
+        """Expects counts of that many classes that a test set can have. Raises ValueError."""
+        lists = self.right, self.images, self.predicted
+        sizes = [len(counts) for counts in lists]
+        expect(
+            sizes == 3 * [classes], f"reference has {sizes} counts, expected {classes} of each kind"
+        )
+        for right, images, predicted in zip(*lists):
+            fits = 0 <= right <= min(images, predicted) <= max(images, predicted) <= test_images
+            expect(
+                fits,
+                f"reference has {right} right of {images} images and {predicted} predicted, "
+                f"expected no more right than of either, and at most {test_images:,}",
+            )
+
 
 @dataclass(frozen=True)
 class Spread:

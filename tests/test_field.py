@@ -327,6 +327,10 @@ def test_damage_is_reported_in_one_message(
             "do not fit the card of mnist-digits",
         ),
         ([altered("card", "UPDATE models SET card = '{}'")], "not a model card"),
+        (
+            [altered("runtime", "UPDATE models SET runtime = 'other'")],
+            "has no proof on the runtime 'other'",
+        ),
         ([altered("none", "DELETE FROM predictions")], "contains no predictions yet"),
         ([log, written("a.csv", b"id:label\n1:2\n")], "expected id,label or file,label"),
         ([log, written("s.csv", b"id;label\n1;2\n")], "labelled predictions, such as '1'"),

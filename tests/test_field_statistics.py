@@ -9,6 +9,7 @@ from scipy import stats
 from pipeline.bundle import drift_reference
 from pipeline.field import comparison, numbers
 from pipeline.field.comparison import Mean
+from pipeline.files.reports.field import FieldError
 from serving import inputs
 
 
@@ -124,3 +125,23 @@ def test_welch_is_that_of_scipy_and_labels_needed_lead_to_a_verdict() -> None:
     trials = [numbers.error(errors, before, allowed) for errors in drawn]
     shown = np.mean([trial.verdict != "open" for trial in trials])
     assert shown > 0.6
+
+
+def test_a_few_or_equal_errors_are_no_verdict_on_numbers() -> None:
+    test = Mean(1.0, 0.05, 400)  # so a deviation of 1
+    for count, size, verdict in (
+        (1, 0.0, "open"),
+        (9, 0.0, "open"),
+        (9, 9.0, "open"),
+        (10, 1.0, "open"),
+        (10, 9.0, "worse"),
+        (400, 1.0, "holds"),
+    ):
+        found = numbers.error(np.full(count, size), test, 0.2)
+        assert isinstance(found, FieldError)
+        assert (found.verdict, count, size) == (verdict, count, size)
+        assert verdict != "open" or found.labels_needed is None or found.labels_needed >= 10
+    spread = numbers.error(np.array([0.0, 0.1, 3.5] * 2), test, 0.2)
+    assert isinstance(spread, FieldError)
+    assert spread.interval[0] == 0, "no mean absolute error is below 0"
+    assert spread.difference_interval[0] < -1

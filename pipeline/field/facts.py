@@ -10,8 +10,13 @@ from pipeline.process.errors import UserError
 from serving.reference import Reference, Spread
 
 
-def of(observed: Observations, expected: Reference | Spread, false_alarms: float) -> dict[str, Any]:
-    """The fields of an InUse; `expected` is what the card says of the test. Raises UserError."""
+def of(
+    observed: Observations, expected: Reference | Spread | None, false_alarms: float
+) -> dict[str, Any]:
+    """The fields of an InUse; `expected` is what the card says of the test, None if nothing.
+
+    Raises UserError.
+    """
     card, labelled = observed.card, observed.labelled
     model_sha256 = card.provenance.get("model_sha256")
     if not isinstance(model_sha256, str):
@@ -28,6 +33,6 @@ def of(observed: Observations, expected: Reference | Spread, false_alarms: float
         "predictions": len(labelled),
         "labels": int(labelled.sum()),
         "unreadable": observed.unreadable,
-        "drift": drift.judge(observed, expected, false_alarms),
-        "least_drift": drift.least(observed, expected, false_alarms),
+        "drift": drift.judge(observed, expected, false_alarms) if expected else [],
+        "least_drift": drift.least(observed, expected, false_alarms) if expected else 1.0,
     }

@@ -52,6 +52,11 @@ def from_log(path: Path, csv_labels: dict[str, str], replace: bool = False) -> l
                     f"{path} is damaged: the card of {card.name} does not list the file "
                     "that made the predictions"
                 )
+            if runtime not in [proof.runtime for proof in file.proofs]:
+                raise UserError(
+                    f"{path} is damaged: the card of {card.name} has no proof on the runtime "
+                    f"{str(runtime)[:40]!r} that made the predictions"
+                )
             labels = _merge_labels(path, card, rows[number], csv_labels, replace)
             observations.append(_from_rows(path, (card, file, runtime), rows[number], labels))
     return observations

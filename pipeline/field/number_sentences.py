@@ -33,7 +33,7 @@ def _error(report: NumberFieldReport, error: FieldError) -> str:
     if error.labels_needed is not None:
         missing = max(error.labels_needed - report.labels, 1)
         cure = f"about {missing:,} more labels will probably be enough"
-    return f"Too few labels for a verdict; {cure}: {_figures(report, error)}."
+    return f"Too few labels for a verdict; {cure}: mean absolute error {_figures(report, error)}."
 
 
 def _figures(report: NumberFieldReport, error: FieldError) -> str:

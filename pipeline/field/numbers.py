@@ -18,23 +18,20 @@ from pipeline.files.reports.field import (
     NoLabelsOfNumbers,
     NumberFieldReport,
 )
-from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 
-FEWEST_LABELS = 3  # fewer are no verdict against the model, as they may be unusual
+FEWEST_LABELS = 10  # fewer are no verdict, as they may be unusual
 
 
 def judge(observed: Observations, settings: InTheField) -> NumberFieldReport:
-    """The report on one model, without its sentences. Raises UserError."""
-    card, proof, number = observed.card, observed.proof, observed.card.number
+    """The report on one model, without its sentences; no drift if the card has no spread.
+
+    Raises UserError.
+    """
+    proof, number = observed.proof, observed.card.number
     assert number
     assert proof.error is not None
     assert proof.error_interval
-    if number.spread is None:
-        raise UserError(
-            f"the card of {card.name} {card.version} does not say how its numbers are spread; "
-            "rebuild the bundle with `dvc repro`"
-        )
     test = in_the_test(proof.error, proof.error_interval, observed.test_images)
     known = observed.labelled
     errors = np.abs(observed.predicted - observed.labels)[known]
@@ -58,25 +55,26 @@ def in_the_test(value: float, interval: tuple[float, float], images: int) -> Mea
 def error(errors: Array, test: Mean, allowed: float) -> FieldError | NoLabelsOfNumbers:
     """The verdict on errors (N,) of labelled predictions, by Welch's t-test; the labels missing.
 
-    `allowed` is how much larger than in the test the mean error may be.
+    `allowed` is how much larger than in the test the mean error may be. The deviation in the field
+    is taken to be at least that of the test, so that a few equal errors prove nothing.
     """
     count = len(errors)
     deviation = test.standard_error * test.count**0.5
-    needed = comparison.labels_for_error(deviation, test, allowed)
+    needed = _needed(deviation, test, allowed)
     if not count:
         return NoLabelsOfNumbers(verdict="no labels", max_increase=allowed, labels_needed=needed)
-    interval = statistics.mean_interval(errors)
-    spread = float(errors.std(ddof=1)) if count > 1 else float(errors[0])
+    low, high = statistics.mean_interval(errors)
+    spread = max(float(errors.std(ddof=1)) if count > 1 else float(errors[0]), deviation)
     difference = comparison.welch(Mean(float(errors.mean()), spread / count**0.5, count), test)
     verdict = _verdict(difference, count, allowed)
     if needed is not None and count >= needed and verdict == "open":
         # The field is probably a little worse, so the labels are estimated again from its errors.
         effect = max(allowed - difference.difference, difference.difference)
-        needed = comparison.labels_for_error(spread, test, effect)
+        needed = _needed(spread, test, effect)
     return FieldError(
         verdict=verdict,
         field_error=float(errors.mean()),
-        interval=interval,
+        interval=(max(low, 0.0), high),
         difference=difference.difference,
         difference_interval=difference.interval,
         p_value=difference.p_value,
@@ -88,10 +86,17 @@ def error(errors: Array, test: Mean, allowed: float) -> FieldError | NoLabelsOfN
 def _verdict(
     difference: Difference, count: int, allowed: float
 ) -> Literal["holds", "worse", "open"]:
+    if count < FEWEST_LABELS:
+        return "open"
     if difference.interval[1] < allowed:
         return "holds"
     significant = difference.p_value < comparison.SIGNIFICANCE and difference.difference > 0
-    return "worse" if significant and count >= FEWEST_LABELS else "open"
+    return "worse" if significant else "open"
+
+
+def _needed(deviation: float, test: Mean, effect: float) -> int | None:
+    needed = comparison.labels_for_error(deviation, test, effect)
+    return None if needed is None else max(needed, FEWEST_LABELS)
 
 
 def coverage(

@@ -46,15 +46,16 @@ DRIFT_NOTE = (
 )
 OF_ANSWERS = ", and Fisher's exact test for each predicted {}"
 NO_PICTURES = (
-    "## Worst cases\n\nThere is nothing to show: the log was kept without `--log-images`, "
-    "or no labelled prediction is wrong."
+    "## Worst cases\n\nThere is nothing to show: the log was kept without `--log-images`{}."
 )
+NONE_WRONG = ", or no labelled prediction is wrong"
 
 
 def write(folder: Path, report: InUse, observed: Observations) -> None:
-    """Writes field.json, field.md, drift.png and, if pictures were logged, worst.png."""
+    """Writes field.json, field.md, drift.png and worst.png, of known drift and logged pictures."""
     report.save(folder / InUse.FILE)
-    _draw_drift(folder / "drift.png", report.drift)
+    if report.drift:
+        _draw_drift(folder / "drift.png", report.drift)
     rows, caption = worst(observed)
     shown = []
     kind = inputs.kind(observed.card.kind.name)
@@ -124,17 +125,22 @@ def _draw_drift(path: Path, tests: list[FieldDrift]) -> None:
 def _render(report: InUse, caption: str) -> str:
     """The page in Markdown."""
     model = f"{report.model} {report.version}"
+    nothing = NO_PICTURES.format(NONE_WRONG if isinstance(report, FieldReport) else "")
     sections = [
         f"# {model} in the field: {report.format} on {report.runtime}",
         *report.sentences,
         *(_parts(report) if isinstance(report, FieldReport) else []),
-        f"## Drift\n\n{_drift_note(report)}\n\n"
-        + table(DRIFT_COLUMNS, [_drift_row(test) for test in report.drift])
-        + "\n\n![Drift](drift.png)",
+        *(_drift(report) if report.drift else []),
         *(_rejection(report.rejection) if isinstance(report, FieldReport) else []),
-        f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES,
+        f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else nothing,
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _drift(report: InUse) -> list[str]:
+    rows = [_drift_row(test) for test in report.drift]
+    shown = f"{table(DRIFT_COLUMNS, rows)}\n\n![Drift](drift.png)"
+    return [f"## Drift\n\n{_drift_note(report)}\n\n{shown}"]
 
 
 def _drift_note(report: InUse) -> str:

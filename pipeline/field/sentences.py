@@ -156,9 +156,10 @@ def _classes(classes: list[FieldClass]) -> str:
 
 def _labels(report: FieldReport) -> str:
     """The mean F1 of the labels, and those that are found less well."""
-    assert report.macro_f1 is not None or not report.names
-    mean, before = report.macro_f1 or 0.0, report.test_macro_f1 or 0.0
-    macro = f"Macro F1 of the labels is {percent(mean)}, in the test {percent(before)}"
+    if report.macro_f1 is None:
+        return "No label occurs in the labelled predictions, so F1 is unknown."
+    before = report.test_macro_f1 or 0.0
+    macro = f"Macro F1 of the labels is {percent(report.macro_f1)}, in the test {percent(before)}"
     suffering = [row for row in report.per_label if row.suffers]
     worse = sorted(suffering, key=lambda row: row.p_value or 0)
     if not worse:
@@ -177,6 +178,11 @@ def _labels(report: FieldReport) -> str:
 
 
 def _drift(report: InUse) -> str:
+    if not report.drift:
+        return (
+            f"The card of {report.model} {report.version} does not say how its numbers are spread "
+            "in the test, so drift is unknown; `dvc repro` packs the bundle again."
+        )
     alarms = sorted(
         (test for test in report.drift if test.alarm),
         key=lambda test: -test.population_stability,

@@ -16,6 +16,7 @@ from serving.server.json_body import (
 )
 
 MAX_LABEL_LENGTH = 1000  # characters of an id or a class name
+VALUES_OF_ONE = 64  # JSON values of an entry, which may have many labels at once
 
 
 def decode_labels(body: bytes, limit: int) -> Dict[str, Label]:
@@ -23,9 +24,9 @@ def decode_labels(body: bytes, limit: int) -> Dict[str, Label]:
 
     Which of the forms of a label fits, only the log knows. Raises RequestError.
     """
-    if count_values(body) > 4 * limit + SPARE_VALUES:
-        sentence = f"the JSON has more values than {limit} labels; send fewer at a time"
-        raise RequestError(413, sentence)
+    most = VALUES_OF_ONE * limit + SPARE_VALUES
+    if count_values(body) > most:
+        raise RequestError(413, f"the JSON has more than {most:,} values; send fewer at a time")
     value = parse_strictly(body)
     entries = value if isinstance(value, list) else [value]
     if not 1 <= len(entries) <= limit:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.config import params
 from pipeline.config.device_files import InTheField
-from pipeline.field import assess, judge, sources
+from pipeline.field import assess, judge, page, sources
 from pipeline.field.observations import Observations
 from pipeline.field.sentences import sentences
 from pipeline.files.artifacts import Array
@@ -237,6 +237,19 @@ def test_the_command_reports_a_log_and_a_folder(
         sources.read(tmp_path / "seen", csv, made.folder / BUNDLE)
 
 
+def test_a_card_without_spread_is_judged_but_for_drift(own: Observations, tmp_path: Path) -> None:
+    assert own.card.number
+    number = dataclasses.replace(own.card.number, spread=None)
+    report = judged(own, card=dataclasses.replace(own.card, number=number))
+    assert (report.verdict, report.drift) == ("holds", [])
+    assert report.coverage
+    assert sentences(report)[-1].endswith(
+        "so drift is unknown; `dvc repro` packs the bundle again."
+    )
+    page.write(tmp_path, report, own)
+    assert "Drift" not in (tmp_path / "field.md").read_text()
+
+
 def test_a_damaged_card_or_log_is_one_sentence(
     made: Project, own: Observations, tmp_path: Path
 ) -> None:
@@ -252,23 +265,17 @@ def test_a_damaged_card_or_log_is_one_sentence(
         with pytest.raises(BundleError, match=sentence):
             ModelCard.parse(json.dumps({**values, "number": number}).encode())
     file = {**values["files"][0]}
-    file["proofs"] = [{**file["proofs"][0], "error_interval": [5.0, 4.0]}]
-    with pytest.raises(BundleError, match=r"error_interval is 5\.0 to 4\.0, expected one around"):
-        ModelCard.parse(json.dumps({**values, "files": [file]}).encode())
+    for error, ends in ((1.0, [5.0, 4.0]), (1e300, [1e299, 1e308])):
+        file["proofs"] = [{**file["proofs"][0], "error": error, "error_interval": ends}]
+        with pytest.raises(BundleError, match=r"error_interval is .* to .*, expected one around"):
+            ModelCard.parse(json.dumps({**values, "files": [file]}).encode())
 
     assert own.card.number
     assert own.card.number.spread
-    for spread, sentence in (
-        (None, "does not say how its numbers are spread; rebuild the bundle"),
-        (
-            dataclasses.replace(own.card.number.spread, inputs={}),
-            "is damaged: it has no histogram of brightness; rebuild the bundle",
-        ),
-    ):
-        changed = dataclasses.replace(own.card.number, spread=spread)
-        card = dataclasses.replace(own.card, number=changed)
-        with pytest.raises(UserError, match=sentence):
-            judged(own, card=card)
+    bare = dataclasses.replace(own.card.number.spread, inputs={})
+    changed = dataclasses.replace(own.card.number, spread=bare)
+    with pytest.raises(UserError, match="is damaged: it has no histogram of brightness; rebuild"):
+        judged(own, card=dataclasses.replace(own.card, number=changed))
 
     classifier, images = Classifier.load(made.folder / BUNDLE), test_set(made)[0][:2]
     path = tmp_path / "field.sqlite"

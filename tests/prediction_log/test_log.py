@@ -110,7 +110,7 @@ REFUSED = (
     ),
     (json.dumps({"id": "x" * 2000, "label": "1"}).encode(), 400, "at most 1000 characters"),
     (json.dumps({"id": "\ud800", "label": "1"}).encode(), 400, ""),
-    (b"[" * 100_000, 413, "more values than 1000 labels"),
+    (b"[" * 100_000, 413, "more than 65,024 values"),
     (b'{"id": "other", "label": "1"}', 404, "holds no prediction 'other'"),
     (b'{"id": "a\\u0000b", "label": "1"}', 404, "holds no prediction"),
 )

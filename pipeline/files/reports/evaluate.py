@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Self, cast
 
 from pipeline.files import artifacts
-from pipeline.files.reports.report import Report, Section
+from pipeline.files.reports.report import Report, Section, has_key
 from serving.metric import ACCURACY, METRICS
 
 
@@ -116,7 +116,7 @@ class Evaluation(Report):
     def parse(cls, data: bytes, source: Path) -> Self:
         if cls is not Evaluation:
             return super().parse(data, source)
-        kind = NumberReport if b'"test_error"' in data else EvaluationReport
+        kind = NumberReport if has_key(data, "test_error") else EvaluationReport
         return cast(Self, kind.parse(data, source))
 
     @property

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self, cast
 from pydantic import ConfigDict, Field
 
 from pipeline.files import artifacts
-from pipeline.files.reports.report import Report, Section
+from pipeline.files.reports.report import Report, Section, has_key
 
 
 class FieldAccuracy(Section):
@@ -164,7 +164,7 @@ class InUse(Report):
     def parse(cls, data: bytes, source: Path) -> Self:
         if cls is not InUse:
             return super().parse(data, source)
-        kind = NumberFieldReport if b'"test_error"' in data else FieldReport
+        kind = NumberFieldReport if has_key(data, "test_error") else FieldReport
         return cast(Self, kind.parse(data, source))
 
     model: str

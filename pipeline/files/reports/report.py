@@ -23,6 +23,15 @@ class Section(BaseModel):
         return type(self).model_validate({**self.model_dump(exclude_unset=True), **values})
 
 
+def has_key(data: bytes, key: str) -> bool:
+    """Whether the JSON in `data` is an object with this key; a nested one does not count."""
+    try:
+        values = json.loads(data)
+    except ValueError:
+        return False
+    return isinstance(values, dict) and key in values
+
+
 class Report(Section):
     """A report, whose file is PATH unless another is named."""
 
