@@ -16,10 +16,13 @@ from pipeline.process import limits
 from pipeline.process.errors import UserError
 from pipeline.runtimes.foreign import Adapter
 from pipeline.runtimes.process import LARGEST_SECONDS
+from serving.errors import printable
 
 PROGRAM = "pipeline.formats._saved_model_program"
 # Weights lie on the processor, whose memory is limited.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+# Memory is limited with the stacks of threads, whose size glibc takes from the limit at the start.
+START = ("sh", "-c", 'ulimit -S -s 8192 2>/dev/null; exec "$@"', "sh")
 MOST_SECONDS = 600  # to read or convert it
 
 
@@ -57,7 +60,8 @@ def _run_on(task: str, folder: Path, output: Path, images: Array, adapter: Adapt
 
 
 def _run(task: str, folder: Path, *files: Path, seconds: int = MOST_SECONDS) -> None:
-    command: list[str | Path] = [sys.executable, "-m", PROGRAM, task, folder, *files]
+    command: list[str | Path] = [*START, sys.executable, "-m", PROGRAM, task, folder, *files]
+    shown = printable(str(folder))
     try:
         done = subprocess.run(
             command,
@@ -70,14 +74,14 @@ def _run(task: str, folder: Path, *files: Path, seconds: int = MOST_SECONDS) -> 
         )
     except subprocess.TimeoutExpired:
         raise UserError(
-            f"{folder} kept TensorFlow busy for {seconds // 60} minutes; expected a smaller model"
+            f"{shown} kept TensorFlow busy for {seconds // 60} minutes; expected a smaller model"
         ) from None
     if done.returncode < 0:
         raise UserError(
-            f"{folder} made TensorFlow die with signal {-done.returncode}: it is damaged, or needs "
-            f"more than {limits.MOST_BYTES >> 30} GB of memory; expected the whole folder, as its "
+            f"{shown} made TensorFlow die with signal {-done.returncode}: it is damaged, or needs "
+            f"more than {limits.in_words()} of memory; expected the whole folder, as its "
             "maker saved it, of a smaller model"
         )
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise UserError(lines[-1] if lines else f"{folder} cannot be run by TensorFlow")
+        raise UserError(lines[-1] if lines else f"{shown} cannot be run by TensorFlow")

@@ -11,6 +11,7 @@ The images are raw pixels in an npy file, beside which the adapter lies, as JSON
 from __future__ import annotations
 
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -29,8 +30,10 @@ from pipeline.formats._saved_model_files import MOST_BYTES, WEIGHTS
 from pipeline.process import limits
 from pipeline.process.errors import UserError
 from pipeline.runtimes.foreign import Adapter
+from serving.errors import printable
 
 BATCH = 100  # images that TensorFlow gets at a time
+MOST_THREADS = 8  # of a pool: their stacks count as memory, which is limited
 
 
 def _objects(graph: Any, saved: Any) -> dict[str, int]:
@@ -164,23 +167,30 @@ def main(task: str, folder: str, output: str = "", images: str = "") -> None:
         np.save(output, outputs(path, *_given(images)))
 
 
+def limit_threads() -> None:
+    count = min(os.cpu_count() or 1, MOST_THREADS)
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
+
+
 def _given(images: str) -> tuple[Array, Adapter]:
     return np.load(images, mmap_mode="r"), Adapter.beside(Path(images))
 
 
 if __name__ == "__main__":
+    limit_threads()
     limits.limit_memory()
+    shown = printable(sys.argv[2])
     try:
         main(*sys.argv[1:])
     except UserError as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(printable(str(error))) from None
     except MemoryError:
         raise SystemExit(
-            f"{sys.argv[2]} needs more than {limits.MOST_BYTES >> 30} GB of memory; expected a "
-            "smaller model"
+            f"{shown} needs more than {limits.in_words()} of memory; expected a smaller model"
         ) from None
     except Exception as error:  # TensorFlow and its converter raise anything
         raise SystemExit(
-            f"{sys.argv[2]} cannot be run or converted by TensorFlow ({reason(error)}); expected a "
+            f"{shown} cannot be run or converted by TensorFlow ({reason(error)}); expected a "
             "network in float32, of operators that TensorFlow Lite has"
         ) from None

@@ -268,11 +268,13 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
-def refusal(answer: Introduction | Exception, ours: Installation) -> str | None:
+def refusal(answer: object, ours: Installation) -> str | None:
     """Why a worker that answers so is refused; None if it is as this command."""
-    if not isinstance(answer, Introduction):
+    if isinstance(answer, Exception):
         start = WORKER.format("ADDRESS")
         return f"it cannot run this project ({reason(answer)}); start it in a checkout with {start}"
+    if not isinstance(answer, Introduction):  # an older checkout introduces itself otherwise
+        return "its code differs; check out the same commit"
     theirs = answer.installation
     for name, value in ours.environment.items():
         if (other := theirs.environment.get(name)) != value:

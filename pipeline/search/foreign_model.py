@@ -235,11 +235,7 @@ def check_outputs(path: Path, outputs: Mapping[str, Array], num_classes: int) ->
 
 
 def chosen(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
-    """The scaling that is clearly the best, or the only one. Raises UserError."""
-    if len(trials) == 1:
-        (name,) = trials
-        input_scaling.print_table(trials, name)
-        return name
+    """The scaling that is clearly the best. Raises UserError."""
     try:
         return input_scaling.best(settings, trials, labels)
     except UserError as error:

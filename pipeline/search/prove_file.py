@@ -9,12 +9,12 @@ params.yaml. It is compared with its reference, image by image; without one with
 reference kernels of this processor, so that the verdict says whether the runtimes agree. Of a
 SavedModel two files are made, in float32 and int8, and compared with what TensorFlow computes.
 
-Reads: data/prepared. Writes: reports/prove.json; of a SavedModel also the files, in reports/proven.
+Reads: data/prepared. Writes: reports/prove.json; of a SavedModel also the files that are not
+worse, in reports/proven.
 """
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from pipeline.config.overrides import parsed
 from pipeline.config.own_model import SUFFIXES, OwnModel
 from pipeline.config.params import Params
 from pipeline.embedded._integer_c import Code
-from pipeline.files import artifacts, atomic
+from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.prove import ComparedWith, FileReport
 from pipeline.files.reports.train import Origin
@@ -47,8 +47,7 @@ with imports.keras_import():
     from pipeline.training.batches import Data
 
 KERNELS = "reference kernels"
-MADE = artifacts.REPORTS / "proven"  # the files that are made of a SavedModel,
-KINDS = ("float32", "int8")  # one of each kind
+KINDS = ("float32", "int8")  # of the files that are made of a SavedModel
 SECTIONS = ("model.", "export.", "verify.", "problem.")  # of params.yaml, which are read here
 
 
@@ -83,14 +82,16 @@ def prove(question: Question) -> bool:
         ]
         images = [artifacts.load_split(split)[0] for split in splits]
         made = code and prove_c.write(*code, model, np.concatenate(images))
-    report = FileReport(
-        origin=model.origin,
-        compared_with=compared_with(material, origin),
-        judged_on=material.judged_on,
-        pairs=[prove_report.explained(pair.verdict) for pair in pairs],
-        **({"c": made} if made else {}),
-    )
-    report.save()
+        report = FileReport(
+            origin=model.origin,
+            compared_with=compared_with(material, origin),
+            judged_on=material.judged_on,
+            pairs=[prove_report.explained(pair.verdict) for pair in pairs],
+            **({"c": made} if made else {}),
+        )
+        report.save()
+        if question.file.is_dir():
+            saved_model.keep([each.path for each in models], report)
     prove_report.show(report)
     return prove_report.passed(report, settings.verify.require)
 
@@ -158,9 +159,6 @@ class Bench:
         count = min(len(images), self.settings.export.calibration_images)
         examples = images[np.linspace(0, len(images) - 1, count).astype(int)]
         _saved_model_process.convert_int8(path, files[1], examples, model.adapter)
-        for file in files:
-            with atomic.replacing(MADE / file.name) as temporary:
-                shutil.copyfile(file, temporary)
         return [model, saved_model.quantized(model, files[1], self.folder / "int8")]
 
     def reference(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.files import artifacts
+from pipeline.files import artifacts, atomic
+from pipeline.files.reports.prove import FileReport
 from pipeline.files.reports.train import Origin
 from pipeline.formats import _saved_model_files
 from pipeline.runtimes import inspect_foreign
-from pipeline.search import foreign_model
+from pipeline.search import foreign_model, prove_report
 from pipeline.search.foreign_model import ForeignModel
+
+KEPT = artifacts.REPORTS / "proven"
 
 
 def quantized(model: ForeignModel, path: Path, folder: Path) -> ForeignModel:
@@ -29,6 +34,17 @@ def quantized(model: ForeignModel, path: Path, folder: Path) -> ForeignModel:
     return ForeignModel(
         path, foreign_model.link(path, folder / path.name, adapter), adapter, origin
     )
+
+
+def keep(files: Sequence[Path], report: FileReport) -> None:
+    """Copies into KEPT those that run here and are nowhere worse; of others none stays there."""
+    for file in files:
+        pairs = [pair for pair in report.pairs if pair.format == file.name]
+        if prove_report.passed(report.model_copy(update={"pairs": pairs}), "not worse"):
+            with atomic.replacing(KEPT / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+        else:
+            (KEPT / file.name).unlink(missing_ok=True)
 
 
 def origin(folder: Path, converted: Origin) -> Origin:

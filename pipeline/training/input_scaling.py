@@ -47,6 +47,11 @@ SCALINGS: Mapping[str, Scaling] = {
     "imagenet_bgr": Scaling([103.53, 116.28, 123.675], [57.375, 57.12, 58.395], bgr=True),
     "caffe": Scaling([103.939, 116.779, 123.68], [1.0] * 3, bgr=True),
 }
+# The same in red, green, blue
+RGB = {
+    **{name: name.removesuffix("_bgr") for name in SCALINGS if name.endswith("_bgr")},
+    "caffe": "caffe_rgb",
+}
 IN_WORDS = {
     "raw": "pixels from 0 to 255",
     "unit": "pixels divided by 255",
@@ -200,18 +205,37 @@ def best(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
 
     Prints the accuracy of each. Raises UserError if none is clearly the best.
     """
-    ranked = sorted(trials, key=lambda name: -trials[name].accuracy)
-    first, second = ranked[:2]
-    p = p_value(trials[first].right, trials[second].right)
+    first, other = rivals(trials)
     name = first
     if settings.scaling != "auto":
         name = OTHER if isinstance(settings.scaling, Scale) else settings.scaling
     print_table(trials, name)
-    if settings.scaling == "auto" and p >= SIGNIFICANT:
-        raise UserError(_ask(settings, trials, first, second, labels))
-    if first != name and p_value(trials[first].right, trials[name].right) < SIGNIFICANT:
+    if settings.scaling == "auto" and other and not is_better(trials[first], trials[other]):
+        raise UserError(_ask(settings, trials, first, other, labels))
+    if is_better(trials[first], trials[name]):
         print(f"warning: model.scaling is {name}, and {first} answers better")
     return name
+
+
+def rivals(trials: Mapping[str, Trial]) -> tuple[str, str | None]:
+    """The best scaling, and the best of those that it must be told from, if there are any.
+
+    Of two that differ in the order of channels alone, red, green, blue is taken, as pixels come,
+    unless the other is clearly better: grey pictures do not tell them apart.
+    """
+    ranked = sorted(trials, key=lambda name: -trials[name].accuracy)
+    first = ranked[0]
+    rgb = RGB.get(first, first)
+    others = [name for name in ranked if RGB.get(name, name) != rgb]
+    if rgb in trials and not is_better(trials[first], trials[rgb]):
+        first = rgb
+    return first, others[0] if others else None
+
+
+def is_better(trial: Trial, other: Trial) -> bool:
+    """Whether it has more right answers to the same examples, and significantly so."""
+    gains = trial.accuracy > other.accuracy
+    return gains and p_value(trial.right, other.right) < SIGNIFICANT
 
 
 def print_table(trials: Mapping[str, Trial], name: str) -> None:

@@ -117,7 +117,7 @@ def test_the_order_of_channels_of_a_file_is_found(theirs: Theirs, tmp_path: Path
     assert (answers.argmax(1) == labels).mean() == pytest.approx(theirs.accuracy, abs=0.005)
 
 
-def test_a_model_that_treats_red_and_blue_alike_is_asked_about(
+def test_a_model_that_treats_red_and_blue_alike_gets_red_green_blue(
     theirs: Theirs, tmp_path: Path
 ) -> None:
     path = tmp_path / "theirs.keras"
@@ -125,8 +125,45 @@ def test_a_model_that_treats_red_and_blue_alike_is_asked_about(
     kernel, *others = theirs.network.get_weights()
     same.set_weights([(kernel + kernel[:, :, ::-1]) / 2, *others])
     same.save(path)
-    with pytest.raises(UserError, match=r"is not clear: .* set model.scaling to raw, .* caffe"):
-        own_model.take(settings(path), theirs.data, NAMES)
+    taken = own_model.take(settings(path), theirs.data, NAMES)
+    assert taken.origin.scaling == "pixels less Caffe's mean of ImageNet"
+
+
+def trial(wrong: range) -> input_scaling.Trial:
+    """Of 100 answers those in this range are wrong."""
+    right = ~np.isin(np.arange(100), wrong)
+    return input_scaling.Trial(np.zeros((100, 2)), right, None, float(right.mean()))
+
+
+@pytest.mark.parametrize(
+    ("unit", "unit_bgr", "expected"),
+    [
+        (range(10), range(10), "unit"),
+        (range(10), range(8), "unit"),
+        (range(20), range(10), "unit_bgr"),
+        (range(10), range(20), "unit"),
+    ],
+    ids=["equal", "hardly better", "clearly better", "worse"],
+)
+def test_red_green_blue_is_taken_unless_the_other_order_is_clearly_better(
+    unit: range, unit_bgr: range, expected: str
+) -> None:
+    trials = {"unit": trial(unit), "signed": trial(range(50)), "unit_bgr": trial(unit_bgr)}
+    labels = np.arange(100) % 2
+    assert input_scaling.best(OwnModel(), trials, labels) == expected
+    del trials["signed"]
+    assert input_scaling.best(OwnModel(), trials, labels) == expected
+
+
+def test_another_scaling_that_is_as_good_is_still_asked_about() -> None:
+    trials = {"unit": trial(range(10)), "unit_bgr": trial(range(10)), "signed": trial(range(11))}
+    with pytest.raises(UserError, match=r"90.00 % are right with unit and 89.00 % with signed"):
+        input_scaling.best(OwnModel(), trials, np.arange(100) % 2)
+    # Significantly better than red, green, blue, but not than blue, green, red
+    trials = {"unit": trial(range(10, 28)), "unit_bgr": trial(range(15, 30))}
+    trials["signed"] = trial(range(12, 28))
+    with pytest.raises(UserError, match="is not clear"):
+        input_scaling.best(OwnModel(), trials, np.arange(100) % 2)
 
 
 def test_one_value_is_for_all_channels() -> None:

@@ -18,7 +18,7 @@ from pipeline.formats import _saved_model_process
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
 from pipeline.runtimes.foreign import NHWC, Adapter
-from pipeline.search import prove_file
+from pipeline.search import prove_file, saved_model
 from pipeline.search.prove_file import Question
 from tests.conftest import emulated
 from tests.foreign_files import Linear, tflite_int8
@@ -104,6 +104,9 @@ def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
     assert "theirs_int8.tflite" in table.splitlines()
     for pair in found.here:
         assert Path("reports/proven", pair.format).stat().st_size == pair.bytes
+    worse = found.model_copy(update={"pairs": [in_float, in_int8.changed(state="worse")]})
+    saved_model.keep([Path("reports/proven", pair.format) for pair in found.here], worse)
+    assert [file.name for file in Path("reports/proven").iterdir()] == [in_float.format]
 
 
 @pytest.mark.slow
@@ -211,7 +214,14 @@ def test_what_is_no_whole_saved_model_is_refused_in_a_sentence(
         planning.check_folder(path, {"--reference": None, "--c": Path("code")})
     with pytest.raises(UserError, match=r"is a folder without the file saved_model.pb"):
         planning.check_folder(path / "variables", {})
-    (path / "variables" / "variables.index").unlink()
+    strange = path.rename(tmp_path / "a\n\x1bb")
+    (strange / "variables" / "variables.index").unlink()
+    missing = {strange: "weights in .* cannot be read", strange / "variables": "saved_model.pb"}
+    for folder, text in missing.items():
+        with pytest.raises(UserError, match=text) as refused:
+            planning.check_folder(folder, {})
+        assert str(refused.value).isprintable()
+    path = strange
     with pytest.raises(UserError, match=r"the weights in .* cannot be read"):
         _saved_model_process.convert(path, tmp_path / "theirs.tflite")
     whole = (path / "saved_model.pb").read_bytes()

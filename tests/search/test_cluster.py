@@ -298,3 +298,11 @@ def test_a_file_that_arrives_with_other_bytes_is_not_kept(
         cluster_worker.keep("somebody", digest, b"other", True)
     assert cluster_worker.place("key", {"data": digest})[1] == ["data"]
     assert not list(cluster_worker.FILES.iterdir())
+
+
+def test_a_worker_that_introduces_itself_as_an_older_checkout_does_is_told_the_cure() -> None:
+    refusal = client.refusal({"code": {}, "cores": 2}, cluster_worker.installation())
+    assert refusal == "its code differs; check out the same commit"
+    assert "cannot run this project" in str(
+        client.refusal(OSError(), cluster_worker.installation())
+    )
