@@ -55,10 +55,10 @@ def theirs() -> Theirs:
     """Trained for seconds to tell ships and airplanes from deer, frogs and horses."""
     raw = cifar10.load(Dataset(name="cifar10"))
     images, labels = np.asarray(raw.train_images), np.asarray(raw.train_labels)
-    rows = np.flatnonzero(np.isin(labels, [0, 8, 4, 6, 7]))[:2200]
+    rows = np.flatnonzero(np.isin(labels, [0, 8, 4, 6, 7]))
     images, labels = images[rows], np.isin(labels[rows], [4, 6, 7]).astype(np.int64)
     data = Data((images[:1500], labels[:1500]), (images[1500:], labels[1500:]), 2)
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(1)  # one that depends on the mean: 16 points
     network = keras.Sequential(
         [
             keras.Input((32, 32, 3)),
@@ -69,7 +69,7 @@ def theirs() -> Theirs:
         ]
     )
     network.compile("adam", "sparse_categorical_crossentropy")
-    network.fit(images[:1500, ..., ::-1] - CAFFE, labels[:1500], 32, epochs=8, verbose=0)
+    network.fit(images[:1500, ..., ::-1] - CAFFE, labels[:1500], 32, epochs=12, verbose=0)
     return Theirs(data, network)
 
 
