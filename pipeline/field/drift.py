@@ -37,12 +37,12 @@ class DriftTest:
         """Of several labels, that of the label whose share changed most."""
         if self.totals is None:
             return comparison.population_stability(self.field, self.test)
-        field, test = (
+        with_and_without = (
             np.column_stack([counts, total - counts])
             for counts, total in zip((self.field, self.test), self.totals, strict=True)
         )
-        pairs = zip(field, test, strict=True)
-        return max(comparison.population_stability(now, then) for now, then in pairs)
+        labels = zip(*with_and_without, strict=True)
+        return max(comparison.population_stability(field, test) for field, test in labels)
 
 
 def judge(

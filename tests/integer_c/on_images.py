@@ -24,7 +24,7 @@ from pipeline.process.errors import UserError
 from tests.integer_c import oracle
 from tests.integer_c.oracle import Micro
 
-AT_ONCE = 250  # the inner tensors of so many images are in memory
+AT_ONCE = 250  # inputs in a batch: the values of all layers are kept for each of them
 
 
 def model_inputs(path: Path, network: Network) -> Array:
