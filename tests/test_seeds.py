@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import machine, seeds
-from pipeline.config import params
+from benchmarks import machine, seeds, seeds_page
 from pipeline.process.errors import UserError
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN
 from tests.conftest import ROOT, Project
@@ -49,19 +47,25 @@ def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(
     assert len({row["test_accuracy"] for row in results["rows"]}) == 2
     assert results["last_stage"] == "evaluate"
     for path in seeds.HEADLINES:
-        assert seeds.headline(results) in (project.folder / path).read_text()
+        assert seeds_page.headline(results) in (project.folder / path).read_text()
     assert {path: path.read_bytes() for path in before} == before
     assert project.run("git", "log", "--oneline").count("\n") == 3
 
 
 def pair(
-    state: str = PROVEN, processor: str = "native", images: int = 16000, lost: float = 0.0
+    state: str = PROVEN,
+    processor: str = "native",
+    images: int = 16000,
+    lost: float = 0.0,
+    rejection: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     facts = {"format": "tflite_int8", "runtime": "litert", "processor": processor, "state": state}
-    return facts if state == COULD_NOT_RUN else {**facts, "images": images, "accuracy_lost": lost}
+    if state == COULD_NOT_RUN:
+        return facts
+    return {**facts, "images": images, "accuracy_lost": lost, "rejection": rejection}
 
 
-def row(accuracy: float, *pairs: dict[str, Any], passed: bool = True) -> seeds.Row:
+def row(accuracy: float, *pairs: dict[str, Any], passed: bool = True) -> seeds_page.Row:
     return {
         "seed": 0,
         "test_accuracy": accuracy,
@@ -83,16 +87,32 @@ def test_the_page_has_mean_deviation_and_range_and_the_worst_runtime_of_each_fil
         row(0.995, pair(), few, passed=False),
     ]
     results = {"machine": "a processor", "last_stage": None, "rows": rows}
-    assert seeds.headline(results) == (
+    assert seeds_page.headline(results) == (
         "**99.58 %** on the test set, mean of 3 seeds (standard deviation 0.08 points, "
         "range 99.50 to 99.65 %); the whole pipeline passed, "
         "every file proven on native, haswell, with 2 of 3. Measured on a processor."
     )
-    assert seeds.losses(rows) == {"tflite_int8": [0.0003, -0.0001, 0.0]}
-    page = seeds.page(results)
+    assert seeds_page.losses(rows) == {"tflite_int8": [0.0003, -0.0001, 0.0]}
+    page = seeds_page.text(results)
     assert "| tflite_int8 | 0.007 | 0.021 | -0.010 | 0.030 |" in page
     assert "failed: the gate" in page
     assert "on all 16,000 test and validation images, on the runtime that loses most:" in page
+
+
+def test_the_page_has_what_the_files_reject_on_the_worst_runtime() -> None:
+    few = pair(images=1000, rejection={"coverage": 0.5, "error": 0.5})
+    rows = [
+        row(
+            0.996,
+            pair(rejection={"coverage": 0.99, "error": 0.001}),
+            pair(rejection={"coverage": 0.98, "error": 0.0008}),
+            few,
+        ),
+        row(0.996, pair(rejection={"coverage": 0.99, "error": 0.002}), few),
+    ]
+    page = seeds_page.text({"machine": "a processor", "last_stage": None, "rows": rows})
+    assert "| tflite_int8 | 1.500 | 0.707 | 1.000 | 2.000 |" in page
+    assert "| tflite_int8 | 0.150 | 0.071 | 0.100 | 0.200 |" in page
 
 
 @pytest.mark.parametrize("state", [NOT_SHOWN, COULD_NOT_RUN])
@@ -102,23 +122,15 @@ def test_a_seed_has_not_passed_if_a_file_is_not_proven_on_every_processor(state:
         "last_stage": None,
         "rows": [row(0.996, pair()), row(0.996, pair(), pair(state, "haswell"))],
     }
-    assert "every file proven on native, haswell, with 1 of 2." in seeds.headline(results)
-    assert "failed: not every file is proven" in seeds.page(results)
-
-
-def test_a_seed_requires_that_every_pair_is_proven(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    shutil.copy(ROOT / "params.yaml", path)
-    seeds.change_params(path, 7)
-    settings = params.load(path)
-    assert (settings.train.seed, settings.verify.require) == (7, PROVEN)
+    assert "every file proven on native, haswell, with 1 of 2." in seeds_page.headline(results)
+    assert "failed: not every file is proven" in seeds_page.text(results)
 
 
 def test_the_pages_say_what_the_results_say() -> None:
     results = json.loads((ROOT / seeds.RESULTS).read_text())
-    assert (ROOT / seeds.PAGE).read_text() == seeds.page(results)
+    assert (ROOT / seeds.PAGE).read_text() == seeds_page.text(results)
     for path in seeds.HEADLINES:
-        assert seeds.headline(results) in (ROOT / path).read_text()
+        assert seeds_page.headline(results) in (ROOT / path).read_text()
 
 
 def test_the_machine_is_described_by_its_instruction_sets() -> None:
