@@ -1,10 +1,11 @@
-"""MLflow's store in a checkout of any name, and metrics of classes of any name.
+"""MLflow's store in a checkout of any name, and a table of classes of any name.
 
 Real SQLite stores, written and read.
 """
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -84,32 +85,20 @@ def test_mlflow_finds_its_migrations_in_a_path_with_a_percent_sign(tmp_path: Pat
         utils._get_alembic_config("sqlite:///mlflow.db", str(folder))
 
 
-def test_distinct_classes_have_distinct_metrics_that_mlflow_accepts(tmp_path: Path) -> None:
+def test_the_table_of_classes_has_them_by_any_name(tmp_path: Path) -> None:
     import mlflow
 
-    names = record.metric_names(CLASSES)
-    assert len(set(names)) == len(CLASSES)
-    readable = dict(zip(CLASSES, names, strict=True))
-    assert readable["<5 mm"] == "_less-than sign_5 mm"
-    assert readable["C++"] == "C_plus sign__plus sign_"
-    assert readable["C"] == "C"
-    assert readable["cat"] == "cat"
     same = {"images": 9, "precision": 1.0, "recall_interval": (0.0, 1.0), "f1": 1.0}
     scores = {label: {**same, "recall": float(number)} for number, label in enumerate(CLASSES)}
-    figures = record.figures(RunReports(evaluate=reports.evaluation(per_class=scores)))
+    found = RunReports(evaluate=reports.evaluation(per_class=scores))
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = store.create_run(store.create_experiment("classes", (tmp_path / "runs").as_uri()))
-    for name, value in figures.items():
-        store.log_metric(run.info.run_id, name, value)
-    logged = store.get_run(run.info.run_id).data.metrics
-    assert sorted(
-        value for name, value in logged.items() if name.startswith("test_recall.")
-    ) == list(range(len(CLASSES)))
-
-
-def test_an_unambiguous_name_keeps_its_underscore() -> None:
-    assert record.metric_names(["T-shirt/top", "Dress"]) == ["T-shirt_top", "Dress"]
-    assert (
-        record.metric_names(["a/", "a:", "a_", "a_.1"])
-        != record.metric_names(["a/", "a:", "a_", "a_.1"])[::-1]
-    )
+    record.log_tables(store, run, found)
+    record.log_figures(store, run, found)
+    file = store.download_artifacts(run.info.run_id, "tables/classes.csv", str(tmp_path))
+    rows = list(csv.DictReader(Path(file).read_text(encoding="utf-8").splitlines()))
+    assert [row["class"] for row in rows] == CLASSES
+    assert [float(row["recall"]) for row in rows] == list(range(len(CLASSES)))
+    assert [file.path for file in store.list_artifacts(run.info.run_id, "tables")] == [
+        "tables/classes.csv"
+    ]

@@ -1,13 +1,13 @@
-"""What a model's run in MLflow contains: params, metrics, tags and files."""
+"""What a model's run in MLflow contains: params, metrics, tables, tags and files."""
 
 from __future__ import annotations
 
+import csv
 import getpass
+import io
 import json
 import os
 import subprocess
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,15 @@ from pipeline.files import artifacts
 from pipeline.files.reports.baseline import ErrorScore
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.run import RunReports
-from pipeline.files.reports.verify import ComparedPair
 from pipeline.reporting import page_inputs
 from pipeline.tracking import overview
+from pipeline.verification.device_metrics import device_metrics
 
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
-CLASS_FIGURES = ("precision", "recall", "f1")
-FIGURES = (
-    "accuracy",
-    "accuracy_lost_bound",
-    "agreement",
-    "error",
-    "error_added_bound",
-    "bytes",
-    "median_milliseconds",
-    "arena_bytes",
-)
-EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 # Prefix of the tag that holds the current value of a param that has changed.
 NOW = "now."
 MOST_TAGS = 100  # MLflow's limit for one call
 LONGEST_PARAM = 6000  # characters
-# Characters of a class in the name of a metric, for which MLflow allows 250 in all.
-LONGEST_NAME = 200
 FILES = (params.FILE, Path("dvc.lock"))
 
 
@@ -99,57 +85,61 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def figures(reports: RunReports) -> dict[str, float]:
-    """Every figure of the reports that is compared between runs."""
+    """The figures that are compared between runs: those of `dvc metrics`, and sizes on devices."""
     metrics = overview.figures(reports)
-    for name, value in reports.train or ():
-        if isinstance(value, int | float):
-            metrics[f"kept.{name}"] = value
+    if reports.train:
+        metrics |= {f"kept.{name}": value for name, value in reports.train.metrics.items()}
     if reports.baseline:
         score = reports.baseline.test_score
         name = "error" if isinstance(score, ErrorScore) else "accuracy"
         metrics[f"baseline_test_{name}"] = getattr(score, name)
-    if isinstance(reports.evaluate, EvaluationReport):
-        per_class = reports.evaluate.per_class
-        for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
-            metrics |= {f"test_{score}.{name}": getattr(scores, score) for score in CLASS_FIGURES}
-    for pair in reports.verify.pairs if reports.verify else ():
-        where = "" if pair.is_native else f".{pair.processor}"
-        for name in FIGURES if pair.is_native else EMULATED_FIGURES:
-            value = getattr(pair, name, None)
-            if value is not None:
-                metrics[f"{pair.format}.{pair.runtime}{where}.{name}"] = value
-        if isinstance(pair, ComparedPair) and pair.others:
-            metrics[f"{pair.format}.{pair.runtime}.others_rejected"] = pair.others.share
-    for row in reports.embed.targets if reports.embed else ():
-        for name, value in (row.measured or {}).items():
-            if isinstance(value, int | float):
-                metrics[f"embedded.{row.target}.{name}"] = value
+    if reports.evaluate:
+        metrics |= reports.evaluate.metrics
+    metrics |= flat(device_metrics(reports.verify.here if reports.verify else []))
+    for target, name, value in measured(reports):
+        if "_bytes" in name and isinstance(value, int):
+            metrics[f"{target}.{name}"] = value
     return metrics
 
 
-def metric_names(labels: Sequence[str]) -> list[str]:
-    """A name that MLflow accepts for each class, distinct for distinct classes.
-
-    Other characters become underscores, or their Unicode names if two classes would share a name.
-    """
-    names = [_allowed(label, "_") for label in labels]
-    shared = {name for name, count in Counter(names).items() if count > 1}
-    for index, label in enumerate(labels):
-        if names[index] in shared:
-            spelled = "".join(
-                _allowed(char, f"_{unicodedata.name(char, f'{ord(char):x}').lower()}_")
-                for char in label
-            )
-            names[index] = spelled[:LONGEST_NAME]
-    for index in range(len(names)):
-        while names[index] in names[:index]:
-            names[index] += f".{index}"
-    return names
+def measured(reports: RunReports) -> list[tuple[str, str, Any]]:
+    """Every measurement of `embed`: the target, its name and its value."""
+    return [
+        (row.target, name, value)
+        for row in (reports.embed.targets if reports.embed else ())
+        for name, value in flat(row.measured or {}).items()
+    ]
 
 
-def _allowed(text: str, replacement: str) -> str:
-    allowed = (char if char.isalnum() or char in "_-. " else replacement for char in text)
-    return "".join(allowed)[:LONGEST_NAME]
+def log_tables(client: Any, run: Any, reports: RunReports) -> None:
+    """Figures on every pair, class and target, which would be hundreds of metrics."""
+    for name, rows in tables(reports).items():
+        if rows:
+            client.log_text(run.info.run_id, as_csv(rows), f"tables/{name}.csv")
+
+
+def tables(reports: RunReports) -> dict[str, list[dict[str, Any]]]:
+    pairs = reports.verify.pairs if reports.verify else ()
+    judged = reports.evaluate
+    classes = judged.per_class if isinstance(judged, EvaluationReport) else {}
+    columns = ("target", "figure", "value")
+    return {
+        "pairs": [
+            flat(pair.model_dump(exclude={"requirements"}, exclude_none=True)) for pair in pairs
+        ],
+        "classes": [{"class": name, **scores.model_dump()} for name, scores in classes.items()],
+        "devices": [dict(zip(columns, row, strict=True)) for row in measured(reports)],
+    }
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows with a header. Not every row has every field."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def tags(model_sha256: str, reports: RunReports) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pipeline.files import artifacts
 from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
 from pipeline.files.reports.run import RunReports
 from pipeline.tracking import overview
+from pipeline.verification.device_metrics import device_metrics
 from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
 from serving.model_card import ModelCard
@@ -26,15 +27,6 @@ from serving.model_file import ModelFile
 
 BUNDLE = "bundle_sha256"  # the tag of its models and its version
 REQUIREMENTS = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
-RUNTIME_FIGURES = (
-    "accuracy",
-    "accuracy_lost_bound",
-    "agreement",
-    "error",
-    "error_added_bound",
-    "median_milliseconds",
-    "arena_bytes",
-)
 
 
 def register(client: Any, run: Any, reports: RunReports) -> None:
@@ -43,9 +35,12 @@ def register(client: Any, run: Any, reports: RunReports) -> None:
     `champion` moves to the new version unless its test score is lower, or its error higher. After
     an interruption, the next call does what is missing.
     """
-    package, evaluation = reports.package, reports.evaluate
+    import mlflow
+
+    package, evaluation, verification = reports.package, reports.evaluate, reports.verify
     assert package is not None
     assert evaluation is not None
+    assert verification is not None
     key, score = registered_score(evaluation)
     name = params.load().problem.name
     bundle = {BUNDLE: package.sha256}
@@ -53,7 +48,13 @@ def register(client: Any, run: Any, reports: RunReports) -> None:
         return
     opened = Bundle(artifacts.DIST / package.file)
     preferred = preferred_file(opened.card)
-    log_files(client, run, opened, bundle)
+    # The registered file last, since the run keeps the metrics that were logged last
+    files = sorted(opened.card.files, key=lambda file: file is preferred)
+    figures = device_metrics(verification.here)
+    there = models(client, run, bundle)
+    with mlflow.start_run(run.info.run_id):
+        for file in files:
+            log_file(opened, file, figures[file.format], bundle, there.get(file.format))
     tags = {
         **bundle,
         "model_sha256": package.model_sha256,
@@ -147,37 +148,32 @@ def preferred_file(card: ModelCard) -> ModelFile:
     return next((file for file in order if file.file.endswith(".tflite")), order[0])
 
 
-def log_files(client: Any, run: Any, opened: Bundle, bundle: dict[str, str]) -> None:
-    """Logs each file, with its metrics, as a pyfunc model that predicts with `serving`."""
+def log_file(
+    opened: Bundle, file: ModelFile, figures: dict[str, float], bundle: dict[str, str], begun: Any
+) -> None:
+    """Logs a file, with its metrics, as a pyfunc model that predicts with `serving`.
+
+    `begun` is the model if it is there already, perhaps without all of its files or metrics.
+    """
     import mlflow
 
-    there = models(client, run, bundle)
-    with mlflow.start_run(run.info.run_id):
-        for file in opened.card.files:
-            model = there.get(file.format)
-            if model is None or not is_ready(model):
-                log_file(opened, file, bundle, model and model.model_id)
-            elif not {metric.key for metric in model.metrics or ()} >= figures(file).keys():
-                mlflow.log_metrics(figures(file), model_id=model.model_id)
-
-
-def log_file(opened: Bundle, file: ModelFile, bundle: dict[str, str], begun: str | None) -> None:
-    """`begun` is the id of the model if an upload of it was interrupted."""
-    import mlflow
-
-    with tempfile.TemporaryDirectory() as folder:
-        extract(opened, file, Path(folder))
-        logged = mlflow.pyfunc.log_model(
-            name=file.format,
-            loader_module="serving.classifier",
-            data_path=folder,
-            code_paths=["serving"],
-            signature=signature(opened.card),
-            pip_requirements=["mlflow", "numpy", "pillow", REQUIREMENTS[Path(file.file).suffix]],
-            tags=bundle,
-            model_id=begun,
-        )
-    mlflow.log_metrics(figures(file), model_id=logged.model_id)
+    if begun is None or not is_ready(begun):
+        with tempfile.TemporaryDirectory() as folder:
+            extract(opened, file, Path(folder))
+            runtime = REQUIREMENTS[Path(file.file).suffix]
+            begun = mlflow.pyfunc.log_model(
+                name=file.format,
+                loader_module="serving.classifier",
+                data_path=folder,
+                code_paths=["serving"],
+                signature=signature(opened.card),
+                pip_requirements=["mlflow", "numpy", "pillow", runtime],
+                tags=bundle,
+                model_id=begun and begun.model_id,
+            )
+    logged = {metric.key: metric.value for metric in begun.metrics or ()}
+    if not figures.items() <= logged.items():
+        mlflow.log_metrics(figures, model_id=begun.model_id)
 
 
 def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
@@ -196,20 +192,6 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
     }
     for name, data in {**files, checksums.MANIFEST: checksums.manifest(files)}.items():
         (folder / name).write_bytes(data)
-
-
-def figures(file: ModelFile) -> dict[str, float]:
-    """The metrics of the file: its worst score, its size, and each runtime's figures."""
-    accuracies = [proof.accuracy for proof in file.proofs if proof.accuracy is not None]
-    errors = [proof.error for proof in file.proofs if proof.error is not None]
-    worst = {"test_error": max(errors)} if errors else {"test_accuracy": min(accuracies)}
-    result: dict[str, float] = {**worst, "bytes": file.bytes}
-    for proof in file.proofs:
-        for name in RUNTIME_FIGURES:
-            value = getattr(proof, name)
-            if value is not None:
-                result[f"{proof.runtime}.{name}"] = value
-    return result
 
 
 def signature(card: ModelCard) -> Any:

@@ -167,7 +167,7 @@ def test_page_card_table_and_mlflow_speak_of_the_error_and_never_of_accuracy(
     reports = RunReports(evaluate=evaluation, verify=VerificationReport.load())
     figures = record.figures(reports)
     assert figures["test_error"] == evaluation.test_error
-    assert "tflite_int8.litert.error_added_bound" in figures
+    assert "tflite_int8.error_added_bound" in figures
     assert not [name for name in figures if "accuracy" in name]
     assert set(view.NUMBER_FIGURES) <= figures.keys()
     assert registry.registered_score(evaluation) == ("test_error", evaluation.test_error)

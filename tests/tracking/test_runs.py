@@ -34,7 +34,8 @@ def test_one_run_holds_everything(finished: Project) -> None:
     assert {
         "test_accuracy",
         "kept.validation_loss",
-        "tflite_int8.litert.accuracy",
+        "tflite_int8.test_accuracy",
+        "c.arena_bytes",
         "baseline_test_accuracy",
     } <= set(run.data.metrics)
     assert [
@@ -44,7 +45,7 @@ def test_one_run_holds_everything(finished: Project) -> None:
     def listed(path: str | None) -> set[str]:
         return {file.path for file in store.list_artifacts(run.info.run_id, path)}
 
-    assert {"params.yaml", "reports", "exported", "model", "dist"} <= listed(None)
+    assert {"params.yaml", "reports", "tables", "exported", "model", "dist"} <= listed(None)
     assert len(listed("exported")) == 6
     assert {
         f"reports/{name}"
@@ -252,7 +253,13 @@ def test_every_file_is_a_logged_model_with_its_accuracy_and_size(finished: Proje
         if pair["processor"] != "native":
             continue
         assert models[pair["format"]]["bytes"] == pair["bytes"]
-        assert models[pair["format"]][f"{pair['runtime']}.accuracy"] == pair["accuracy"]
+        if pair["test_images"] == 10000:
+            assert models[pair["format"]]["test_accuracy"] <= pair["accuracy"]
+    (run,) = runs(store)
+    registered = store.get_model_version_by_alias("mnist-digits", "champion").tags["format"]
+    evaluation = json.loads((finished.folder / "reports/evaluate.json").read_text())
+    assert run.data.metrics["test_accuracy"] == evaluation["test_accuracy"]
+    assert run.data.metrics["bytes"] == models[registered]["bytes"]
 
 
 def test_the_registered_model_is_a_tflite_file_that_can_be_served_and_agrees_with_keras(

@@ -45,7 +45,6 @@ class TrainReport(Report):
     """
 
     PATH: ClassVar = artifacts.REPORTS / "train.json"
-    # The figures that `dvc metrics` compares between experiments.
     METRICS: ClassVar = {
         "parameters",
         "epochs",
@@ -80,7 +79,10 @@ class TrainReport(Report):
     calibration_error: float | None
     origin: Origin | None = None  # of a model that was not trained here
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures that `dvc metrics` compares between experiments."""
+        return self.model_dump(include=self.METRICS, exclude_unset=True)
+
     def save_metrics(self) -> None:
-        artifacts.save_json(
-            artifacts.metrics("train"), self.model_dump(include=self.METRICS, exclude_unset=True)
-        )
+        artifacts.save_json(artifacts.metrics("train"), self.metrics)
