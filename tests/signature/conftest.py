@@ -55,9 +55,11 @@ def certified(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Re
     return keep(finished, folder)
 
 
-def unpacked(release: Release) -> Path:
-    subprocess.run(["tar", "-xzf", release.archive, "-C", release.folder], check=True)
-    return release.folder / release.archive.name.removesuffix(".tar.gz")
+def unpacked(release: Release, folder: Path) -> Path:
+    """The bundle as a folder of the test's own, which it may change."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["tar", "-xzf", release.archive, "-C", folder], check=True)
+    return folder / release.archive.name.removesuffix(".tar.gz")
 
 
 def forged(release: Release, folder: Path, change: Any) -> Path:

@@ -46,7 +46,7 @@ def test_every_forgery_is_refused(
         with pytest.raises(BundleError) as caught:
             Bundle(bundle, trust=trust, signature=forgery)
         assert len(str(caught.value).splitlines()) == 1
-    root = unpacked(signed)
+    root = unpacked(signed, tmp_path)
     added = root / "embedded" / "json.py"
     added.parent.mkdir(exist_ok=True)
     added.write_text("")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from serving import Bundle, BundleError
 from tests.conftest import EDGEPROOF, Project
-from tests.signature.conftest import Release
+from tests.signature.conftest import Release, unpacked
 
 
 @pytest.mark.slow
@@ -20,8 +19,7 @@ from tests.signature.conftest import Release
 def test_a_signed_folder_may_not_hold_a_file_that_runs_as_another_user(
     signed: Release, tmp_path: Path, bit: int
 ) -> None:
-    subprocess.run(["tar", "-xzf", signed.archive, "-C", tmp_path], check=True)
-    root = tmp_path / signed.archive.name.removesuffix(".tar.gz")
+    root = unpacked(signed, tmp_path)
     # For a folder the bit only sets the group of new files.
     root.chmod(root.stat().st_mode | stat.S_ISGID)
     assert Bundle(root, trust=signed.folder / "public.pem", signature=signed.signature).signed
@@ -35,8 +33,7 @@ def test_a_signed_folder_may_not_hold_other_links_and_pipes(
     signed: Release, tmp_path: Path
 ) -> None:
     public = signed.folder / "public.pem"
-    subprocess.run(["tar", "-xzf", signed.archive, "-C", tmp_path], check=True)
-    root = tmp_path / signed.archive.name.removesuffix(".tar.gz")
+    root = unpacked(signed, tmp_path)
     assert Bundle(root, trust=public, signature=signed.signature).signed
     (root / "linked").symlink_to("/usr/lib", target_is_directory=True)
     with pytest.raises(BundleError, match="holds linked, which its SHA256SUMS does not name"):

@@ -27,7 +27,7 @@ from tests.signature.conftest import Release, unpacked
 
 @pytest.mark.slow
 def test_a_signature_of_model_signing_is_verified_without_it(
-    finished: Project, signed: Release, certified: Release
+    finished: Project, signed: Release, certified: Release, tmp_path: Path
 ) -> None:
     for release, trust, way in (
         (signed, "public.pem", "key"),
@@ -38,7 +38,7 @@ def test_a_signature_of_model_signing_is_verified_without_it(
         head = finished.run("git", "rev-parse", "HEAD").strip()
         assert opened.card.provenance["git_commit"] == head
         assert head in opened.read("MODEL_CARD.md").decode()
-        root = unpacked(release)
+        root = unpacked(release, tmp_path / way)
         assert Bundle(root, trust=release.folder / trust, signature=release.signature).signed
         option = "--public_key" if way == "key" else "--certificate_chain"
         command = [environments.python("signing"), "-m", "model_signing", "verify", way]
