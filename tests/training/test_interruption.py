@@ -1,4 +1,4 @@
-"""Training: the schedule, the kept epoch, and resuming an interrupted run."""
+"""A training that is killed, at any point and on any backend, ends in the same weights."""
 
 from __future__ import annotations
 
@@ -16,47 +16,20 @@ import pytest
 from pipeline.config import params
 from pipeline.datasets import Raw
 from pipeline.files import atomic
-from pipeline.files.artifacts import Array
-from pipeline.process.errors import UserError
-from pipeline.training.learning_curves import best_epoch
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
-    from pipeline.training.batches import Data
+    pass
+from tests.training.conftest import (
+    AVERAGES,
+    KilledError,
+    fit,
+    split,
+    train_params,
+    validation_losses,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
-
-
-def train_params(**values: object) -> params.Train:
-    small = {"architecture": "mlp", "epochs": 3, "warmup": 0.1, "augmentation": []}
-    return params.load(ROOT / "params.yaml").train.model_copy(update={**small, **values})
-
-
-def split(raw: Raw) -> Data:
-    from pipeline.training.batches import Data
-
-    return Data(
-        (raw.train_images[:500], raw.train_labels[:500]),
-        (raw.train_images[500:600], raw.train_labels[500:600]),
-        10,
-    )
-
-
-def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[str, float]]]:
-    """All weights as one vector, and the rows of the learning curves."""
-    from pipeline.training import fit as fitting
-
-    trained = fitting.fit(train, split(raw), folder, lambda row: None)
-    weights = np.concatenate([weights.ravel() for weights in trained.model.get_weights()])
-    return weights, trained.rows
-
-
-def validation_losses(rows: list[dict[str, float]]) -> list[float]:
-    return [row["validation_loss"] for row in rows]
-
-
-class KilledError(Exception):
-    pass
 
 
 @pytest.mark.attacks
@@ -127,48 +100,6 @@ def test_a_replacement_is_on_disk_before_it_takes_the_files_place(
     with atomic.replacing(file) as temporary:
         temporary.write_text("whole")
     assert synced == [(file.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
-
-
-def test_the_kept_weights_are_those_of_the_best_epoch(raw_mnist: Raw, tmp_path: Path) -> None:
-    train = train_params(learning_rate=0.05, schedule="constant", epochs=4)
-    weights, rows = fit(raw_mnist, tmp_path / "all", train)
-    best = best_epoch(rows, "validation_loss")
-    assert rows[best - 1]["validation_loss"] == min(row["validation_loss"] for row in rows)
-    shorter = train.model_copy(update={"epochs": best, "keep": "last"})
-    until_best, _ = fit(raw_mnist, tmp_path / "best", shorter)
-    np.testing.assert_array_equal(weights, until_best)
-
-
-def test_patience_ends_a_training_that_no_longer_improves(raw_mnist: Raw, tmp_path: Path) -> None:
-    _, rows = fit(
-        raw_mnist,
-        tmp_path,
-        train_params(learning_rate=1.0, schedule="constant", warmup=0.0, epochs=20, patience=2),
-    )
-    assert len(rows) < 20
-
-
-def test_the_rate_rises_and_then_falls_to_zero(raw_mnist: Raw, tmp_path: Path) -> None:
-    _, rows = fit(raw_mnist, tmp_path, train_params(warmup=0.34, epochs=3, learning_rate=0.006))
-    rates = [row["learning_rate"] for row in rows]
-    assert rates[0] == pytest.approx(0.006, rel=0.05)
-    assert rates[-1] == pytest.approx(0, abs=1e-6)
-
-
-def test_mixed_precision_ends_in_a_float32_model(raw_mnist: Raw, tmp_path: Path) -> None:
-    weights, _ = fit(raw_mnist, tmp_path, train_params(precision="mixed_bfloat16", epochs=1))
-    assert weights.dtype == np.float32
-
-
-def test_a_wrong_optimizer_is_answered_in_one_sentence(raw_mnist: Raw, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"train.optimizer is 'Adamm'"):
-        fit(raw_mnist, tmp_path, train_params(optimizer=params.KerasObject(class_name="Adamm")))
-    with pytest.raises(UserError, match=r"train.optimizer: Adam rejects its config"):
-        fit(
-            raw_mnist,
-            tmp_path,
-            train_params(optimizer=params.KerasObject(class_name="Adam", config={"beta_9": 1})),
-        )
 
 
 ON_JAX = """
@@ -249,11 +180,6 @@ def test_jax_trains_the_same_file_compiled_and_an_interrupted_run_ends_in_the_sa
     ]  # fmt: skip
 
 
-AVERAGES = params.KerasObject(
-    class_name="AdamW", config={"weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.9}
-)
-
-
 @pytest.mark.attacks
 def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path
@@ -274,23 +200,6 @@ def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weight
         resumed, resumed_rows = fit(raw_mnist, tmp_path / str(last), train)
         np.testing.assert_array_equal(resumed, whole)
         assert validation_losses(resumed_rows) == validation_losses(rows)
-
-
-def test_averages_are_validated_and_kept_while_training_continues_without_them(
-    raw_mnist: Raw, tmp_path: Path
-) -> None:
-    """Training losses equal those without averages; weights and validation losses differ."""
-    plain = train_params(
-        schedule="constant", epochs=3, learning_rate=0.003, keep="last", optimizer="Adam"
-    )
-    averages = params.KerasObject(class_name="Adam", config={"use_ema": True, "ema_momentum": 0.9})
-    weights, rows = fit(raw_mnist, tmp_path / "plain", plain)
-    averaged, averaged_rows = fit(
-        raw_mnist, tmp_path / "averaged", plain.model_copy(update={"optimizer": averages})
-    )
-    assert [row["train_loss"] for row in averaged_rows] == [row["train_loss"] for row in rows]
-    assert not np.array_equal(averaged, weights)
-    assert averaged_rows[-1]["validation_loss"] != rows[-1]["validation_loss"]
 
 
 @pytest.mark.attacks
@@ -321,46 +230,3 @@ def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_
         fitting.fit(train, data, tmp_path / "killed", kill)
     resumed, _ = fit(raw_mnist, tmp_path / "killed", train)
     np.testing.assert_array_equal(resumed, whole)
-
-
-def test_fused_batch_normalization_equals_that_of_keras(raw_mnist: Raw) -> None:
-    """Compares outputs, gradients and moving averages on feature maps of real digits."""
-    import keras
-    import tensorflow as tf
-
-    from pipeline.training.batch_normalization import FusedBatchNormalization
-
-    images = tf.constant(raw_mnist.train_images[:64].astype("float32") / 255)
-    initializer = keras.initializers.GlorotUniform(seed=1)
-    maps = tf.nn.relu(keras.layers.Conv2D(8, 3, kernel_initializer=initializer)(images))
-    weights = tf.random.stateless_normal(maps.shape, seed=(1, 2))
-    results = []
-    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
-        layer = kind(momentum=0.9)
-        layer.build(maps.shape)
-        layer.gamma.assign(tf.linspace(0.5, 2.0, 8))
-        layer.beta.assign(tf.linspace(-1.0, 1.0, 8))
-        with tf.GradientTape() as tape:
-            tape.watch(maps)
-            outputs = layer(maps, training=True)
-            total = tf.reduce_sum(outputs * weights)
-        gradients = tape.gradient(total, [maps, layer.gamma.value, layer.beta.value])
-        moving = [layer.moving_mean.value, layer.moving_variance.value]
-        results.append([outputs, *gradients, *moving, layer(maps, training=False)])
-    for expected, actual in zip(*results, strict=True):
-        np.testing.assert_allclose(expected, actual, rtol=2e-4, atol=2e-4)
-
-
-def test_a_trained_model_consists_of_keras_layers_alone(raw_mnist: Raw, tmp_path: Path) -> None:
-    """Our layers for dropped connections and batch normalization are replaced after training."""
-    from pipeline.training import fit as fitting
-    from pipeline.training.batches import Data
-
-    network = params.Network(hidden=[8, 8], normalization="before", drop_connect=0.3)
-    data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
-        (raw_mnist.train_images[:100], raw_mnist.train_labels[:100]),
-        10,
-    )
-    trained = fitting.fit(train_params(network=network, epochs=1), data, tmp_path, lambda row: None)
-    assert {type(layer).__module__.split(".")[0] for layer in trained.model.layers} == {"keras"}
