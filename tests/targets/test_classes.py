@@ -1,4 +1,4 @@
-"""What a model must answer: the contract, and one class of several."""
+"""One class of several: the score of each, and classes that are never predicted or neglected."""
 
 from __future__ import annotations
 
@@ -10,68 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import preprocess
 from pipeline.bundle import card_markdown, gates
 from pipeline.config import params
-from pipeline.config.parts import choices, declared
 from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, with_ignored, with_neglected
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.files import artifacts
-from pipeline.files.artifacts import Array, Description
-from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds, page_gates, pictures, statistics, terminal
-from pipeline.reporting.tables import BASELINES, listed
+from pipeline.files.artifacts import Array
+from pipeline.reporting import pictures
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
 from pipeline.targets import (
-    Goal,
-    Recognition,
-    Scoring,
-    Target,
-    _errors,
     _neglected,
     _per_class,
     _scores,
     classes,
-    labels,
-    number,
-    recognition,
-    scoring,
 )
 from serving.bundle import Bundle
 from tests import reports
 from tests.conftest import OWN_PROBLEM, ROOT, STAGES, Project
-
-THREE = Description("own", ["a", "b", "c"], (2, 2, 1), {}, [])
-LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-
-
-def probabilities(predictions: list[int]) -> Array:
-    return np.eye(3, dtype=np.float32)[predictions] * 0.7 + 0.1
-
-
-def evaluated(predictions: list[int], folder: Path, baseline: int = 2) -> EvaluationReport:
-    """The report on these predictions for LABELS, against a baseline that is always this class."""
-    artifacts.MODEL.parent.mkdir(exist_ok=True)
-    artifacts.MODEL.write_bytes(b"model")
-    return _scores.evaluate(
-        probabilities(predictions), LABELS, np.full(len(LABELS), baseline), THREE, Goal(0.5)
-    )
-
-
-def test_every_target_fulfils_the_contract() -> None:
-    # the type checker compares them with the contracts
-    targets: list[Target] = [classes, labels, number]
-    recognitions: list[Recognition] = [classes, labels]
-    scorings: list[Scoring] = [_scores, _errors]
-    assert [scoring(name) in scorings for name in choices("targets")] == [True] * len(targets)
-    assert [recognition("classes"), recognition("labels")] == recognitions
-    assert [target.BASELINES for target in targets] == [
-        declared("targets", name)["BASELINES"] for name in choices("targets")
-    ]
-    for target in targets:
-        assert target.BASELINES.keys() <= BASELINES.keys()
+from tests.targets.conftest import LABELS, THREE, evaluated, probabilities
 
 
 def test_the_scores_of_the_classes_agree_with_their_definitions(
@@ -109,99 +65,6 @@ def test_a_class_that_is_never_predicted_is_named_and_fails_the_gate(
     assert evaluated([0, 0, 0, 0, 1, 1, 1, 2], tmp_path).gate.failures["classes"] == []
 
 
-def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    report = evaluated([0, 0, 0, 0, 1, 1, 0, 2], tmp_path)
-    assert report.gate.failures["target"] == []
-    score = by_folds.score([np.arange(60) < 24] * 5)
-    judged = _scores.with_folds(report, score)
-    assert isinstance(judged, EvaluationReport)
-    (failure,) = judged.gate.failures["target"]
-    named = "cross-validated accuracy of the recipe 0.4000 is below problem.target 0.5; change"
-    assert failure.startswith(named)
-    assert judged.test_accuracy == report.test_accuracy
-    assert by_folds.sentence(score) == (
-        "The cross-validated accuracy of the recipe is 40.00 % (95 % interval 34.41 to 45.79 %): "
-        "models of 5 folds, trained by the same recipe, answered 300 examples that they never saw."
-    )
-    assert by_folds.sentence(score) in page_gates.score(reports.bundled(evaluate=judged))
-    judged.save()
-    assert EvaluationReport.load() == judged
-    shown = terminal.sentences(["baseline", "verify", "diagnose"])
-    assert by_folds.remark(judged) in shown
-    assert by_folds.remark(judged).startswith(by_folds.sentence(score))
-
-
-def test_with_folds_too_few_test_images_to_beat_the_baseline_stop_only_if_proof_is_required(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    report = evaluated([0, 0, 0, 0, 1, 1, 0, 2], tmp_path)
-    gate = report.gate.changed(
-        baseline_beaten=False,
-        baseline_accuracy=0.5,
-        baseline_p_value=0.25,
-        failures={**report.gate.failures, "baseline": ["not significantly better"]},
-    )
-    report = report.changed(gate=gate)
-    better, worse = (by_folds.score([np.arange(60) < hits] * 5) for hits in (54, 30))
-    judged = _scores.with_folds(report, better)
-    too_few = "8 test examples are too few to show that the model beats the baseline's"
-    sentence = f"{too_few} 50.00 % (p = 0.250)"
-    assert judged.judged.passed
-    assert _scores.remarks(judged)[0] == (
-        f"{by_folds.sentence(better)} The test accuracy is that of this very model. {sentence}."
-    )
-    settings, bundled = params.load(ROOT / "params.yaml"), reports.bundled(evaluate=judged)
-    by_gate = gates.by_gate(settings, bundled)
-    assert by_gate["baseline"] == []
-    verdicts = page_gates.gate_verdicts(settings, bundled, by_gate)
-    assert f"Not shown: {sentence}." in [text for gate in verdicts for text in gate.sentences]
-    strict = settings.model_copy(
-        update={"verify": settings.verify.model_copy(update={"require": "proven"})}
-    )
-    (failure,) = gates.by_gate(strict, bundled)["baseline"]
-    assert failure == f"{sentence}, and verify.require is proven"
-    assert _scores.with_folds(report, worse).judged.failures["baseline"]
-    judged.save()
-    shown = terminal.sentences(["baseline", "verify", "diagnose"])
-    assert _scores.remarks(judged)[0] in shown
-
-
-def test_the_interval_of_folds_is_wider_if_their_models_differ() -> None:
-    alike = by_folds.score([np.arange(60) < 42] * 5)
-    assert alike.interval == statistics.accuracy_interval(210, 300)
-    differing = by_folds.score([np.arange(60) < hits for hits in (30, 36, 42, 48, 54)])
-    assert differing.accuracy == alike.accuracy
-    half = 2.7764 * np.std([0.5, 0.6, 0.7, 0.8, 0.9], ddof=1) * np.sqrt(1 / 5 + 1 / 4)
-    assert differing.interval == pytest.approx((0.7 - half, 0.7 + half), abs=1e-3)
-
-
-def test_the_interval_of_folds_holds_the_accuracy_of_the_recipe_19_times_in_20() -> None:
-    """300 examples of two classes, a nearest-mean model in 5 folds, 400 times."""
-    rng = np.random.default_rng(0)
-
-    def drawn(count: int) -> tuple[Array, Array]:
-        labels = np.arange(count) % 2
-        return rng.normal(size=(count, 20)) + 0.35 * labels[:, None], labels
-
-    def right(train: tuple[Array, Array], test: tuple[Array, Array]) -> Array:
-        means = np.array([train[0][train[1] == label].mean(0) for label in range(2)])
-        nearest = ((test[0][:, None] - means) ** 2).sum(2).argmin(1)
-        return np.asarray(nearest == test[1])
-
-    large, covered = drawn(2000), 0
-    for _ in range(400):
-        inputs, labels = drawn(300)
-        pairs = [(np.arange(300) // 2 % 5 != fold) for fold in range(5)]
-        parts = [right((inputs[k], labels[k]), (inputs[~k], labels[~k])) for k in pairs]
-        low, high = by_folds.score(parts).interval
-        covered += low <= right((inputs, labels), large).mean() <= high
-    assert covered / 400 >= 0.95, covered
-
-
 def test_a_high_accuracy_hides_no_bad_class_in_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,20 +86,6 @@ def test_the_majority_class_is_a_baseline_beside_those_of_the_inputs(tmp_path: P
     score = _scores.baseline_score(predictions["majority"], LABELS, THREE)
     assert score.accuracy == 0.5
     assert score.per_class == {"a": 1, "b": 0, "c": 0}
-
-
-def test_a_single_class_is_refused_before_anything_is_trained() -> None:
-    alone = Description("own", ["a"], (2, 2, 1), {}, [])
-    with pytest.raises(UserError, match="the dataset has one class, 'a'; expected at least two"):
-        preprocess.check(np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3, int), alone, "training")
-
-
-@pytest.mark.parametrize(
-    ("count", "sentence"),
-    [(1, "'0'"), (2, "'0' and '1'"), (3, "'0', '1' and '2'"), (12, "'9' and 2 more")],
-)
-def test_many_names_are_counted_and_not_listed(count: int, sentence: str) -> None:
-    assert listed([str(number) for number in range(count)]).endswith(sentence)
 
 
 def test_a_diagnosis_names_the_classes_that_are_never_predicted() -> None:
