@@ -14,7 +14,7 @@ from pipeline.datasets._windows import Block
 from pipeline.files.raw import RECORDING
 from pipeline.planning import sensors
 from pipeline.process.errors import UserError
-from tests.test_recordings import RATE, as_csv, load, rows, write
+from tests.recordings.conftest import RATE, as_csv, load, rows, write
 
 
 def channels(names: list[str], cells: list[str]) -> list[str]:
