@@ -22,7 +22,7 @@ from pipeline.files.artifacts import Array, Inputs
 from pipeline.runtimes import environments, inspect_model
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
-from tests.test_pretrained import recipe, save_no_top
+from tests.pretrained.conftest import recipe, save_no_top
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
@@ -121,7 +121,7 @@ import numpy as np
 from tests.peak_memory import PeakMemory
 from pipeline.training import fit
 from pipeline.training.batches import Data
-from tests.test_pretrained import recipe
+from tests.pretrained.conftest import recipe
 
 peak = PeakMemory()
 images = np.random.default_rng(0).integers(0, 256, (60, 224, 224, 3), np.uint8)

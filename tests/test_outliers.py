@@ -11,7 +11,7 @@ import pytest
 from pipeline.config.params import Train
 from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
-from tests.test_train import split, train_params
+from tests.training.conftest import split, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 

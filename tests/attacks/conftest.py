@@ -44,3 +44,13 @@ def serves_after_every_attack(server: Server, most_megabytes: float) -> Iterator
     yield
     assert server.ask("POST", INFER, json_body()).status == 200
     wait_for(lambda: server.megabytes < most_megabytes)
+
+
+def http(path: str, headers: dict[str, str], body: bytes, method: str = "POST") -> bytes:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: test",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body

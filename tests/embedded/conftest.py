@@ -35,6 +35,7 @@ PAGE = "embedded/browser/"
 MICRO = ("--format", target.FORMAT, "--runtime", "tflite_micro", "--plain")
 expect.set_options(timeout=1000 * SECONDS)
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The page in real Chromium: pictures, drawing, and the answers to them."""
+"""The page in real Chromium: pictures, and the answers to them."""
 
 from __future__ import annotations
 
@@ -15,47 +15,13 @@ from playwright.sync_api import expect
 
 from pipeline.files.artifacts import Array
 from serving import InputError, photo
+from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
 from tests.embedded.conftest import Tab, png, predict
+from tests.embedded.drawing import announced, silence
 from tests.server import Server
 from tests.test_browser import sheets
 from tests.test_photo import card
-
-CARD_FILE = "model_card.json"
-STROKES = {
-    "0": [
-        (0.5, 0.2),
-        (0.35, 0.3),
-        (0.3, 0.5),
-        (0.35, 0.7),
-        (0.5, 0.8),
-        (0.65, 0.7),
-        (0.7, 0.5),
-        (0.65, 0.3),
-        (0.5, 0.2),
-    ],
-    "1": [(0.52, 0.2), (0.5, 0.5), (0.48, 0.8)],
-    "2": [
-        (0.32, 0.33),
-        (0.4, 0.22),
-        (0.58, 0.22),
-        (0.65, 0.36),
-        (0.55, 0.55),
-        (0.32, 0.78),
-        (0.5, 0.76),
-        (0.7, 0.78),
-    ],
-    "3": [
-        (0.35, 0.22),
-        (0.6, 0.22),
-        (0.62, 0.38),
-        (0.48, 0.48),
-        (0.64, 0.6),
-        (0.6, 0.76),
-        (0.34, 0.78),
-    ],
-    "7": [(0.3, 0.25), (0.7, 0.25), (0.62, 0.4), (0.5, 0.6), (0.45, 0.8)],
-}
 
 
 def prepare(page: Any, picture: bytes, model: ModelCard, kind: str = "image/png") -> Array | str:
@@ -85,27 +51,6 @@ def in_python(picture: bytes, model: ModelCard) -> Array | str:
     return pixels
 
 
-def draw(page: Any, strokes: list[tuple[float, float]]) -> str:
-    """Draws with the mouse and returns the class that is announced."""
-    box = page.locator("#drawing").bounding_box()
-    for index, (x, y) in enumerate(strokes):
-        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
-        if index == 0:
-            page.mouse.down()
-    page.mouse.up()
-    return announced(page)
-
-
-def silence(page: Any) -> None:
-    """Clears the last announcement, so that a test can wait for the next one."""
-    page.evaluate("document.getElementById('announcement').textContent = ''")
-
-
-def announced(page: Any) -> str:
-    expect(page.locator("#announcement")).not_to_be_empty()
-    return str(page.text_content("#announcement")).rpartition(",")[0]
-
-
 def test_200_test_images_give_the_probabilities_of_micro_to_the_last_bit(
     page: Any, images: Array, tmp_path: Path
 ) -> None:
@@ -123,7 +68,7 @@ def test_200_test_images_give_the_probabilities_of_micro_to_the_last_bit(
 
 
 def test_golden_photos_are_prepared_to_the_pixel(page: Any, bundle: Path) -> None:
-    model = ModelCard.parse((bundle / CARD_FILE).read_bytes())
+    model = ModelCard.parse((bundle / CARD).read_bytes())
     names = [
         path.name.removesuffix(".expected.png")
         for path in (bundle / "photos").glob("*.expected.png")
@@ -174,47 +119,6 @@ def test_a_jpeg_is_prepared_almost_as_in_python(page: Any, images: Array) -> Non
     )
     assert not isinstance(answer, str)
     assert np.abs(answer.astype(int) - expected).max() <= 2
-
-
-@pytest.mark.parametrize("digit", STROKES)
-def test_drawn_strokes_are_recognised(page: Any, digit: str) -> None:
-    assert draw(page, STROKES[digit]) == digit
-
-
-def test_keys_draw_undo_and_clear(page: Any) -> None:
-    page.focus("#drawing")
-    for key in [*["ArrowUp"] * 10, "Space", *["ArrowDown"] * 20, "Space"]:
-        page.keyboard.press(key)
-    assert announced(page) == "1"
-    assert page.get_attribute("#drawing", "aria-label") == "Drawing area"
-    for key in ("Space", "ArrowRight"):
-        page.keyboard.press(key)
-    assert page.get_attribute("#drawing", "aria-label") == "Drawing area, pen down"
-    silence(page)
-    page.keyboard.press("Backspace")
-    assert announced(page) == "1"
-    page.keyboard.press("Delete")
-    expect(page.locator("#answer")).to_have_text("Nothing drawn yet")
-    page.click("#undo")
-    assert announced(page) == "1"
-
-
-@pytest.mark.parametrize("key", ["Control+z", "Delete"])
-def test_a_line_that_is_removed_while_it_is_drawn_does_not_continue(
-    page: Any, tab: Tab, key: str
-) -> None:
-    shown = "document.getElementById('drawing').toDataURL()"
-    empty = page.evaluate(shown)
-    draw(page, STROKES["1"])
-    expected = page.evaluate(shown) if key == "Control+z" else empty
-    box = page.locator("#drawing").bounding_box()
-    page.mouse.move(box["x"] + 20, box["y"] + 20)
-    page.mouse.down()
-    page.keyboard.press(key)
-    page.mouse.move(box["x"] + 250, box["y"] + 20, steps=3)
-    page.mouse.up()
-    assert page.evaluate(shown) == expected
-    assert not tab.faults
 
 
 DROP_AND = """async ([pictures, selector]) => {

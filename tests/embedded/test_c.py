@@ -21,11 +21,10 @@ from pipeline.files.picture_file import Framing
 from serving import Bundle, photo
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN
-from tests import test_framing
 from tests.conftest import ROOT
 from tests.embedded.conftest import predict, run
+from tests.framing.conftest import FRAMINGS, build, framed_in_c
 from tests.test_browser import sheets
-from tests.test_framing import FRAMINGS
 from tests.test_photo import card
 
 HERE = Path(__file__).parent
@@ -101,8 +100,8 @@ def test_every_processor_frames_photos_to_the_pixels_of_python(
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
         cases.append((tmp_path / f"{number}.png", FRAMINGS[number % 4], (40, 32, 3)))
     expected = [photo.read(path, card("npz", shape, framing)) for path, framing, shape in cases]
-    program = test_framing.build(tmp_path, processor)
-    framed = test_framing.framed_in_c(program, cases, [EMULATORS[processor]])
+    program = build(tmp_path, processor)
+    framed = framed_in_c(program, cases, [EMULATORS[processor]])
     np.testing.assert_array_equal(framed, np.concatenate([image.ravel() for image in expected]))
 
 

@@ -18,14 +18,14 @@ from pipeline.embedded._verified import VerifiedFile
 from pipeline.reporting import statistics
 from serving import Bundle, Classifier, acceptance
 from serving.acceptance import Acceptance
+from serving.model_card import FILE as CARD
 from serving.model_file import answers
 from tests.conftest import ROOT
-from tests.embedded.conftest import DESKTOP, PAGE, Tab
-from tests.embedded.test_browser import CARD_FILE, STROKES, draw
+from tests.embedded.conftest import DESKTOP, PAGE, PHONE, Tab
+from tests.embedded.drawing import STROKES, draw
 from tests.server import FORMAT, Server, rename
 
 PROGRAM = f"embedded/c/programs/classify-{c.HERE}"
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -144,8 +144,8 @@ def test_an_acceptance_set_of_another_model_gets_one_message(
 def test_the_page_of_a_draft_says_plainly_that_it_is_not_proven(
     host: str, bundle: Path, tab: Tab
 ) -> None:
-    card = json.loads((bundle / CARD_FILE).read_text())
-    (bundle / CARD_FILE).write_text(
+    card = json.loads((bundle / CARD).read_text())
+    (bundle / CARD).write_text(
         json.dumps(
             {**card, "not_proven": ["the test accuracy of 97.10 % misses the target of 99.00 %"]}
         )
@@ -163,8 +163,8 @@ def test_the_page_of_a_draft_says_plainly_that_it_is_not_proven(
 def test_a_bundle_without_an_acceptance_set_offers_no_proof(
     host: str, bundle: Path, tab: Tab
 ) -> None:
-    card = json.loads((bundle / CARD_FILE).read_text())
-    (bundle / CARD_FILE).write_text(
+    card = json.loads((bundle / CARD).read_text())
+    (bundle / CARD).write_text(
         json.dumps(
             {**card, "acceptance_images": 0, "no_acceptance": "package.acceptance_images is 0"}
         )
@@ -234,9 +234,9 @@ def test_a_browser_that_cannot_compile_the_module_is_told_which_can(
 def test_without_an_onnx_file_there_is_no_second_engine(
     host: str, bundle: Path, packages: Path, tab: Tab
 ) -> None:
-    card = json.loads((bundle / CARD_FILE).read_text())
+    card = json.loads((bundle / CARD).read_text())
     card["files"] = [file for file in card["files"] if not file["file"].endswith(".onnx")]
-    (bundle / CARD_FILE).write_text(json.dumps(card))
+    (bundle / CARD).write_text(json.dumps(card))
     modules = bundle / PAGE / "node_modules"
     modules.mkdir()
     (modules / "onnxruntime-web").symlink_to(packages / "onnxruntime-web")

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.embedded._kinds import sounds
 from tests.embedded.conftest import run
 from tests.embedded.test_integer_c import SANITIZERS
-from tests.test_listening import CASES, in_python, rows_of, write_sources
+from tests.listening.conftest import CASES, in_python, rows_of, write_sources
 
 # The board of the sketch: its microphone is standard input. The network's answers are in a file.
 BOARD = r"""

@@ -72,15 +72,8 @@ class RandomNetwork:
 
     def grow(self) -> None:
         """Appends one of the operators that fit the last tensor."""
-        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic]
-        operators += [
-            self.quantize,
-            self.mean,
-            self.arithmetic,
-            self.arithmetic,
-            self.pad,
-            self.concatenate,
-        ]
+        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic, self.quantize]
+        operators += [self.mean, self.arithmetic, self.arithmetic, self.pad, self.concatenate]
         if len(self.last.shape) == 4:
             operators += [self.convolution] * 3 + [self.depthwise] * 3 + [self.pool] * 2
         self.one_of(operators)()

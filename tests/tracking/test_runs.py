@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pipeline.files import artifacts
@@ -20,7 +17,6 @@ from pipeline.tracking import record, view
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
 from tests.tracking.conftest import client, free_port, runs, server
-from tests.waiting import SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -238,53 +234,6 @@ def test_a_param_that_changed_after_its_run_began_is_a_tag(
         assert now.get("now.problem.target", "0.98") == str(target)
         assert set(now) <= {"now.problem.target"}
     assert now
-
-
-def test_every_file_is_a_logged_model_with_its_accuracy_and_size(finished: Project) -> None:
-    store = client(finished)
-    experiment = store.get_experiment_by_name("mnist-digits").experiment_id
-    models = {
-        model.name: {metric.key: metric.value for metric in model.metrics}
-        for model in store.search_logged_models([experiment])
-    }
-    pairs = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
-    assert set(models) == {pair["format"] for pair in pairs}
-    for pair in pairs:
-        if pair["processor"] != "native":
-            continue
-        assert models[pair["format"]]["bytes"] == pair["bytes"]
-        if pair["test_images"] == 10000:
-            assert models[pair["format"]]["test_accuracy"] <= pair["accuracy"]
-    (run,) = runs(store)
-    registered = store.get_model_version_by_alias("mnist-digits", "champion").tags["format"]
-    evaluation = json.loads((finished.folder / "reports/evaluate.json").read_text())
-    assert run.data.metrics["test_accuracy"] == evaluation["test_accuracy"]
-    assert run.data.metrics["bytes"] == models[registered]["bytes"]
-
-
-def test_the_registered_model_is_a_tflite_file_that_can_be_served_and_agrees_with_keras(
-    finished: Project,
-) -> None:
-    store = client(finished)
-    champion = store.get_model_version_by_alias("mnist-digits", "champion")
-    assert champion.tags["format"].startswith("tflite")
-    port = free_port()
-    options = ("-m", "models:/mnist-digits@champion", "--env-manager", "local")
-    command = ("mlflow", "models", "serve", *options)
-    finished.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{finished.folder / 'mlflow.db'}"
-    try:
-        with server(finished, *command, port=port, health="/ping"):
-            images = np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[:5]
-            body = json.dumps({"instances": images.tolist()}).encode()
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
-            )
-            with urllib.request.urlopen(request, timeout=SECONDS) as response:
-                answer = np.array(json.load(response)["predictions"])
-    finally:
-        del finished.environment["MLFLOW_TRACKING_URI"]
-    keras = np.load(finished.folder / "evaluation/test_probabilities.npy")[:5]
-    np.testing.assert_allclose(answer, keras, atol=0.02)
 
 
 def test_a_copied_project_leaves_the_store_of_the_original_alone(

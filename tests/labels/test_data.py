@@ -1,0 +1,96 @@
+"""Labels in files and in splits, and those from which nothing can be learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import preprocess
+from pipeline.config import params
+from pipeline.config.params import Dataset, Train
+from pipeline.datasets import Raw, mnist_pairs, npz
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.targets import labels
+from tests.conftest import ROOT
+from tests.labels.conftest import OWN, TRUE, drawn
+
+pytestmark = pytest.mark.long
+
+
+def load(folder: Path, **arrays: Array) -> Raw:
+    np.savez(folder / "own.npz", **arrays)  # type: ignore[arg-type]
+    return npz.load(Dataset(name="npz", path=str(folder / "own.npz")))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (TRUE[:, :2], r"labels of shape \(4, 2\); expected 0 or 1 for each of 3 labels"),
+        (TRUE * 2, "expected 0 or 1 for each of 3 labels"),
+        (TRUE[:0], "label 'a' has no image in the training part; expected at least one"),
+        (TRUE[:3], "label 'c' has no image in the training part; expected at least one"),
+        (TRUE | [0, 1, 0], "every image in the training part has label 'b'; expected one without"),
+    ],
+)
+def test_labels_from_which_nothing_can_be_learned_are_refused(wrong: Array, sentence: str) -> None:
+    images = np.zeros((len(wrong), 12, 12, 1), np.uint8)
+    with pytest.raises(UserError, match=sentence):
+        preprocess.check(images, wrong, OWN, "training")
+
+
+def test_a_stratified_split_has_each_combination_of_labels_in_proportion() -> None:
+    strata = labels.strata(np.repeat(TRUE, 3, axis=0))
+    assert len(set(strata.tolist())) == 4
+    assert (strata.reshape(4, 3) == strata[::3, None]).all()
+
+
+def test_an_npz_has_a_column_for_each_label_and_one_hot_rows_are_classes(tmp_path: Path) -> None:
+    images, present = drawn(8)
+    raw = load(tmp_path, x_train=images, y_train=present.astype(bool))
+    assert (raw.target, raw.class_names) == ("labels", ["0", "1", "2"])
+    assert raw.train_labels.tolist() == present.tolist()
+    assert raw.test_labels.shape == (0, 3)
+    one_hot = load(tmp_path, x_train=images, y_train=np.eye(3, dtype=int)[[0, 2, 1, 1, 0, 2, 0, 0]])
+    assert (one_hot.target, one_hot.class_names) == ("classes", ["0", "1", "2"])
+    assert one_hot.train_labels.tolist() == [0, 2, 1, 1, 0, 2, 0, 0]
+    with pytest.raises(UserError, match=r"y_test is of shape \(8,\) and y_train of \(8, 3\)"):
+        load(tmp_path, x_train=images, y_train=present, x_test=images, y_test=present[:, 0])
+    with pytest.raises(UserError, match=r"or 0 and 1 of shape \(N, K\) for several labels at once"):
+        load(tmp_path, x_train=images, y_train=present / 2)
+
+
+def test_a_pair_of_digits_has_the_labels_of_both(raw_mnist: Raw) -> None:
+    images, present = mnist_pairs.pairs(raw_mnist.test_images, raw_mnist.test_labels)
+    assert images.shape == (5000, 28, 56, 1)
+    assert present.shape == (5000, 10)
+    assert set(present.sum(1).tolist()) == {1, 2}
+    used = np.sort(images.reshape(5000, 28, 2, 28).transpose(0, 2, 1, 3).reshape(10000, -1).sum(1))
+    assert (used == np.sort(raw_mnist.test_images.reshape(10000, -1).sum(1))).all()
+    assert (present.sum(0) <= np.bincount(raw_mnist.test_labels)).all()
+
+
+@pytest.mark.slow  # imports TensorFlow
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"loss": "CategoricalCrossentropy"}, "train.loss is CategoricalCrossentropy, and the"),
+        (
+            {"network": {"output": "softmax"}},
+            "train.network.output is softmax, and the dataset asks for labels; expected sigmoids",
+        ),
+    ],
+)
+def test_a_loss_or_output_of_one_class_is_refused(change: dict[str, Any], sentence: str) -> None:
+    from pipeline.training import models
+    from pipeline.training.batches import Data
+
+    images, present = drawn(8)
+    split = images[..., None], present
+    settings = params.load(ROOT / "params.yaml").train.model_dump()
+    train = Train.model_validate({**settings, "loss": "BinaryCrossentropy", **change})
+    with pytest.raises(UserError, match=sentence):
+        models.build(train, Data(split, split, 3, target="labels"))

@@ -1,0 +1,122 @@
+"""Files of recordings: what is read, and what is left out with a reason."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import _recording_files
+from pipeline.datasets._windows import RecordingError
+from tests.recordings.conftest import (
+    BROKEN,
+    GOOD,
+    LENGTH,
+    as_csv,
+    as_npz,
+    labelled,
+    load,
+    read,
+    rows,
+    write,
+)
+
+
+def test_channels_are_found_by_name_in_any_order_and_format() -> None:
+    values = rows(20)
+    more = [["sit"] * 20, ["7"] * 20]
+    expected = read(as_csv(values), channels=("x", "y"))
+    swapped = np.column_stack([values[:, 1], values[:, 0]])
+    for data in (
+        as_csv(swapped, "y,x,label,person", *more),
+        as_csv(swapped, '"y"; x'.replace(";", ",")).replace(b",", b";"),
+        b"\xef\xbb\xbf" + as_csv(values).replace(b"\n", b"\r\n") + b"\r\n\r\n",
+        as_csv(values).partition(b"\n")[2],
+    ):
+        assert np.array_equal(read(data, channels=("x", "y")), expected)
+
+
+@pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
+def test_broken_recordings_are_left_out_and_counted_with_a_reason(
+    data: bytes, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, a__good_csv=GOOD, b__good_csv=GOOD, b__zbroken_csv=data)
+    raw = load(tmp_path)
+    assert raw.unreadable == ["b/zbroken.csv"]
+    assert len(raw.train_labels) == 6
+    assert "warning: 1 of 3 recordings could not be read: b/zbroken.csv" in capsys.readouterr().out
+    assert reason in raw.left_out["b/zbroken.csv"]
+
+
+BROKEN_NPZ = {
+    "text": (b"text", "is not an npz file"),
+    "objects": (as_npz(signal=np.array([None])), "cannot be read: Object arrays"),
+    "no signal": (as_npz(x=rows(9)), "has no array signal (T, C) of numbers"),
+    "a rate of 0": (as_npz(signal=rows(40), rate=np.array(0)), "has a rate of 0 Hz; expected 10"),
+    "lengths": (as_npz(signal=rows(40), length=np.array([9, 9])), "40 rows, and its lengths add"),
+    "no rows": (as_npz(signal=rows(0)), "holds no rows"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), BROKEN_NPZ.values(), ids=BROKEN_NPZ)
+def test_a_broken_npz_says_what_is_wrong(data: bytes, reason: str) -> None:
+    with pytest.raises(RecordingError, match=re.escape(reason)):
+        read(data, "a.npz")
+
+
+def test_missing_values_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = GOOD + b"\nnan,1\n,\n1,1e60\n" + GOOD.partition(b"\n")[2]
+    write(tmp_path, a__one_csv=data, b__one_csv=GOOD)
+    assert len(load(tmp_path).train_labels) == 9
+    assert "3 rows without a value: such a row is in no window" in capsys.readouterr().out
+
+
+def test_parts_a_zip_and_several_recordings_in_an_npz(tmp_path: Path) -> None:
+    several = as_npz(
+        signal=rows(70),
+        length=np.array([40, 30]),
+        label=np.array([1, 0]),
+        classes=np.array(["sit", "walk"]),
+        subject=np.array([7, 8]),
+        rate=np.array(10.0),
+        channels=np.array(["x", "y"]),
+    )
+    raw = load(write(tmp_path / "one", both_npz=several) / "both.npz")
+    assert labelled(raw) == {"sit": 2, "walk": 3}
+    assert set(raw.train_columns["subject"]) == {"7", "8"}
+    assert set(raw.train_columns["recording"]) == {"both.npz[0]", "both.npz[1]"}
+    parts = tmp_path / "parts"
+    for part in ("train", "val", "test"):
+        write(parts / part, sit__a_csv=GOOD, walk__b_csv=as_csv(rows(40, 1)))
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+        for path in sorted(parts.rglob("*.csv")):
+            archive.write(path, path.relative_to(tmp_path))
+    unpacked, packed = load(parts), load(tmp_path / "parts.zip")
+    assert np.array_equal(unpacked.train_images, packed.train_images)
+    assert (len(packed.train_labels), len(packed.test_labels)) == (12, 6)
+    assert unpacked.validation is not None
+    assert len(unpacked.validation) == 6
+
+
+def test_columns_of_people_counters_and_times_are_no_channels() -> None:
+    """As in most published recordings: one file, numbered people, milliseconds, an activity."""
+    values, people = rows(80), ["1"] * 40 + ["2"] * 40
+    times = [str(1_709_283_600_000 + 100 * row) for row in range(80)]
+    activity = ["sit"] * 80
+    data = as_csv(values, "x,y,subject,timestamp,activity", people, times, activity)
+    found = list(_recording_files.recordings(io.BytesIO(data), "a.csv"))
+    assert [recording.channels for recording in found] == [("x", "y")] * 2
+    assert np.array_equal(read(data), [values[at : at + LENGTH] for at in (0, 10, 20, 40, 50, 60)])
+
+
+def test_dates_are_times() -> None:
+    times = [f"2024-03-01T09:00:{row // 10:02d}.{row % 10}00" for row in range(40)]
+    data = as_csv(rows(40), "x,y,Timestamp", times)
+    recordings = _recording_files.recordings(io.BytesIO(data), "a.csv")
+    block = next(next(recordings).blocks)
+    assert block.times is not None
+    assert np.allclose(np.diff(block.times), 0.1, atol=1e-6)

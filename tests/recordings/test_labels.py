@@ -1,0 +1,47 @@
+"""Labels of windows, from a column or from a list of spans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.process.errors import UserError
+from tests.recordings.conftest import GOOD, as_csv, labelled, load, rows, write
+
+
+def test_labels_come_from_a_column_and_no_window_has_two(tmp_path: Path) -> None:
+    label = ["sit"] * 45 + [""] * 10 + ["walk"] * 45
+    data = as_csv(rows(100), "x,y,label,person", label, ["anna"] * 100)
+    raw = load(write(tmp_path, one_csv=data, two_csv=data))
+    assert labelled(raw) == {"sit": 6, "walk": 6}
+    assert raw.series == {"rate": 10, "step": 10, "channels": ("x", "y")}
+    assert set(raw.train_columns["person"]) == {"anna"}
+    assert set(raw.train_columns["recording"]) == {"one.csv", "two.csv"}
+
+
+def test_labels_come_from_a_list_of_spans(tmp_path: Path) -> None:
+    listed = b"file,start,end,label,person\na/1.csv,0,4.5,sit,anna\na/1.csv,5.5,,walk,anna\n"
+    write(tmp_path, labels_csv=listed + b"2.csv,,,walk,ben\n", a__1_csv=as_csv(rows(100)))
+    raw = load(write(tmp_path, **{"2_csv": GOOD, "unlisted_csv": GOOD}))
+    assert labelled(raw) == {"sit": 3, "walk": 3 + 3}
+    assert set(raw.train_columns["person"]) == {"anna", "ben"}
+    assert raw.left_out["unlisted.csv"] == "is not in the list"
+
+
+@pytest.mark.parametrize(
+    ("listed", "sentence"),
+    [
+        (b"file,start\n", "has the columns file, start; expected file and label"),
+        (b"file,label\nb.csv,sit\n", "row 2 of .*labels.csv names b.csv; expected a CSV or npz"),
+        (b"file,label,start,end\na.csv,sit,5,4\n", "expected a label, .* and an end after the"),
+        (b"file,label,start\na.csv,sit,soon\n", "has start soon; expected seconds"),
+        (b"file,label\na.csv\n", "has more or fewer cells than the header"),
+        (b"file,label\na.csv,sit\n", "has windows of 1 label for training; expected at least 2"),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(
+    listed: bytes, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load(write(tmp_path, labels_csv=listed, a_csv=GOOD))

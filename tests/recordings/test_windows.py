@@ -1,0 +1,146 @@
+"""How a recording becomes windows."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.datasets import _recording_files, _windows, series_folder
+from pipeline.datasets._windows import Block, Recording
+from pipeline.files import groups
+from pipeline.process.errors import UserError
+from serving.errors import InputError
+from serving.recording import Sampling
+from tests.recordings.conftest import (
+    GOOD,
+    LENGTH,
+    RATE,
+    SAMPLING,
+    as_csv,
+    as_npz,
+    load,
+    read,
+    rows,
+    write,
+)
+
+
+def test_windows_begin_a_step_apart_and_hold_the_rows_as_they_are() -> None:
+    values = rows(55)
+    found = read(as_csv(values))
+    assert np.array_equal(found, [values[start : start + LENGTH] for start in (0, 10, 20, 30)])
+    assert np.array_equal(read(as_npz(signal=values), "a.npz"), found)
+
+
+@given(
+    blocks=st.lists(st.integers(1, 30), max_size=8),
+    step=st.integers(1, 50),
+    length=st.integers(1, 30),
+    missing=st.sets(st.integers(0, 100), max_size=3),
+)
+def test_windows_do_not_depend_on_blocks_and_hold_no_missing_row(
+    blocks: list[int], step: int, length: int, missing: set[int]
+) -> None:
+    values = rows(sum(blocks))
+    values[[row for row in missing if row < len(values)], 1] = np.nan
+
+    def parts() -> Iterator[Block]:
+        for start, count in zip(np.cumsum([0, *blocks]).tolist(), blocks, strict=False):
+            yield Block(start, values[start : start + count])
+
+    found = _windows.windows(
+        Recording(("x", "y"), parts()), Sampling(RATE, step, ("x", "y")), length
+    )
+    expected, start = [], 0
+    for end in [*sorted(row for row in missing if row < len(values)), len(values)]:
+        expected += list(range(start, end - length + 1, step))
+        start = end + 1
+    held = not any(row < len(values) for row in missing) and 2 <= len(values) < length
+    windows = list(found)
+    assert [window.start for window in windows] == ([0] if held else expected)
+    for window in windows:
+        rows_of = values[window.start : window.start + length]
+        assert window.held == held
+        assert np.array_equal(
+            window.values, np.pad(rows_of, ((0, length - len(rows_of)), (0, 0)), "edge")
+        )
+
+
+def test_a_gap_in_time_is_in_no_window() -> None:
+    time = np.arange(50) / RATE
+    time[25:] += 0.3
+    data = as_csv(np.column_stack([time, rows(50)]), "time,x,y")
+    starts = [
+        window.start
+        for found in _recording_files.recordings(io.BytesIO(data), "a.csv")
+        for window in _windows.windows(found, SAMPLING, LENGTH)
+    ]
+    assert starts == [0, 25]
+
+
+def test_a_long_recording_is_read_in_the_memory_of_a_short_one() -> None:
+    def peak(count: int) -> int:
+        data = io.BytesIO(as_csv(rows(count)))
+        tracemalloc.start()
+        for found in _recording_files.recordings(data, "long.csv"):
+            windows = sum(1 for _ in _windows.windows(found, SAMPLING, LENGTH))
+        assert windows == count // 10 - 1
+        result = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return result
+
+    assert peak(40_000) < 1.1 * peak(10_000)
+
+
+def test_what_follows_the_most_values_of_a_recording_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_folder, "MOST_VALUES", 5 * LENGTH * 2)
+    write(tmp_path, a__one_csv=GOOD, b__one_csv=as_csv(rows(500)))
+    assert len(load(tmp_path).train_labels) == 3 + 5
+    assert "1 recording of more than 200 values: the rest is not used" in capsys.readouterr().out
+
+
+def test_a_window_shorter_than_two_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"seconds is 0.1 .* windows of 1 row; expected at least 2"):
+        load(tmp_path, seconds=0.1)
+
+
+def test_windows_of_a_recording_stay_together_whatever_the_group_is() -> None:
+    names, recordings = ["anna", "ben", "", "", "ben"], ["1", "1", "2", "2", "3"]
+    numbers = groups.connected(groups.distinct(names), recordings)
+    assert numbers.tolist() == [0, 0, 1, 1, 0]
+
+
+def test_a_recording_shorter_than_a_window_is_held_at_its_last_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = rows(LENGTH - 1)
+    held = np.concatenate([values, values[-1:]])
+    timed = np.column_stack([np.arange(LENGTH - 1) / RATE, values])
+    for data in (as_csv(values), as_csv(timed, "time,x,y")):
+        assert np.array_equal(read(data), [held])
+        (found,) = SAMPLING.windows(data, "a.csv", LENGTH)
+        assert found[0] == "a.csv 0.00 s" and np.array_equal(found[1], held)
+    gap = timed.copy()
+    gap[5:, 0] += 1
+    missing = values.copy()
+    missing[3] = np.nan
+    for data in (as_csv(gap, "time,x,y"), as_csv(missing), as_csv(values[:1])):
+        assert read(data) == []
+        with pytest.raises(InputError, match="has no window of 20 rows that follow each other"):
+            list(SAMPLING.windows(data, "a.csv", LENGTH))
+    gestures = write(tmp_path, up__1_csv=as_csv(values), down__1_csv=as_csv(rows(25, 1)))
+    two = as_csv(values, "x,y,label", ["up"] * 9 + ["down"] * 10)
+    raw = load(write(gestures, up__2_csv=two))
+    assert raw.train_labels.tolist() == [0, 1] and np.array_equal(raw.train_images[1], held)
+    said = capsys.readouterr().out
+    assert "1 recording shorter than a window: held at the last row" in said
+    assert "1 recording without a window: it needs 20 rows of one label" in said

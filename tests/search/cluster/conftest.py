@@ -1,0 +1,58 @@
+"""A project to train on a real Dask cluster, and its results on one machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import EDGEPROOF, Project
+from tests.dask_cluster import DaskCluster
+
+TIMES = ("seconds", "images_per_second")
+FOLDS = [*EDGEPROOF, "folds", "--folds", "2", "-S", "train.epochs=2"]
+CHECKPOINT = "*/.state/trials/*/state.json"
+
+
+@pytest.fixture(scope="session")
+def expected(tiny: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of FOLDS on one machine."""
+    project = own(tiny, tmp_path_factory.mktemp("alone") / "project")
+    project.run(*FOLDS)
+    return results(project.folder)
+
+
+@pytest.fixture
+def project(tiny: Project, tmp_path: Path) -> Project:
+    return own(tiny, tmp_path / "project")
+
+
+def own(tiny: Project, folder: Path) -> Project:
+    """The tiny project in another folder, without what was trained in it."""
+    other = tiny.copy(folder)
+    shutil.rmtree(folder / ".state", ignore_errors=True)
+    return other
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """What the trainings of a project have left, by file, without the times that they took."""
+    found: dict[str, Any] = {}
+    for path in sorted((folder / ".state" / "trials").glob("*.*")):
+        found[path.name] = path.read_bytes()
+        if path.suffix == ".json":
+            found[path.name] = json.loads(found[path.name])
+            for row in found[path.name]["rows"]:
+                for time in TIMES:
+                    del row[time]
+    return found
+
+
+def on(running: DaskCluster, *command: str) -> tuple[str, ...]:
+    return (*command, "--cluster", running.address)
+
+
+def shown(project: Project) -> str:
+    return (project.folder.parent / f"{project.folder.name}.log").read_text()
