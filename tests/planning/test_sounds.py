@@ -56,7 +56,7 @@ def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, pac
     assert (dataset.name, options.rate, options.seconds) == ("audio_folder", 16_000, 0.8)
     assert (options.window, options.hop, options.bands) == (512, 256, 40)
     assert start.shape(settings, data) == Shape((49, 40, 1), 2, "sounds")
-    assert settings.preprocess.group == "/([0-9A-Za-z]+)[_-]"
+    assert settings.preprocess.group == r"(?:^|/)([^\W_]+)[_-][^/]*$"
     assert (settings.train.architecture, settings.train.keep) == ("ds_cnn", "last")
     assert settings.evaluate.folds == params.NONE, "four speakers are too few"
     loaded = audio_folder.load(dataset)

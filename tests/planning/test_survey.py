@@ -213,11 +213,11 @@ def no_files(folder: Path) -> Path:
     [
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
-        (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
+        (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),
         (no_files, "holds no pictures, sounds or recordings.*; expected a folder for"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
         (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
-        (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),
+        (lambda folder: Path("params.yaml"), "neither a folder, a zip file, a CSV nor an npz"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.arange(29) % 3), "30 examples and y_tra"),
