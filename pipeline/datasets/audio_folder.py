@@ -22,6 +22,7 @@ from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._sounds import SoundError
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 
 class Options(section.Options):
@@ -57,7 +58,7 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     ]
     names = sorted({candidate.label for candidate in found})
     if len(names) < 2:
-        raise UserError(f"{path} has {len(names)} labels; expected at least 2")
+        raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
     used = {candidate.file for candidate in found}
     unlisted = {name: "is not in the list" for name in tree.files if name not in used}
     return Listed(found, names, {**tree.left_out, **unlisted})
