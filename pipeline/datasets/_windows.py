@@ -140,8 +140,13 @@ def rate_of(steps: Any) -> float:
 
 
 def _check_rate(rate: float | None, expected: float, before: str, after: str) -> None:
-    if rate is not None and not abs(rate / expected - 1) <= TOLERANCE:
+    if rate is not None and not is_close(rate, expected):
         raise RecordingError(f"has {before}{rate:.4g} Hz{after}; expected {expected:g} Hz")
+
+
+def is_close(rate: Any, expected: Any) -> Any:
+    """Whether a rate counts as the expected one; of arrays, each."""
+    return abs(rate / expected - 1) <= TOLERANCE
 
 
 def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:

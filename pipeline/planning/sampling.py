@@ -14,10 +14,9 @@ import numpy as np
 from pipeline.datasets import _recording_files, series_folder
 from pipeline.datasets._recording_columns import LABELS
 from pipeline.datasets._recordings import Listed
-from pipeline.datasets._windows import Block, Recording, RecordingError, rate_of
+from pipeline.datasets._windows import Block, Recording, RecordingError, is_close, rate_of
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from serving.recording import TOLERANCE
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
 LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
@@ -133,7 +132,7 @@ def _rate(path: Path, seen: Seen) -> float:
     """Hz of most recordings that say it. Raises UserError if none does."""
     rates = np.array([beginning.rate for beginning in seen.beginnings if beginning.rate])
     if len(rates):
-        alike = np.abs(rates[:, None] / rates - 1) <= TOLERANCE
+        alike = is_close(rates[:, None], rates)
         return float(f"{rates[alike.sum(1).argmax()]:.3g}")
     if seen.faults:
         file, reason = next(iter(seen.faults.items()))
