@@ -39,7 +39,7 @@ NOT_READ = (".m4a", ".aac", ".wma", ".amr", ".3gp", ".mp4", ".webm", ".caf", ".w
 CONVERT = "convert them, such as with `ffmpeg -i any.m4a -ac 1 any.wav`"
 LOWEST_RATE, HIGHEST_RATE = 4000, 192_000  # Hz
 MOST_CHANNELS = 32
-LOUDEST = 4.0  # of floats from -1 to 1: what is beyond was never divided by full scale
+LOUDEST = 100.0  # of floats that should be -1 to 1: encoders overshoot, and int16 is far beyond
 MARGIN = 64  # more samples than are used, so that resampling has no edge there
 
 Open = Callable[[str], AbstractContextManager[IO[bytes]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 import zipfile
@@ -237,7 +238,8 @@ def _check_strangers(tree: Tree, folder: str, parts: set[str]) -> None:
     Taken for a class, or left out, it would spoil the test without a word.
     """
     paths = [f"{folder}{name}/" for name in tree.children[folder]]
-    train = next((path for path in paths if split(path[:-1])[1].lower().count("train")), None)
+    named = (path for path in paths if _is_train(split(path[:-1])[1]))
+    train = next(named, None)
     if train is None:
         return
     classes = set(tree.children[train])
@@ -247,3 +249,10 @@ def _check_strangers(tree: Tree, folder: str, parts: set[str]) -> None:
                 f"{path} and {train} hold folders of the same names; if they are parts of the "
                 "data, call them train, validation and test, and take out what is none of these"
             )
+
+
+def _is_train(name: str) -> bool:
+    """Whether one word of a name is that of the training part, as in seg_train."""
+    return part_of(name) == "train" or not {*PARTS["train"]}.isdisjoint(
+        re.split(r"[\W_]+", name.lower())
+    )

@@ -209,9 +209,9 @@ def other(folder: Path, name: str) -> Path:
     return folder
 
 
-def strangers(folder: Path) -> Path:
+def strangers(folder: Path, *names: str) -> Path:
     """A part that has no known name, beside the training part."""
-    for name in ("train", "holdout"):
+    for name in names or ("train", "holdout"):
         (folder / name).mkdir()
         for kind in ("cat", "dog"):
             shutil.copytree(folder / kind, folder / name / kind)
@@ -238,6 +238,7 @@ def no_files(folder: Path) -> Path:
         (lambda folder: other(folder, "a.parquet"), r"\.parquet; .*; convert them to CSV or npz"),
         (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),
         (lambda folder: other(folder, "a.pkl") / "a.pkl", "an npz; a pickle is never opened"),
+        (lambda folder: strangers(folder, "seg_train", "seg_pred"), "call them train, validation"),
         (strangers, r"holdout/ and train/ hold folders of the same names"),
         (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
         (lambda folder: Path("params.yaml"), "neither a folder, a zip file, a CSV nor an npz"),
@@ -280,3 +281,10 @@ def test_channels_before_steps_are_named(tmp_path: Path) -> None:
 )
 def test_parts_have_many_spellings(name: str, part: str | None) -> None:
     assert _tree.part_of(name) == part
+
+
+def test_a_class_may_be_called_trainers(folder: Path) -> None:
+    assert set(survey.survey(strangers(folder, "trainers", "boots")).counts) == {
+        "trainers",
+        "boots",
+    }
