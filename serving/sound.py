@@ -66,8 +66,7 @@ def _opened(source: Union[str, Path, bytes], name: str, rate: int) -> Iterator[A
             if (channels, width, own_rate) != (1, WIDTH, rate):
                 raise InputError(
                     f"{name} has {channels} channel{'s' * (channels != 1)} of {8 * width} bits at "
-                    f"{own_rate} Hz; {_expected(rate)}, as of `ffmpeg -i FILE -ac 1 -ar {rate} "
-                    "-c:a pcm_s16le sound.wav`"
+                    f"{own_rate} Hz; {_expected(rate)}"
                 )
             yield sound
     except InputError:
@@ -77,7 +76,8 @@ def _opened(source: Union[str, Path, bytes], name: str, rate: int) -> Iterator[A
 
 
 def _expected(rate: int) -> str:
-    return f"expected a WAV file with one channel of 16-bit PCM at {rate} Hz"
+    how = f"as of `ffmpeg -i FILE -ac 1 -ar {rate} -c:a pcm_s16le sound.wav`"
+    return f"expected a WAV file with one channel of 16-bit PCM at {rate} Hz, {how}"
 
 
 def check_recordings(card: ModelCard, names: Iterable[str], file: Callable[[str], bytes]) -> None:

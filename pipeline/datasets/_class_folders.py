@@ -19,7 +19,8 @@ def listed(root: Path, tree: Tree) -> Listed:
     class_names = sorted(set(map(nfc, tree.children[parts["train"]])))
     if len(class_names) < 2:
         raise UserError(
-            f"{root / parts['train']} has {len(class_names)} class folders; expected at least 2"
+            f"{root / parts['train']} has {len(class_names)} class folders; expected at least 2, "
+            "or a CSV beside the files with the columns file and label"
         )
     _check_classes(root, tree, parts, class_names)
     return Listed(_candidates(tree, parts), class_names, tree.left_out)

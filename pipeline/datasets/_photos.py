@@ -41,13 +41,17 @@ class Options(section.Options):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file below dataset.path that may be a picture, its class and its part of the data."""
+    """A file below dataset.path that may be a picture, its class and its part of the data.
+
+    Of a picture the `box` in pixels is used, and of a sound what is between two `seconds`.
+    """
 
     file: str
     label: str
     part: str = "train"
     box: Box | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    seconds: tuple[float, float] | None = None
 
 
 class Candidates(Sequence[Candidate]):

@@ -102,6 +102,12 @@ class _Columns:
         taken = tuple(channels or _of_numbers(names, start[0]))
         if not taken and any(_is_number(cell.replace(",", ".")) for cell in cells.values()):
             raise RecordingError("has decimal commas; expected decimal points")
+        if not taken:
+            raise RecordingError(
+                f"has {', '.join(start[0])[:SHOWN]!r} below its first line; expected names there, "
+                "between commas, semicolons or tabs, and numbers from the second line on, without "
+                "comments or units"
+            )
         check_channels(taken, names)
         clock = None
         if TIME in names and TIME not in taken:
@@ -159,7 +165,11 @@ def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> 
     try:
         return read(cell.strip() or "nan")
     except ValueError:
-        expected = "a number" if read is float else "a time as in the rows before it"
+        expected = (
+            "a number, or an empty cell for a missing value"
+            if read is float
+            else "a time as in the rows before it"
+        )
         if _is_number(cell.strip().replace(",", ".")):
             expected = "a decimal point instead of the comma"
         raise RecordingError(

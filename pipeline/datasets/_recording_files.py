@@ -30,7 +30,7 @@ from pipeline.datasets._windows import (
 from serving.errors import reason
 from serving.recording import TIME
 
-SUFFIXES = (".csv", ".npz")
+SUFFIXES = (".csv", ".tsv", ".npz")
 LARGEST_NPZ = 2**30  # bytes, unpacked
 
 
@@ -62,7 +62,7 @@ def _damage() -> Iterator[None]:
     except RecordingError:
         raise
     except UnicodeDecodeError:
-        raise RecordingError("is not a CSV in UTF-8") from None
+        raise RecordingError("is not a CSV in UTF-8; save it as one") from None
     except Exception as error:
         raise RecordingError(f"cannot be read: {reason(error)}") from None
 

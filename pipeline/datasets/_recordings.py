@@ -11,16 +11,20 @@ from typing import IO
 import numpy as np
 
 from pipeline.datasets import _tree
-from pipeline.datasets._recording_columns import CERTAIN, LABEL, label_in
+from pipeline.datasets._recording_columns import CERTAIN, LABEL, LABELS, label_in
 from pipeline.datasets._tree import nfc
 from pipeline.datasets._windows import Block, Recording
 from pipeline.files import list_file
+from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
 from pipeline.process.errors import UserError
 
 LIST_COLUMNS = ("file", "start", "end", "split", LABEL)
 
+UNLABELLED = -1  # rows
+
 Open = Callable[[str], IO[bytes]]
+Marks = Callable[[Block], Array]
 
 
 @dataclass(frozen=True)
@@ -136,3 +140,28 @@ def seconds(where: str, row: dict[str, str], name: str, default: float) -> float
     if np.isnan(value):
         raise UserError(f"{where} has {name} {row[name]}; expected seconds")
     return value
+
+
+def marks_of(row: Listed, recording: Recording, rate: float, codes: dict[str, int]) -> Marks:
+    """The number of the label of each row of a block; `codes` are those of the labels."""
+
+    def code(label: str) -> int:
+        return codes.setdefault(label, len(codes)) if label else UNLABELLED
+
+    def of_block(block: Block) -> Array:
+        marks = np.full(len(block.values), UNLABELLED)
+        if row.spans is not None:
+            times = block.times
+            if times is None:
+                times = (block.start + np.arange(len(marks))) / rate
+            for span in row.spans:
+                marks[(times >= span.start) & (times < span.end)] = code(span.label)
+            return marks
+        for name in LABELS:
+            if name in block.text:
+                return np.array([code(nfc(label)) for label in block.text[name]])
+        label = next((recording.columns[name] for name in LABELS if name in recording.columns), "")
+        marks[:] = code(nfc(label) or row.label)
+        return marks
+
+    return of_block

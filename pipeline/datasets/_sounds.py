@@ -23,9 +23,10 @@ from threadpoolctl import threadpool_limits
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos
-from pipeline.datasets._photos import Listed
+from pipeline.datasets._photos import Candidate, Listed
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
+from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import position_in_stratum
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -33,9 +34,12 @@ from pipeline.process.words import counted
 from serving import sound
 from serving.log_mel import LogMel
 
-SUFFIXES = (".wav", ".flac", ".ogg")
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+NOT_READ = (".m4a", ".aac", ".wma", ".amr", ".3gp", ".mp4", ".webm", ".caf", ".w64", ".ape", ".wv")
+CONVERT = "convert them, such as with `ffmpeg -i any.m4a -ac 1 any.wav`"
 LOWEST_RATE, HIGHEST_RATE = 4000, 192_000  # Hz
 MOST_CHANNELS = 32
+LOUDEST = 100.0  # of floats that should be -1 to 1: encoders overshoot, and int16 is far beyond
 MARGIN = 64  # more samples than are used, so that resampling has no edge there
 
 Open = Callable[[str], AbstractContextManager[IO[bytes]]]
@@ -91,14 +95,14 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     options = params.options(Options)
     mel = front_end(options)
 
-    def read(file: str) -> Read | str:
+    def read(row: Candidate) -> Read | str:
         try:
-            with open_file(file) as opened:
-                return features(opened, mel, options.samples)
+            with open_file(row.file) as opened:
+                return features(opened, mel, options.samples, row.seconds)
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
             return reason(error)
 
-    results = pictures.in_threads(read, [candidate.file for candidate in candidates])
+    results = pictures.in_threads(read, candidates)
     # Several are read at once: with threads of BLAS as well it took up to five times as long.
     with threadpool_limits(1, "blas"):
         done = list(followed(results, len(candidates), "reading sounds"))
@@ -130,6 +134,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         kind="sounds",
         sound=asdict(mel),
         validation=validation if len(validation) else None,
+        group=RECORDING if any(row.seconds for row, _ in rows) else None,
         left_out={**left_out, **unreadable},
     )
 
@@ -150,7 +155,9 @@ def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
     """What is known of each recording, and its file, for `preprocess.group`."""
     names = rows[0].columns if rows else {}
     columns = {name: [row.columns[name] for row in rows] for name in names}
-    return {**columns, "file": [row.file for row in rows]}
+    files = [row.file for row in rows]
+    is_cut = any(row.seconds for row in rows)  # so parts of a file stay in one split
+    return {**columns, FILE: files, **({RECORDING: files} if is_cut else {})}
 
 
 def _check_classes(path: str, class_names: Sequence[str], present: set[str]) -> None:
@@ -169,20 +176,38 @@ def reason(error: Exception) -> str:
     return f"cannot be read: {text.rstrip('.')}"
 
 
-def features(file: IO[bytes], mel: LogMel, count: int) -> Read:
-    """The features of the first `count` samples. Raises SoundError and those of libsndfile."""
+def features(
+    file: IO[bytes], mel: LogMel, count: int, seconds: tuple[float, float] | None = None
+) -> Read:
+    """The features of the first `count` samples between two seconds, or of the whole file.
+
+    Raises SoundError and the errors of libsndfile.
+    """
+    start, end = seconds or (0.0, math.inf)
     with soundfile.SoundFile(file) as opened:
         check(opened)
         rate = opened.samplerate
         used = -(-count * rate // mel.rate)
-        values = opened.read(used + MARGIN, dtype="float64", always_2d=True).mean(1)
-    if not len(values):
-        raise SoundError("holds no samples")
-    if not np.isfinite(values).all():
-        raise SoundError("holds NaN or infinity")
+        if start:
+            opened.seek(min(round(start * rate), opened.frames))
+        most = int(min(used + MARGIN, (end - start) * rate))
+        values = opened.read(most, dtype="float64", always_2d=True).mean(1)
+    check_samples(values, start)
     frames = mel.frames(count)
     recording = as_int16(resampled(values, rate, mel.rate))
     return sound.features(mel, recording, mel.samples(frames)), len(values) > used
+
+
+def check_samples(values: Array, start: float) -> None:
+    """Raises SoundError for what is no sound; `start` is the second that values (S,) begin at."""
+    if not len(values):
+        raise SoundError(f"ends before {start:g} s" if start else "holds no samples")
+    if not np.isfinite(values).all():
+        raise SoundError("holds NaN or infinity")
+    if (loudest := float(np.abs(values).max())) > LOUDEST:
+        raise SoundError(
+            f"has floats up to {loudest:,.4g}; expected -1 to 1, such as int16 divided by 32,768"
+        )
 
 
 def check(opened: soundfile.SoundFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 import zipfile
@@ -25,10 +26,11 @@ JUNK = {
     "lost+found",
 }
 PARTS = {
-    "train": ("train", "training", "trainset", "trainingset"),
-    "validation": ("val", "valid", "validation", "valset", "validset", "validationset"),
-    "test": ("test", "testing", "testset", "testingset"),
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev", "development"),
+    "test": ("test", "testing"),
 }
+ENDINGS = ("set", "data", "split")  # that the name of a part may have, as in Training Dataset
 # Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
 LARGEST_RATIO, SMALL_BYTES = 100, 2**30
 JUNK_REASON = "is hidden or belongs to the operating system"
@@ -82,6 +84,8 @@ def is_junk(name: str) -> bool:
 def part_of(name: str) -> str | None:
     """The part of the data that a folder of this name is: train, validation or test."""
     plain = "".join(character for character in name.lower() if character.isalnum())
+    for ending in ENDINGS:
+        plain = plain.removesuffix(ending)
     return next((part for part, names in PARTS.items() if plain in names), None)
 
 
@@ -215,6 +219,7 @@ def parts(tree: Tree, folder: str) -> dict[str, str]:
             )
         if part:
             folders[part] = f"{folder}{name}/"
+    _check_strangers(tree, folder, set(folders.values()))
     if "train" not in folders:
         if folders and len(folders) == len(names):
             raise UserError(
@@ -225,3 +230,29 @@ def parts(tree: Tree, folder: str) -> dict[str, str]:
     if len(folders) < len(names) and not tree.children[folders["train"]]:
         return {"train": folder}
     return folders
+
+
+def _check_strangers(tree: Tree, folder: str, parts: set[str]) -> None:
+    """Raises UserError for a folder that holds the classes of the training part beside it.
+
+    Taken for a class, or left out, it would spoil the test without a word.
+    """
+    paths = [f"{folder}{name}/" for name in tree.children[folder]]
+    named = (path for path in paths if _is_train(split(path[:-1])[1]))
+    train = next(named, None)
+    if train is None:
+        return
+    classes = set(tree.children[train])
+    for path in paths:
+        if path not in {train, *parts} and classes & set(tree.children[path]):
+            raise UserError(
+                f"{path} and {train} hold folders of the same names; if they are parts of the "
+                "data, call them train, validation and test, and take out what is none of these"
+            )
+
+
+def _is_train(name: str) -> bool:
+    """Whether one word of a name is that of the training part, as in seg_train."""
+    return part_of(name) == "train" or not {*PARTS["train"]}.isdisjoint(
+        re.split(r"[\W_]+", name.lower())
+    )

@@ -48,6 +48,7 @@ class Recording:
     rate: float | None = None
     columns: dict[str, str] = field(default_factory=dict)
     missing: int = 0  # rows without a value, of those that were read
+    gaps: int = 0  # of time before a row, of those that were read
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def windows(
         mark = np.zeros(len(block.values), np.int64) if marks is None else marks(block)
         missing = ~np.isfinite(block.values).all(1)
         recording.missing += int(missing.sum())
-        begins = missing | _begins(block, missing, mark, last, 1 / sampling.rate)
+        gaps = _gaps(block, last, 1 / sampling.rate)
+        recording.gaps += int(gaps.sum())
+        begins = missing | _begins(missing, mark, last) | gaps
         last = missing[-1], math.nan if block.times is None else block.times[-1], mark[-1]
         starts = [*sorted({0, *np.flatnonzero(begins).tolist()}), len(begins)]
         for number, stop in enumerate(starts[1:]):
@@ -105,28 +108,45 @@ def windows(
         yield Window(first, held, int(last[2]), held=True)
 
 
-def _begins(
-    block: Block, missing: Any, mark: Any, last: tuple[bool, float, int] | None, interval: float
-) -> Any:
-    """Whether each row (B,) does not follow the one before it; `last` is that of the last block."""
-    was_missing, time, was_marked = last or (True, math.nan, mark[0])
+def _begins(missing: Any, mark: Any, last: tuple[bool, float, int] | None) -> Any:
+    """Whether what is before each row (B,) is missing, or has another mark."""
+    was_missing, _, was_marked = last or (True, math.nan, mark[0])
     result = np.concatenate([[was_missing], missing[:-1]])
-    result |= np.diff(mark, prepend=was_marked) != 0
-    if block.times is not None:
-        steps = np.diff(block.times, prepend=time)
-        if last is None and len(steps) > 1:
-            middle = float(np.median(steps[1:]))
-            rate = 1 / middle if middle > 0 else 0.0
-            _check_rate(rate, 1 / interval, "", " by its column time, in seconds")
-        follows = (steps > 0) & (steps <= GAP * interval)
-        follows[0] |= np.isnan(time)
-        result |= ~follows
-    return result
+    return result | (np.diff(mark, prepend=was_marked) != 0)
+
+
+def _gaps(block: Block, last: tuple[bool, float, int] | None, interval: float) -> Any:
+    """Whether each row (B,) does not follow the one before it in time. Raises RecordingError."""
+    if block.times is None:
+        return np.zeros(len(block.values), bool)
+    time = math.nan if last is None else last[1]
+    steps = np.diff(block.times, prepend=time)
+    if last is None and len(steps) > 1:
+        _check_rate(rate_of(steps[1:]), 1 / interval, "", " by its column time, in seconds")
+    follows = (steps > 0) & (steps <= GAP * interval)
+    follows[0] |= np.isnan(time)
+    return ~follows
+
+
+def rate_of(steps: Any) -> float:
+    """Hz by the seconds from each row to the next. Raises RecordingError."""
+    middle = float(np.median(steps))
+    if not middle > 0:
+        raise RecordingError(
+            "has times that stand still or run backwards; expected a later time in each row, or no "
+            "column of times, and `--rate` for `edgeproof start`"
+        )
+    return 1 / middle
 
 
 def _check_rate(rate: float | None, expected: float, before: str, after: str) -> None:
-    if rate is not None and not abs(rate / expected - 1) <= TOLERANCE:
+    if rate is not None and not is_close(rate, expected):
         raise RecordingError(f"has {before}{rate:.4g} Hz{after}; expected {expected:g} Hz")
+
+
+def is_close(rate: Any, expected: Any) -> Any:
+    """Whether a rate counts as the expected one; of arrays, each."""
+    return abs(rate / expected - 1) <= TOLERANCE
 
 
 def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:

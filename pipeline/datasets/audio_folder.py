@@ -1,25 +1,38 @@
-"""Your own sounds: a folder for each class, or parts of the data with such folders.
+"""Your own sounds: a folder for each class, parts of the data with such folders, or a list.
 
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
-spellings, such as Training or val. Files are WAV, FLAC or Ogg. They are read where they lie.
+spellings, such as Training or val. If it holds the CSV `dataset.labels`, its rows are the examples:
+file and label, for a part of a file start and end in seconds, and anything else, such as speaker.
+`_sounds.SUFFIXES` are those of the files. They are read where they lie.
 """
 
 from __future__ import annotations
 
+import math
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _class_folders, _sounds, _tree
+from pipeline.datasets import Raw, _class_folders, _recordings, _sounds, _tree, image_list
+from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._sounds import SoundError
+from pipeline.datasets._tree import Tree, nfc
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted
+
+
+class Options(section.Options):
+    labels: str = "labels.csv"  # the list, if there is one
 
 
 def load(params: Dataset) -> Raw:
     root = Path(params.path)
     tree = _tree.read(root, suffixes=_sounds.SUFFIXES, noun="sound")
-    listed = _class_folders.listed(root, tree)
+    listed = candidates(root, tree, params.options(Options).labels)
     if root.is_dir():
         return _sounds.dataset(params, listed, lambda name: opened(root / name))
     with zipfile.ZipFile(root) as archive:
@@ -30,3 +43,40 @@ def opened(path: Path) -> IO[bytes]:
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe might never end
         raise SoundError("is not a file")
     return path.open("rb")
+
+
+def candidates(root: Path, tree: Tree, labels: str) -> Listed:
+    """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
+    if not {labels, f"{_tree.base(tree)}{labels}"} & set(tree.left_out):
+        return _class_folders.listed(root, tree)
+    folder, rows = image_list.rows_of(root, tree, labels)
+    path = f"{root / folder / labels}"
+    files = image_list.Files(tree.files)
+    found = [
+        _candidate(f"row {number} of {path}", folder, row, files)
+        for number, row in enumerate(rows, 2)
+    ]
+    names = sorted({candidate.label for candidate in found})
+    if len(names) < 2:
+        raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
+    used = {candidate.file for candidate in found}
+    unlisted = {name: "is not in the list" for name in tree.files if name not in used}
+    return Listed(found, names, {**tree.left_out, **unlisted})
+
+
+def _candidate(where: str, folder: str, row: dict[str, str], files: image_list.Files) -> Candidate:
+    """Raises UserError, which begins with `where`."""
+    label = nfc(row.get("label", ""))
+    start = _recordings.seconds(where, row, "start", 0.0)
+    end = _recordings.seconds(where, row, "end", math.inf)
+    if not label or not 0 <= start < end:
+        raise UserError(
+            f"{where} has label {label!r}, start {start:g} and end {end:g}; expected a label, and "
+            "seconds with an end after the start"
+        )
+    found = image_list.candidate_of(where, folder, row, label, files)
+    others = {
+        name: cell for name, cell in found.columns.items() if name not in _recordings.LIST_COLUMNS
+    }
+    is_part = bool(row.get("start") or row.get("end"))
+    return replace(found, columns=others, seconds=(start, end) if is_part else None)

@@ -59,15 +59,15 @@ def listed(params: Dataset) -> Listed:
             f"pictures, and set dataset.labels to {root.name}"
         )
     tree = _tree.read(root)
-    folder, rows = _rows(root, tree, options.labels)
+    folder, rows = rows_of(root, tree, options.labels)
     path = f"{root / folder / options.labels}"
     labels = _label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
-    files = _Files(tree.files)
+    files = Files(tree.files)
     candidates = []
     for number, (row, label) in enumerate(zip(rows, labels.texts, strict=True), 2):
         known = {name: value for name, value in row.items() if name not in labels.columns}
         where = f"row {number} of {path}"
-        candidates.append(_candidate(where, folder, known, label, files))
+        candidates.append(candidate_of(where, folder, known, label, files))
     labels.check(path)
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
@@ -75,7 +75,7 @@ def listed(params: Dataset) -> Listed:
     return Listed(candidates, labels.names, left_out, labels.target)
 
 
-def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
+def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     """The folder of the CSV, and its rows. Archives often hold everything in one folder."""
     folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
     if folder is None:
@@ -133,7 +133,7 @@ def _check_columns(path: str, names: list[str]) -> None:
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
 
 
-class _Files:
+class Files:
     """The pictures of a tree, by their path or by any end of it that only one of them has."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -169,7 +169,7 @@ def _without_suffix(path: str) -> str:
     return path.rpartition(".")[0] or path
 
 
-def _candidate(where: str, folder: str, row: Row, label: str, files: _Files) -> Candidate:
+def candidate_of(where: str, folder: str, row: Row, label: str, files: Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     name = row["file"].replace("\\", "/").removeprefix("./")
     if name.startswith("/") or ".." in name.split("/"):

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -24,24 +24,28 @@ from pydantic import Field, PositiveFloat
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _recording_files, _tree, _windows
-from pipeline.datasets._recording_columns import LABELS, held_together
+from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._recording_files import SUFFIXES
-from pipeline.datasets._recordings import Listed, Open, columns_of, listed, observed
-from pipeline.datasets._tree import nfc
-from pipeline.datasets._windows import Block, Recording, RecordingError
+from pipeline.datasets._recordings import (
+    UNLABELLED,
+    Listed,
+    Open,
+    columns_of,
+    listed,
+    marks_of,
+    observed,
+)
+from pipeline.datasets._windows import RecordingError
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import position_in_stratum
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
-from serving.recording import Sampling
+from serving.recording import GAP, Sampling
 
 NOUN = "recording"
-UNLABELLED = -1
 MOST_VALUES = 2**25  # of the windows of one recording, 128 MB; what follows is not used
-
-Marks = Callable[[Block], Array]
 
 
 class Options(section.Options):
@@ -67,6 +71,7 @@ class Part:
     stretches: Array
     columns: dict[str, str]
     missing: int = 0
+    gaps: int = 0
     is_longer: bool = False
     is_held: bool = False  # at its last row, as it is shorter than a window
 
@@ -79,6 +84,7 @@ class Windows:
     step: int
     rate: float
     channels: tuple[str, ...] | None
+    others: set[str] = field(default_factory=set)  # the columns of text that were seen
 
     @classmethod
     def of(cls, options: Options) -> Windows:
@@ -151,7 +157,7 @@ def dataset(
             f"{path} has windows of {counted(len(class_names), 'label')} for training; expected at "
             "least 2: from a column label, a list or a folder for each class, with rows for "
             f"dataset.seconds, {how.length / how.rate:g}; the channels are "
-            f"{', '.join(how.channels or ())[:200]}"
+            f"{', '.join(how.channels or ())[:200]}{_others(how)}"
         )
     arrays: dict[str, Any] = {}
     for name in ("train", "test"):
@@ -166,6 +172,12 @@ def dataset(
         group=RECORDING,
         left_out={**left_out, **unreadable},
     )
+
+
+def _others(how: Windows) -> str:
+    """What to do if one of the columns is the label by another name."""
+    others = f", and the others {', '.join(sorted(how.others))[:200]}" if how.others else ""
+    return f"{others}; if a column holds the label, call it `label`"
 
 
 def keep_files_together(parts: list[Part]) -> None:
@@ -194,6 +206,12 @@ def say(parts: list[Part], how: Windows) -> None:
     print(f"{counted(len(parts), NOUN)}: {count:,} windows of {rate}")
     if missing := sum(part.missing for part in parts):
         print(f"{counted(missing, 'row')} without a value: such a row is in no window")
+    if gaps := sum(part.gaps for part in parts):
+        print(
+            f"{counted(gaps, 'gap')} in time, of more than {GAP:g} intervals or backwards: no "
+            "window crosses one; if the clock is only uneven, bring the rows to an even rate, or "
+            "take the column of times out"
+        )
     if held := sum(part.is_held for part in parts):
         print(f"{counted(held, NOUN)} shorter than a window: held at the last row")
     if empty := sum(not part.labels for part in parts):
@@ -225,6 +243,7 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
             starts.append(window.start)
             is_held = window.held
         names = list(codes)
+        how.others |= set(seen)
         yield Part(
             row.part,
             np.array(values, np.float32).reshape(-1, how.length, len(how.channels)),
@@ -232,6 +251,7 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
             stretches(starts, labels, how.step),
             columns_of(row, recording, seen),
             recording.missing,
+            recording.gaps,
             is_longer,
             is_held,
         )
@@ -241,31 +261,6 @@ def stretches(starts: list[int], labels: list[int], step: int) -> Array:
     """Numbers (N,) of windows: another one where a window does not follow the one before it."""
     breaks = (np.diff(starts) != step) | (np.diff(labels) != 0)
     return np.concatenate([np.zeros(min(len(starts), 1), np.int64), breaks.cumsum()])
-
-
-def marks_of(row: Listed, recording: Recording, rate: float, codes: dict[str, int]) -> Marks:
-    """The number of the label of each row of a block; `codes` are those of the labels."""
-
-    def code(label: str) -> int:
-        return codes.setdefault(label, len(codes)) if label else UNLABELLED
-
-    def of_block(block: Block) -> Array:
-        marks = np.full(len(block.values), UNLABELLED)
-        if row.spans is not None:
-            times = block.times
-            if times is None:
-                times = (block.start + np.arange(len(marks))) / rate
-            for span in row.spans:
-                marks[(times >= span.start) & (times < span.end)] = code(span.label)
-            return marks
-        for name in LABELS:
-            if name in block.text:
-                return np.array([code(nfc(label)) for label in block.text[name]])
-        label = next((recording.columns[name] for name in LABELS if name in recording.columns), "")
-        marks[:] = code(nfc(label) or row.label)
-        return marks
-
-    return of_block
 
 
 def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Windows) -> dict[str, Any]:

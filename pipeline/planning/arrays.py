@@ -41,7 +41,7 @@ def survey(path: Path, given: Given) -> Survey:
         side=min(size[:2]) if is_pictures else 0,
         colour=is_pictures and size[-1] == 3,
         opened=len(raw.train_labels),
-        remarks=[*_like_images(raw), *_like_classes(raw)],
+        remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw)],
     )
 
 
@@ -55,6 +55,17 @@ def _like_images(raw: Raw) -> list[str]:
     return [
         f"x_train is taken for {side} measurements over time from {side} sensors; if it holds "
         "images, store them as uint8 from 0 to 255: np.rint(255 * x).astype(np.uint8)"
+    ]
+
+
+def _turned(raw: Raw) -> list[str]:
+    """What to do if the channels of series may come before the steps."""
+    steps, channels = raw.train_images.shape[1:3] if raw.kind == "series" else (1, 0)
+    if steps >= channels:
+        return []
+    return [
+        f"x_train is taken for {steps} steps of {channels} channels; if it holds {channels} steps "
+        f"of {steps} channels, store x_train.transpose(0, 2, 1)"
     ]
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import soundfile
 
 from pipeline.config.params import NONE
-from pipeline.datasets import _class_folders, _sounds, audio_folder
+from pipeline.datasets import _sounds, audio_folder
 from pipeline.datasets._photos import Candidate
+from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._sounds import SoundError
 from pipeline.datasets._tree import Tree, part_of
 from pipeline.files import pictures
@@ -31,15 +32,22 @@ from pipeline.process.words import counted
 SAMPLE = 2000  # recordings that are opened
 # Where the name of a speaker, a machine or a place may stand
 FOLDER = r"/([^/]+)/[^/]+$"
-NAMES = (FOLDER, r"/([0-9A-Za-z]+)[_-]", r"_([A-Za-z]+\d*)_", r"_([A-Za-z]+\d*)\.")
+FIELD = r"[^\W_]*[^\W\d_][^\W_]*"  # with a letter at least
+NAMES = (
+    FOLDER,
+    r"(?:^|/)([^\W_]+)[_-][^/]*$",
+    rf"[_-]({FIELD})[_-][^/]*$",
+    rf"[_-]({FIELD})\.[^/.]*$",
+)
 FEWEST_NAMES = 3
 LONGEST = 3.0  # seconds that are proposed
 Header = tuple[int, float]  # Hz, seconds
 
 
-def survey(path: Path, tree: Tree) -> Survey:
-    """Looks at sounds in class folders. Raises UserError."""
-    candidates, class_names, left_out, _ = _class_folders.listed(path, tree)
+def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
+    """Looks at sounds in class folders, or in a list of this name. Raises UserError."""
+    named = labels or audio_folder.Options().labels
+    candidates, class_names, left_out, _ = audio_folder.candidates(path, tree, named)
     headers, faults = _headers(path, candidates)
     readable = [row for row in candidates if row.file not in faults]
     counts = Counter(row.label for row in readable if row.part != "test")
@@ -50,9 +58,10 @@ def survey(path: Path, tree: Tree) -> Survey:
                 "its folder out"
             )
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
-    group, names = speakers([(row.file, row.label) for row in readable if row.part != "test"])
+    group, names = _groups([row for row in readable if row.part != "test"])
+    listed = {"labels": labels} if labels else {}
     return Survey(
-        values={"name": "audio_folder", "path": str(path), "other": NONE},
+        values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
         class_names=list(class_names),
         examples=Counter(row.part for row in readable),
         counts={name: counts[name] for name in class_names},
@@ -65,37 +74,55 @@ def survey(path: Path, tree: Tree) -> Survey:
         remarks=[
             *_left_out(left_out, faults),
             *_odd(rates, seconds),
-            *_held_together(group, names),
+            *said(group, names),
         ],
     )
+
+
+def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
+    """The value of `preprocess.group`, a column of a list if it names people, and the names.
+
+    Without either, parts of one file stay in one split.
+    """
+    if column := held_together([*rows[0].columns]):
+        return column, sorted({row.columns[column] for row in rows})
+    expression, names = speakers([(row.file, row.label) for row in rows])
+    if expression is None and any(row.seconds for row in rows):
+        names = sorted({row.file for row in rows})
+    return expression, names
 
 
 def _headers(path: Path, candidates: Sequence[Candidate]) -> tuple[list[Header], dict[str, str]]:
     """Of SAMPLE recordings, of every class in turn; and why some cannot be read."""
     numbers = np.unique([row.label for row in candidates], return_inverse=True)[1]
     order = np.argsort(position_in_stratum(numbers), kind="stable")[:SAMPLE]
-    files = [candidates[row].file for row in order]
+    rows = [candidates[row] for row in order]
     archive = None if path.is_dir() else zipfile.ZipFile(path)
 
-    def header(file: str) -> Header | str:
+    def header(row: Candidate) -> Header | str:
         try:
-            with archive.open(file) if archive else audio_folder.opened(path / file) as opened:
-                return _header(opened)
+            with _opened(path, archive, row.file) as opened:
+                return _header(opened, row.seconds)
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
             return _sounds.reason(error)
 
-    read = followed(pictures.in_threads(header, files), len(files), "looking at sounds")
-    results = dict(zip(files, read, strict=True))
-    faults = {file: result for file, result in results.items() if isinstance(result, str)}
-    return [result for result in results.values() if not isinstance(result, str)], faults
+    read = followed(pictures.in_threads(header, rows), len(rows), "looking at sounds")
+    results = [*zip(rows, read, strict=True)]
+    faults = {row.file: result for row, result in results if isinstance(result, str)}
+    return [result for _, result in results if not isinstance(result, str)], faults
 
 
-def _header(file: IO[bytes]) -> Header:
+def _opened(path: Path, archive: zipfile.ZipFile | None, file: str) -> IO[bytes]:
+    return archive.open(file) if archive else audio_folder.opened(path / file)
+
+
+def _header(file: IO[bytes], span: tuple[float, float] | None) -> Header:
     with soundfile.SoundFile(file) as opened:
         _sounds.check(opened)
         if not opened.frames:
             raise SoundError("holds no samples")
-        return opened.samplerate, opened.frames / opened.samplerate
+        seconds = opened.frames / opened.samplerate
+        return opened.samplerate, min(span[1], seconds) - span[0] if span else seconds
 
 
 def speakers(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
@@ -114,7 +141,9 @@ def speakers(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]
         if (
             len(found) == len(labelled)
             and FEWEST_NAMES <= len(names) <= len(labelled) / 2
-            and not all(name.isdigit() or part_of(name) for name in names)
+            and not all(
+                (name.isdigit() and expression != FOLDER) or part_of(name) for name in names
+            )
             and shared > len(labelled) / 2
         ):
             return expression, sorted(names)
@@ -122,7 +151,10 @@ def speakers(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]
 
 
 def _left_out(left_out: dict[str, str], faults: dict[str, str]) -> list[str]:
-    lines = [f"left out {count:,}: it {why}" for why, count in Counter(left_out.values()).items()]
+    unknown = sum(name.lower().endswith(_sounds.NOT_READ) for name in left_out)
+    cure = f"{counted(unknown, 'sound')} in a format that is not read: {_sounds.CONVERT}"
+    lines = [cure] if unknown else []
+    lines += [f"left out {count:,}: it {why}" for why, count in Counter(left_out.values()).items()]
     if faults:
         file, reason = next(iter(faults.items()))
         unread = counted(len(faults), "recording")
@@ -140,23 +172,24 @@ def _odd(rates: Array, seconds: Array) -> list[str]:
     longer = int((seconds > LONGEST).sum())
     if longer:
         lines.append(
-            f"{longer:,} of the {len(seconds):,} recordings looked at are longer than "
-            f"{LONGEST:g} s, and only their beginning would be used; cut them into pieces of a "
-            "second or two"
+            f"longer than {LONGEST:g} s, of the {len(seconds):,} recordings looked at: {longer:,}; "
+            "only their beginning would be used, so cut them into pieces of a second or two, or "
+            "name these by their start and end in labels.csv"
         )
     return lines
 
 
-def _held_together(group: str | None, names: Sequence[str]) -> list[str]:
+def said(group: str | None, names: Sequence[str]) -> list[str]:
     if group == FOLDER:
         return [
             f"the classes hold {len(names)} folders of the same names, such as {names[0]} and "
             f"{names[1]}, which are taken for speakers or places that stay in one split "
             "(preprocess.group); if they are the classes, swap the two levels of folders"
         ]
-    if names:
+    if group and len(names) > 1:
+        where = "files name" if "(" in group else f"column {group} names"
         return [
-            f"the files name {len(names)} speakers or places, such as {names[0]} and {names[1]}; "
+            f"the {where} {len(names)} speakers or places, such as {names[0]} and {names[1]}; "
             "each of them stays in one split (preprocess.group)"
         ]
     return [

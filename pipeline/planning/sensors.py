@@ -5,34 +5,25 @@ The training is that of docs/series.md, which was measured on seven exercises of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.config.params import NONE, Dataset
-from pipeline.datasets import Raw, _recording_files, series_folder
-from pipeline.datasets._recording_columns import LABELS, held_together
-from pipeline.datasets._recordings import Listed
-from pipeline.datasets._windows import Block, Recording, RecordingError
+from pipeline.datasets import Raw, series_folder
+from pipeline.datasets._recording_columns import held_together
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
-from pipeline.files.raw import RECORDING
+from pipeline.files.raw import FILE, RECORDING
+from pipeline.planning import recordings, sampling
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, Survey
 from pipeline.planning.kinds import Recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
-SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
 SPLITS = 3  # training, validation and test set, each with recordings of its own
-LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
-SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
-SAMPLE = 200  # recordings whose lengths are looked at
 SLOW = 1.0  # Hz
-WIDE = 20  # columns of numbers, from which a row may be an example
 UNKNOWN = (
     "nothing says who or what was recorded; if several recordings are of one person or machine, "
     "set preprocess.group, or the accuracy is that for those it knows"
@@ -42,14 +33,17 @@ UNKNOWN = (
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
     values = {"name": "series_folder", "path": str(path), "other": NONE}
-    cut, reason = _windows(path, given.rate) if dataset is None else ({}, "a window")
-    read = dataset or Dataset.model_validate({**values, **cut})
+    plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")
+    read = dataset or Dataset.model_validate({**values, **plan.values})
     raw = series_folder.load(read)
     assert raw.series is not None
     options = read.options(series_folder.Options)
     columns = raw.train_columns
     named = held_together([*columns])
     group = named if named and _are_enough(raw, named) else None
+    names: list[str] = []
+    if named is None:
+        group, names = _by_file(raw)
     validation = 0 if raw.validation is None else len(raw.validation)
     examples = {
         "train": len(raw.train_labels) - validation,
@@ -57,8 +51,9 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         "test": len(raw.test_labels),
     }
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
+    kept = {"columns": options.columns} if options.columns else {}
     return Survey(
-        values=dict(values),
+        values={**values, **kept},
         class_names=raw.class_names,
         examples={part: count for part, count in examples.items() if count},
         counts=dict(zip(raw.class_names, counts, strict=True)),
@@ -66,13 +61,15 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         size=tuple(raw.train_images.shape[1:]),
         opened=len(raw.train_labels),
         group=group,
-        groups=len(set(columns[group or RECORDING])),
+        groups=len(names or set(columns[group or RECORDING])),
         rate=options.rate,
         seconds=options.seconds,
-        cut=reason,
+        cut=plan.reason,
         channels=tuple(raw.series["channels"]),
         remarks=[
             f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
+            *plan.remarks,
+            *(recordings.said(group, names) if names else []),
             *([] if group else [_too_few(named) if named else UNKNOWN]),
             *_slow(options.rate),
             *_in_few(path, raw, group),
@@ -85,8 +82,16 @@ def _slow(rate: float) -> list[str]:
         return []
     return [
         f"there is a row every {1 / rate:.3g} seconds; if the times are milliseconds, call their "
-        "column time_ms"
+        "column time_ms, and time_us if they are microseconds"
     ]
+
+
+def _by_file(raw: Raw) -> tuple[str | None, list[str]]:
+    """The expression that finds who was recorded in the paths of files, and the names."""
+    labels = [raw.class_names[label] for label in raw.train_labels]
+    pairs = set(zip(raw.train_columns[FILE], labels, strict=True))
+    group, names = recordings.speakers(sorted(pairs))
+    return (group, names) if group and _are_enough(raw, group) else (None, [])
 
 
 def _are_enough(raw: Raw, group: str) -> bool:
@@ -127,101 +132,17 @@ def _together(raw: Raw, group: str | None) -> Array:
     recordings = raw.train_columns[RECORDING]
     if group is None:
         return example_groups.of_names(recordings)
-    names = example_groups.distinct(raw.train_columns[group])
+    names = example_groups.of_files(raw.train_columns[FILE], raw.train_columns, group)
     return example_groups.connected(names, recordings)
 
 
 def dataset(data: Survey) -> list[Choice]:
     """`dataset.rate` and how recordings are cut."""
     return [
-        Choice("dataset.rate", data.rate, "Hz of the first recording; others are left out"),
+        Choice("dataset.rate", data.rate, "Hz of most recordings; others are left out"),
         Choice("dataset.seconds", data.seconds, data.cut),
         Choice("dataset.step", data.seconds / 2, "half a window"),
     ]
-
-
-def _windows(path: Path, rate: float | None) -> tuple[dict[str, float], str]:
-    """The rate of the recordings and how to cut them, and why. Raises UserError."""
-    rate = rate or _rate(path)
-    rows = max(round(SECONDS * rate), FEWEST_ROWS)
-    most = max(round(LONGEST_EVENT * rate), rows) + 1
-    looked_at = [*islice(_lengths(path, most), SAMPLE)] or [(0, True)]
-    lengths = np.array([length for length, _ in looked_at])
-    longest = int(np.quantile(lengths, LONG, method="higher"))
-    are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
-    reason = "a window; what you look for should fit into it"
-    if are_events and len(lengths) > 1 and lengths.min() == longest:
-        rows, reason = longest, "all of a recording, as they are of one length"
-    elif (short := int(np.quantile(lengths, SHORT, method="lower"))) < rows:
-        rows = max(longest if are_events else short, 2)
-        how_many = "only one of twenty is longer" if are_events else "nine of ten are as long"
-        reason = f"{how_many}; a shorter recording is held at its last row"
-    seconds = float(f"{rows / rate:.6g}")
-    return {"rate": rate, "seconds": seconds, "step": seconds / 2}, reason
-
-
-def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
-    """The rows of each recording, of which at most about `most` are read; has it one label?"""
-    for row, recording in _recordings(path):
-        count, labels = 0, 0
-        for block in recording.blocks:
-            count += len(block.values)
-            labels += sum(name in block.text for name in LABELS)
-            if count >= most:
-                break
-        yield min(count, most), row.spans is None and not labels
-
-
-def _recordings(
-    path: Path, faults: dict[str, str] | None = None
-) -> Iterator[tuple[Listed, Recording]]:
-    """All that can be read; `faults` then has the reasons why others cannot."""
-    with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
-        for row in rows:
-            try:
-                with open_file(row.file) as file:
-                    for recording in _recording_files.recordings(file, row.file):
-                        blocks = _readable(recording.blocks, row.file, faults)
-                        yield row, replace(recording, blocks=blocks)
-            except (RecordingError, OSError) as error:
-                if faults is not None:
-                    faults[row.file] = str(error)
-
-
-def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str] | None) -> Iterator[Block]:
-    """The blocks before a fault, which is kept."""
-    try:
-        yield from blocks
-    except RecordingError as error:
-        if faults is not None:
-            faults[file] = str(error)
-
-
-def _rate(path: Path) -> float:
-    """Hz of the first recording that says it. Raises UserError if none does."""
-    faults: dict[str, str] = {}
-    channels: tuple[str, ...] = ()
-    for _, recording in _recordings(path, faults):
-        channels = recording.channels
-        if rate := recording.rate or _by_time(recording):
-            return float(f"{rate:.3g}")
-    if faults:
-        file, reason = next(iter(faults.items()))
-        what = "says how many rows a second has" if channels else "can be read"
-        raise UserError(f"{path} holds no recording that {what}: {file} {reason}")
-    table = "; if each row is an example of its own, store them as x_train (N, T, C) of an npz"
-    raise UserError(
-        f"{path} holds recordings that do not say how many rows a second has; add --rate 50, if "
-        f"it is 50, or a column time, in seconds{table if len(channels) >= WIDE else ''}"
-    )
-
-
-def _by_time(recording: Recording) -> float | None:
-    times = next((block.times for block in recording.blocks), None)
-    if times is None or len(times) < 2:
-        return None
-    middle = float(np.median(np.diff(times)))
-    return 1 / middle if middle > 0 else None
 
 
 def augmentation(data: Survey) -> Choice:

@@ -23,6 +23,7 @@ from pipeline.datasets import (
     _recording_files,
     _sounds,
     _tree,
+    audio_folder,
     image_folder,
     image_list,
 )
@@ -41,7 +42,6 @@ from pipeline.process.progress import followed
 SAMPLE = 2000  # pictures that are opened
 GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
 TINY = 16  # pixels of each side at which colours are compared
-OTHER_SOUNDS = (".mp3", ".m4a", ".aac")  # which are not read
 
 
 def of_params(settings: Params) -> Survey:
@@ -67,19 +67,29 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if path.is_file() and path.suffix.lower() == ".npz":
         look = sensors.survey if _is_of_sensors(path) else arrays.survey
         return look(path, given)
+    if path.is_file() and not is_csv and not zipfile.is_zipfile(path):
+        suffix = path.suffix.lower()
+        raise UserError(
+            f"{path} is neither a folder, a zip file, a CSV nor an npz{_cure(Counter([suffix]))}"
+        )
     named = path.name if is_csv else None
     path = path.parent if is_csv else path
     tree = _tree.read(path)
-    return _recorded(path, tree, given) or _pictures(path, tree, given, dataset, named)
+    return _recorded(path, tree, given, dataset, named) or _pictures(
+        path, tree, given, dataset, named
+    )
 
 
-def _recorded(path: Path, tree: Tree, given: Given) -> Survey | None:
+def _recorded(
+    path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
+) -> Survey | None:
     """Sounds or recordings of sensors, if there are no pictures. Raises UserError."""
     if tree.files:
         return None
     recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
     if recorded.files:
-        return recordings.survey(path, recorded)
+        labels = dataset.options(audio_folder.Options).labels if dataset else named
+        return recordings.survey(path, recorded, labels or lists.find(path, recorded))
     if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
         return sensors.survey(path, given)
     return None
@@ -124,19 +134,33 @@ def check_tree(path: Path, tree: Tree) -> None:
     if tree.files:
         return
     suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
-    sounds = sum(suffixes[suffix] for suffix in OTHER_SOUNDS)
+    sounds = sum(suffixes[suffix] for suffix in _sounds.NOT_READ)
     if sounds:
-        raise UserError(
-            f"{path} holds sounds that cannot be read ({sounds:,}); convert them to WAV, FLAC or "
-            "Ogg, such as with `ffmpeg -i any.m4a -ac 1 any.wav`"
-        )
+        raise UserError(f"{path} holds sounds that cannot be read ({sounds:,}); {_sounds.CONVERT}")
     if any("Permission" in reason for reason in tree.left_out.values()):
         raise UserError(f"{path} holds only folders that may not be read; change their permissions")
     raise UserError(
         f"{path} holds no pictures, sounds or recordings{_named(suffixes)}; expected a folder for "
-        "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC or Ogg) "
-        "or recordings of sensors (CSV or npz)"
+        "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC, Ogg or "
+        f"MP3) or recordings of sensors (CSV or npz){_cure(suffixes)}"
     )
+
+
+TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
+PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
+CURES = {  # how files of other programs become what is read
+    (".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
+    (".npy",): "store arrays together with np.savez, as x_train and y_train",
+    PICKLES: "a pickle is never opened, as it may run a program: store its arrays with np.savez",
+    (*TABLES, ".edf", ".json", ".jsonl", ".tfrecord", ".gz"): "convert them to CSV or npz",
+}
+
+
+def _cure(suffixes: Counter[str]) -> str:
+    """What to do with the most frequent files, if that is known."""
+    most = max(suffixes, key=suffixes.__getitem__, default="")
+    cures = [cure for known, cure in CURES.items() if most in known]
+    return f"; {cures[0]}" if cures else ""
 
 
 def _named(suffixes: Counter[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,74 @@ def test_what_holds_nobody_and_no_rate_is_said(folder: Path) -> None:
         UserError, match=r"--number is ax, which names .* the data are series; leave"
     ):
         start.start(Path("walks"), None, Path("params.yaml"), True, Given(number="ax"))
+
+
+def gestures(root: Path, head: str, **odd: str) -> Path:
+    """Two gestures by three people, named in the files; `odd` is the first line of some files."""
+    for number in range(24):
+        path = root / ("flick", "circle")[number % 2] / f"{PEOPLE[number % 3]}_{number}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        axes = np.random.default_rng(number).normal(size=(60, 2)).round(3)
+        rows = [f"{row / 50:.2f},{x},{y},{number % 3}" for row, (x, y) in enumerate(axes)]
+        path.write_text("\n".join([odd.get(f"n{number}", head), *rows]))
+    return root
+
+
+def test_people_in_the_names_of_files_are_groups(folder: Path) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    data = survey.survey(path)
+    assert data.groups == 3
+    assert any("the files name 3 speakers or places, such as anna" in line for line in data.remarks)
+    choices, settings = start.propose(data, path, None, SHIPPED)
+    assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
+    assert settings.preprocess.group == data.group
+
+
+def test_what_is_no_measurement_is_no_channel(folder: Path) -> None:
+    """A time and a number of a person by names of another language."""
+    path = gestures(Path("g"), "Zeit,x,y,Proband")
+    with pytest.raises(UserError, match=r"add --rate .*; if Zeit is the time in seconds, call it"):
+        survey.survey(path)
+    data = survey.survey(path, Given(rate=50))
+    assert data.channels == ("x", "y")
+    assert any("like a time or a row number: Zeit" in line for line in data.remarks)
+    assert any("person: Proband; call such a column label or" in line for line in data.remarks)
+    _, settings = start.propose(data, path, None, SHIPPED)
+    assert settings.dataset.options(series_folder.Options).columns == ["x", "y"]
+    assert survey.of_params(settings).size == data.size
+
+
+def test_channels_are_those_that_all_recordings_have(folder: Path) -> None:
+    data = survey.survey(gestures(Path("g"), "time,x,y,z", n23="time,x,y,battery"))
+    assert (data.channels, sum(data.examples.values())) == (("x", "y"), 24)
+    assert "no channel, as not all recordings have it: z" in data.remarks
+
+
+def test_the_rate_is_that_of_most_recordings(folder: Path) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    first = path / "circle" / "anna_15.csv"
+    first.write_text("\n".join(first.read_text().splitlines()[::2]))
+    first.rename(path / "circle" / "a_0.csv")
+    assert survey.survey(path).rate == 50
+
+
+@pytest.mark.parametrize(
+    ("times", "sentence"),
+    [
+        (lambda row: row // 50, "has times that stand still or run backwards; expected a later"),
+        (lambda row: -row, "has times that stand still or run backwards; expected a later"),
+    ],
+)
+def test_times_that_do_not_run_are_named(
+    folder: Path, times: Callable[[int], int], sentence: str
+) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    for file in path.rglob("*.csv"):
+        head, *lines = file.read_text().splitlines()
+        rows = [f"{times(row)},{line.partition(',')[2]}" for row, line in enumerate(lines)]
+        file.write_text("\n".join([head, *rows]))
+    with pytest.raises(UserError, match=sentence):
+        survey.survey(path)
 
 
 def test_the_recipe_is_that_of_the_documentation() -> None:

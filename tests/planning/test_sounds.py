@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, pac
     assert (dataset.name, options.rate, options.seconds) == ("audio_folder", 16_000, 0.8)
     assert (options.window, options.hop, options.bands) == (512, 256, 40)
     assert start.shape(settings, data) == Shape((49, 40, 1), 2, "sounds")
-    assert settings.preprocess.group == "/([0-9A-Za-z]+)[_-]"
+    assert settings.preprocess.group == r"(?:^|/)([^\W_]+)[_-][^/]*$"
     assert (settings.train.architecture, settings.train.keep) == ("ds_cnn", "last")
     assert settings.evaluate.folds == params.NONE, "four speakers are too few"
     loaded = audio_folder.load(dataset)
@@ -94,6 +95,31 @@ def test_folders_that_every_class_holds_may_be_the_classes(folder: Path) -> None
     assert any("if they are the classes, swap the two levels" in row for row in data.remarks)
 
 
+def test_a_list_beside_sounds_is_found_with_its_speakers(folder: Path) -> None:
+    path, rows = recordings_of(Path("words")), ["path,speaker,category"]
+    (path / "clips").mkdir()
+    for number, file in enumerate(sorted(path.rglob("*.wav"))):
+        rows.append(f"clips/{number}.wav,{file.name.partition('_')[0]},{file.parent.name}")
+        file.rename(path / "clips" / f"{number}.wav")
+    for word in ("yes", "no"):
+        (path / word).rmdir()
+    (path / "meta.csv").write_text("\n".join(rows))
+    for data in (survey.survey(path), survey.survey(path / "meta.csv")):
+        assert (data.counts, data.group, data.groups) == ({"no": 48, "yes": 48}, "speaker", 4)
+        assert any("column speaker names 4 speakers or places" in line for line in data.remarks)
+    choices, settings = start.propose(data, path, None, SHIPPED)
+    assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
+    assert survey.of_params(settings) == data
+    assert audio_folder.load(settings.dataset).train_columns["speaker"].count("anna") == 24
+
+
+def test_sounds_in_a_format_that_is_not_read_are_named_with_the_cure(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    (path / "yes" / "more.m4a").touch()
+    cure = "1 sound in a format that is not read: convert them, such as with `ffmpeg"
+    assert any(line.startswith(cure) for line in survey.survey(path).remarks)
+
+
 LANGUAGES = [
     f"{name}/{file}.wav"
     for name in ("fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_Olga")
@@ -108,6 +134,10 @@ LANGUAGES = [
         ([f"{d}/{n}-{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
         ([f"{d}/{i}_{n}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
         ([f"{d}/{n}/{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}-{n}3-{i}.wav" for d in "12" for n in ("a1", "b0", "c") for i in "345"], "abc"),
+        ([f"{d}/{d}_en{n}5_{i}.wav" for d in "12" for n in ("ü9", "b0") for i in "3456"], ""),
+        ([f"{d}/{d}_{n}4x_{i}.wav" for d in "12" for n in ("é1", "b0", "c") for i in "34"], "bcé"),
+        ([f"{d}/0{n}/{i}.wav" for d in ("up", "on") for n in "123" for i in "345"], "000"),
         ([f"{d}/{n}{d}/{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], ""),
         ([f"{d}/{d}_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # classes
         ([f"{d}/IMG_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),
@@ -116,6 +146,6 @@ LANGUAGES = [
     ],
 )
 def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> None:
-    expression, found = recordings.speakers([(file, file.partition("/")[0]) for file in files])
+    expression, found = recordings.speakers([(file, re.split("[/-]", file)[0]) for file in files])
     assert "".join(name[0] for name in found) == names
     assert (expression is None) == (not names)

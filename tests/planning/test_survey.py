@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
-from pipeline.datasets import image_list
+from pipeline.datasets import _tree, image_list
 from pipeline.datasets._tree import Tree
 from pipeline.planning import (
     outlook,
@@ -202,6 +202,24 @@ def sounds(folder: Path) -> Path:
     return folder
 
 
+def other(folder: Path, name: str) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / name).write_text("x")
+    return folder
+
+
+def strangers(folder: Path, *names: str) -> Path:
+    """A part that has no known name, beside the training part."""
+    for name in names or ("train", "holdout"):
+        (folder / name).mkdir()
+        for kind in ("cat", "dog"):
+            shutil.copytree(folder / kind, folder / name / kind)
+    for kind in ("cat", "dog"):
+        shutil.rmtree(folder / kind)
+    return folder
+
+
 def no_files(folder: Path) -> Path:
     shutil.rmtree(folder)
     folder.mkdir()
@@ -213,11 +231,17 @@ def no_files(folder: Path) -> Path:
     [
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
-        (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
+        (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),
         (no_files, "holds no pictures, sounds or recordings.*; expected a folder for"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
+        (lambda folder: other(folder, "a.txt"), r"but 1 \.txt; expected .*rename tables with"),
+        (lambda folder: other(folder, "a.parquet"), r"\.parquet; .*; convert them to CSV or npz"),
+        (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),
+        (lambda folder: other(folder, "a.pkl") / "a.pkl", "an npz; a pickle is never opened"),
+        (lambda folder: strangers(folder, "seg_train", "seg_pred"), "call them train, validation"),
+        (strangers, r"holdout/ and train/ hold folders of the same names"),
         (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
-        (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),
+        (lambda folder: Path("params.yaml"), "neither a folder, a zip file, a CSV nor an npz"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.arange(29) % 3), "30 examples and y_tra"),
@@ -238,3 +262,29 @@ def test_a_folder_that_may_not_be_read_is_named(
     tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
     with pytest.raises(UserError, match="My Pets could not be read: Permission denied; change"):
         survey.check_tree(folder, tree)
+
+
+def test_channels_before_steps_are_named(tmp_path: Path) -> None:
+    turned = arrays(tmp_path / "t.npz", x_train=np.zeros((30, 3, 50), np.float32))
+    [remark] = survey.survey(turned).remarks
+    assert "taken for 3 steps of 50 channels" in remark
+    assert "store x_train.transpose(0, 2, 1)" in remark
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        *[("Train Data", "train"), ("training-dataset", "train"), ("dev", "validation")],
+        *[("val_split", "validation"), ("TEST_DATA", "test"), ("testing_set", "test")],
+        *[("data", None), ("trainer", None), ("contest", None)],
+    ],
+)
+def test_parts_have_many_spellings(name: str, part: str | None) -> None:
+    assert _tree.part_of(name) == part
+
+
+def test_a_class_may_be_called_trainers(folder: Path) -> None:
+    assert set(survey.survey(strangers(folder, "trainers", "boots")).counts) == {
+        "trainers",
+        "boots",
+    }

@@ -71,8 +71,9 @@ BROKEN = {
     "a long line": (b"1" * 70_000, "has a line of more than 65,536 characters"),
     "a rate of 0": (
         as_csv(np.column_stack([np.zeros(40), rows(40)]), "time,x,y"),
-        "has 0 Hz by its column time, in seconds; expected 10 Hz",
+        "has times that stand still or run backwards; expected a later time in each row",
     ),
+    "a word for a missing value": (GOOD + b"\n1,NA\n", "or an empty cell for a missing value"),
     "another rate": (
         as_csv(np.column_stack([np.arange(40) / 50, rows(40)]), "time,x,y"),
         "has 50 Hz by its column time",

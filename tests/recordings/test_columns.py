@@ -128,7 +128,7 @@ def test_a_recording_with_a_bad_row_does_not_stop_the_others(tmp_path: Path) -> 
     assert sensors.survey(tmp_path).rate == RATE
     for file in tmp_path.rglob("*.csv"):
         file.write_bytes(b"x,y\n1,2\n2,3\nbad,3\n")
-    with pytest.raises(UserError, match=r"says how many rows a second has: .*\.csv has 'bad'"):
+    with pytest.raises(UserError, match=r"no recording that can be read: .*\.csv has 'bad'"):
         sensors.survey(tmp_path)
 
 

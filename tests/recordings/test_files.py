@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.datasets import _recording_files
 from pipeline.datasets._windows import RecordingError
+from pipeline.process.errors import UserError
 from tests.recordings.conftest import (
     BROKEN,
     GOOD,
@@ -24,6 +25,24 @@ from tests.recordings.conftest import (
     rows,
     write,
 )
+
+
+@pytest.mark.parametrize("data", [b"x,y\ng,g\n1,2\n", b"x y\n1 2\n3 4\n", b"# 10 Hz\nx,y\n1,2\n"])
+def test_a_table_that_does_not_begin_with_names_and_numbers_says_how(data: bytes) -> None:
+    with pytest.raises(RecordingError, match="below its first line; expected names there, between"):
+        read(data)
+
+
+def test_an_uneven_clock_and_a_label_by_another_name_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uneven = np.column_stack([np.cumsum(np.tile([0.1, 0.1, 0.2], 20)), rows(60)])
+    data = as_csv(uneven, "time,x,y,Klasse", ["auf"] * 30 + ["ab"] * 30)
+    with pytest.raises(UserError, match="the others Klasse; if a column holds the label, call it"):
+        load(write(tmp_path, a_csv=data, b_csv=data))
+    said = capsys.readouterr().out
+    assert "40 gaps in time, of more than 1.5 intervals or backwards" in said
+    assert "bring the rows to an even rate, or take the column of times out" in said
 
 
 def test_channels_are_found_by_name_in_any_order_and_format() -> None:

@@ -17,6 +17,7 @@ import pytest
 from pipeline.config.params import Dataset
 from pipeline.datasets import audio_folder, fsdd
 from pipeline.datasets._fetch import SourceError
+from pipeline.files.raw import RECORDING
 from pipeline.process.errors import UserError
 from serving.log_mel import LogMel
 from tests.sounds.conftest import features, folder, tone, wav
@@ -54,6 +55,75 @@ def test_other_sample_formats_sound_the_same(subtype: str) -> None:
     assert np.abs(difference[loud]).max() <= 2
 
 
+OTHERS = [
+    ("mp3", "MP3", "MPEG_LAYER_III"),
+    ("opus", "OGG", "OPUS"),
+    ("oga", "OGG", "VORBIS"),
+    ("aiff", "AIFF", "PCM_16"),
+    ("au", "AU", "ULAW"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "subtype"), OTHERS)
+def test_other_kinds_of_files_hold_the_same_tone(
+    suffix: str, kind: str, subtype: str, tmp_path: Path
+) -> None:
+    data = wav(tone(), subtype=subtype, kind=kind)
+    raw = audio_folder.load(folder(tmp_path, **{f"other__{suffix}": data}))
+    heard = raw.train_images[raw.train_columns["file"].index(f"low/other.{suffix}")]
+    middle = slice(20, 40)  # encoders smear the ends
+    loudest = heard[middle].argmax(1) - features(wav(tone()))[middle].argmax(1)
+    assert np.abs(loudest).max() <= 1  # band of the mel scale
+
+
+def long_recording(root: Path, rows: str) -> Dataset:
+    """Two files of a low and a high tone of a second each, and a list of what they hold."""
+    root.mkdir()
+    both = np.concatenate([tone(frequency=300), tone(frequency=2000)])
+    for name in ("kitchen", "street"):
+        (root / f"{name}.wav").write_bytes(wav(both))
+    (root / "track.csv").write_text(rows)
+    return Dataset.model_validate(
+        {"name": "audio_folder", "path": str(root), "labels": "track.csv"}
+    )
+
+
+def test_a_list_names_parts_of_long_recordings_and_who_was_recorded(tmp_path: Path) -> None:
+    rows = ["filename,start,end,class,speaker,split"]
+    for name, split in (("kitchen", "train"), ("street", "Dev")):
+        rows += [f"{name},0,1,low,anna,{split}", f"{name}.wav,1,,high,ben,{split}"]
+    raw = audio_folder.load(long_recording(tmp_path / "rooms", "\n".join(rows)))
+    assert (raw.class_names, raw.group, len(raw.train_labels)) == (["high", "low"], RECORDING, 4)
+    for frequency, label in ((300, "low"), (2000, "high")):
+        row = raw.train_labels.tolist().index(raw.class_names.index(label))
+        expected = features(wav(tone(frequency=frequency)))
+        assert np.array_equal(raw.train_images[row], expected)
+        assert raw.train_columns["speaker"][row] == {"low": "anna", "high": "ben"}[label]
+    assert sorted(raw.train_columns[RECORDING]) == ["kitchen.wav"] * 2 + ["street.wav"] * 2
+    assert raw.validation is not None and len(raw.validation) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("file,label\nkitchen.wav,\nstreet.wav,b", "row 2 of .*track.csv has label ''"),
+        ("file,label,start,end\nkitchen.wav,a,2,1", "start 2 and end 1; expected a label, and sec"),
+        ("file,label,start\nkitchen.wav,a,soon", "row 2 of .*track.csv has start soon; expected s"),
+        ("file,label\nkitchen.wav,a\nstreet.wav,a", "track.csv has 1 label; expected at least 2"),
+        ("name,label\nkitchen.wav,a", "has the columns name, label; expected file and label"),
+        (
+            "file,label,start\nkitchen.wav,a,0\nstreet.wav,b,3",
+            "class b holds no readable recording",
+        ),
+    ],
+)
+def test_a_list_of_sounds_that_makes_no_sense_is_refused(
+    rows: str, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        audio_folder.load(long_recording(tmp_path / "rooms", rows))
+
+
 @pytest.mark.parametrize("rate", [11025, 44100, 96000])
 def test_another_rate_and_eight_channels_sound_the_same(rate: int) -> None:
     eight = np.repeat(tone(rate)[:, None], 8, 1)
@@ -81,6 +151,10 @@ BROKEN = {
     "a rate of 2 GHz": (with_rate(2**31 - 1), "has a rate of 2,147,483,647 Hz; expected"),
     "40 channels": (wav(np.zeros((100, 40))), "has 40 channels; expected at most 32"),
     "NaN": (wav(np.full(9000, np.nan), subtype="FLOAT"), "holds NaN or infinity"),
+    "int16 in floats": (
+        wav(2**15 * tone(), subtype="FLOAT"),
+        r"has floats up to 1.638e\+04; expected -1 to 1, such as int16 divided by 32,768",
+    ),
     "text": (b"a" * 10_000, "cannot be read: "),
     "nothing": (b"", "cannot be read: "),
 }

@@ -109,6 +109,12 @@ class PlannedKind:
         )
 
 
+def grouped(data: Survey, column: str) -> str:
+    """Why the recordings of a group stay together: by an expression, or by what a column says."""
+    by_file = "what the parentheses find in a file's name belongs together, such as a speaker"
+    return by_file if "(" in (data.group or "") else column
+
+
 def of(data: Any) -> PlannedKind:
     """The kind of a survey, or of whatever else has a `kind`."""
     return named(data.kind)

@@ -34,7 +34,9 @@ class Series(kinds.PlannedKind):
         return Choice("preprocess.order", "first", reason)
 
     def grouped(self, data: Survey) -> str:
-        return "a column of your recordings" if data.is_of_sensors else super().grouped(data)
+        if not data.is_of_sensors:
+            return super().grouped(data)
+        return kinds.grouped(data, "a column of your recordings")
 
 
 KIND = Series()

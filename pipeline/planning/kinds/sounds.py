@@ -79,7 +79,7 @@ class Sounds(kinds.PlannedKind):
         return RECIPE
 
     def grouped(self, data: Survey) -> str:
-        return "what the parentheses find in a file's name belongs together, such as a speaker"
+        return kinds.grouped(data, "the column of your list that says who or what was recorded")
 
 
 KIND = Sounds()

@@ -1,0 +1,218 @@
+"""What the recordings of a sensor share: their rate, their channels and how to cut them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.datasets import _recording_files, series_folder
+from pipeline.datasets._recording_columns import LABELS
+from pipeline.datasets._recordings import Listed
+from pipeline.datasets._windows import Block, Recording, RecordingError, is_close, rate_of
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+
+SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
+LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
+SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
+SAMPLE = 200  # recordings that are looked at
+WIDE = 20  # columns of numbers, from which a row may be an example
+FEWEST_STEPS = 8  # rows, after which a column may be known for a time or a row number
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The values of `dataset`, why windows have their length, and what a person should know."""
+
+    values: dict[str, object]
+    reason: str
+    remarks: list[str] = field(default_factory=list)
+
+
+class Beginning(NamedTuple):
+    """Of a recording: values (B, C) of its first block, and its rate in Hz if it says it."""
+
+    channels: tuple[str, ...]
+    values: Array
+    rate: float | None
+
+
+@dataclass
+class Seen:
+    """The beginnings of recordings, and why others cannot be read."""
+
+    beginnings: list[Beginning] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+
+
+def plan(path: Path, rate: float | None) -> Plan:
+    """The rate of the recordings, their channels and how to cut them. Raises UserError."""
+    seen = _seen(path)
+    rate = rate or _rate(path, seen)
+    columns, remarks = _columns(seen)
+    rows = max(round(SECONDS * rate), FEWEST_ROWS)
+    most = max(round(LONGEST_EVENT * rate), rows) + 1
+    looked_at = [*islice(_lengths(path, most), SAMPLE)] or [(0, True)]
+    lengths = np.array([length for length, _ in looked_at])
+    longest = int(np.quantile(lengths, LONG, method="higher"))
+    are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
+    reason = "a window; what you look for should fit into it"
+    if are_events and len(lengths) > 1 and lengths.min() == longest:
+        rows, reason = longest, "all of a recording, as they are of one length"
+    elif (short := int(np.quantile(lengths, SHORT, method="lower"))) < rows:
+        rows = max(longest if are_events else short, 2)
+        how_many = "only one of twenty is longer" if are_events else "nine of ten are as long"
+        reason = f"{how_many}; a shorter recording is held at its last row"
+    seconds = float(f"{rows / rate:.6g}")
+    cut = {"rate": rate, "seconds": seconds, "step": seconds / 2}
+    return Plan({**cut, **({"columns": columns} if columns else {})}, reason, remarks)
+
+
+def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
+    """The rows of each recording, of which at most about `most` are read; has it one label?"""
+    for row, recording in _recordings(path):
+        count, labels = 0, 0
+        for block in recording.blocks:
+            count += len(block.values)
+            labels += sum(name in block.text for name in LABELS)
+            if count >= most:
+                break
+        yield min(count, most), row.spans is None and not labels
+
+
+def _recordings(
+    path: Path, faults: dict[str, str] | None = None
+) -> Iterator[tuple[Listed, Recording]]:
+    """All that can be read; `faults` then has the reasons why others cannot."""
+    with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
+        for row in rows:
+            try:
+                with open_file(row.file) as file:
+                    for recording in _recording_files.recordings(file, row.file):
+                        blocks = _readable(recording.blocks, row.file, faults)
+                        yield row, replace(recording, blocks=blocks)
+            except (RecordingError, OSError) as error:
+                if faults is not None:
+                    faults[row.file] = str(error)
+
+
+def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str] | None) -> Iterator[Block]:
+    """The blocks before a fault, which is kept."""
+    try:
+        yield from blocks
+    except RecordingError as error:
+        if faults is not None:
+            faults[file] = str(error)
+
+
+def _seen(path: Path) -> Seen:
+    """The beginnings of SAMPLE recordings."""
+    seen = Seen()
+    for row, recording in islice(_recordings(path, seen.faults), SAMPLE):
+        block = next(iter(recording.blocks), None)
+        if block is None:
+            continue
+        rate = recording.rate
+        if rate is None and block.times is not None and len(block.times) > 1:
+            try:
+                rate = rate_of(np.diff(block.times))
+            except RecordingError as error:
+                seen.faults[row.file] = str(error)
+        seen.beginnings.append(Beginning(recording.channels, block.values, rate))
+    return seen
+
+
+def _rate(path: Path, seen: Seen) -> float:
+    """Hz of most recordings that say it. Raises UserError if none does."""
+    rates = np.array([beginning.rate for beginning in seen.beginnings if beginning.rate])
+    if len(rates):
+        alike = is_close(rates[:, None], rates)
+        return float(f"{rates[alike.sum(1).argmax()]:.3g}")
+    if seen.faults:
+        file, reason = next(iter(seen.faults.items()))
+        what = "says how many rows a second has" if seen.beginnings else "can be read"
+        raise UserError(f"{path} holds no recording that {what}: {file} {reason}")
+    channels = seen.beginnings[-1].channels if seen.beginnings else ()
+    rising = _rising(seen)
+    named = f"; if {rising[0]} is the time in seconds, call it time" if rising else ""
+    table = "; if each row is an example of its own, store them as x_train (N, T, C) of an npz"
+    raise UserError(
+        f"{path} holds recordings that do not say how many rows a second has; add --rate 50, if "
+        f"it is 50, or a column time, in seconds{named}{table if len(channels) >= WIDE else ''}"
+    )
+
+
+def _columns(seen: Seen) -> tuple[list[str], list[str]]:
+    """The value of `dataset.columns` if not all are channels, else none; and why."""
+    rising, codes, rare = _rising(seen), _codes(seen), _rare(seen)
+    left = {*rising, *codes, *rare}
+    columns = [name for name in seen.beginnings[0].channels if name not in left] if left else []
+    if not columns:
+        return [], []
+    remarks = []
+    if rising:
+        remarks.append(
+            f"no channel, as it rises by the same step in each recording like a time or a row "
+            f"number: {', '.join(rising)}"
+        )
+    if codes:
+        remarks.append(
+            "no channel, as it is one whole number in each recording, like that of a label or a "
+            f"person: {', '.join(codes)}; call such a column label or person"
+        )
+    if rare:
+        remarks.append(f"no channel, as not all recordings have it: {', '.join(rare)}")
+    return columns, remarks
+
+
+def _rising(seen: Seen) -> list[str]:
+    """The channels that rise in each recording by about the same step, as only a counter does."""
+
+    def rises(values: Array) -> Array:
+        steps = np.diff(values, axis=0)
+        middle = np.median(steps, axis=0)
+        found: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
+        return found
+
+    return _of_all(seen, rises)
+
+
+def _codes(seen: Seen) -> list[str]:
+    """The channels that hold one whole number throughout each recording, and not the same one."""
+
+    def is_code(values: Array) -> Array:
+        found: Array = (values == values[:1]).all(0) & (values[0] % 1 == 0)
+        return found
+
+    fixed, alike = _of_all(seen, is_code), _alike(seen)
+    numbers = [{float(one.values[0, one.channels.index(name)]) for one in alike} for name in fixed]
+    return [name for name, held in zip(fixed, numbers, strict=True) if len(held) > 1]
+
+
+def _of_all(seen: Seen, is_one: Callable[[Array], Array]) -> list[str]:
+    """The channels that `is_one`, of values (B, C), finds in all recordings of some length."""
+    alike = _alike(seen)
+    if not alike:
+        return []
+    held = np.all([is_one(one.values) for one in alike], axis=0)
+    return [name for name, found in zip(alike[0].channels, held, strict=True) if found]
+
+
+def _alike(seen: Seen) -> list[Beginning]:
+    """Those with the channels of the first, and enough rows to tell."""
+    enough = [one for one in seen.beginnings if len(one.values) >= FEWEST_STEPS]
+    return [one for one in enough if one.channels == seen.beginnings[0].channels]
+
+
+def _rare(seen: Seen) -> list[str]:
+    """The channels of the first recording that others lack; none if they share no channel."""
+    counts = Counter(name for one in seen.beginnings for name in set(one.channels))
+    first = seen.beginnings[0].channels if seen.beginnings else ()
+    rare = [name for name in first if counts[name] < len(seen.beginnings)]
+    return rare if len(rare) < len(first) else []
