@@ -171,6 +171,52 @@ def test_other_labels_that_are_wrong_are_refused_in_one_sentence(
         load(photos, text, number=number)
 
 
+@pytest.mark.parametrize(
+    "start", ["/content/drive/", "C:\\Users\\Ann\\", "dataset/", "../photos/", ""]
+)
+def test_a_list_of_another_machine_finds_its_pictures(photos: Path, start: str) -> None:
+    files = [f"{start}phone/{number}.PNG" for number in range(2)]
+    raw = load(photos, f"file,label\n{files[0]},a\n{files[1]},b\n")
+    assert [row.file for row in rows(raw)] == ["phone/0.png", "phone/1.png"]
+
+
+def test_a_missing_picture_is_not_another_of_that_name(photos: Path) -> None:
+    shutil.copytree(photos / "phone", photos / "other")
+    (photos / "phone/2.png").unlink()
+    raw = load(photos, "file,label\nx/phone/0.png,a\nx/phone/1.png,b\nx/phone/2.png,b\n")
+    assert [row.file for row in rows(raw)] == ["phone/0.png", "phone/1.png"]
+
+
+@pytest.mark.parametrize("column", ["subset", "Usage"])
+def test_a_column_of_parts_is_the_split(photos: Path, column: str) -> None:
+    cells = ("a,train", "b,train", "a,dev", "b,val", "a,holdout", "b,test")
+    lines = [f"phone/{number}.png,{cell}" for number, cell in enumerate(cells)]
+    raw = load(photos, "\n".join([f"file,label,{column}", *lines]))
+    assert raw.validation is not None
+    assert [len(raw.validation), len(raw.test_labels)] == [2, 2]
+
+
+def test_boxes_are_known_by_other_names(photos: Path) -> None:
+    raw = load(photos, "file,ClassId,xmin,ymin,xmax,ymax\n0.png,a,1,2,7,8\n1.png,b,0,0,8,8\n")
+    assert [row.box for row in rows(raw)] == [(1, 2, 7, 8), (0, 0, 8, 8)]
+
+
+@pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("x", ""), ("1", "")])
+def test_truths_are_known_in_their_usual_spellings(photos: Path, yes: str, no: str) -> None:
+    raw = load(photos, f"file,rust,scab\n0.png,{yes},{no}\n1.png,{no},{yes}\n")
+    assert (raw.target, raw.class_names) == ("classes", ["rust", "scab"])
+
+
+@pytest.mark.parametrize(
+    ("column", "cure"), [("label", "call the column labels"), ("labels", "by semicolons")]
+)
+def test_names_that_join_others_are_said(
+    photos: Path, capsys: pytest.CaptureFixture[str], column: str, cure: str
+) -> None:
+    load(photos, f"file,{column}\n0.png,cat\n1.png,dog\n2.png,cat/dog\n")
+    assert cure in capsys.readouterr().out
+
+
 def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
     image = Image.new("RGB", (20, 10))
     image.paste((0, 255, 0), (0, 0, 10, 10))
@@ -233,7 +279,12 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
         ("file,label\nphone/0.png,a,b\n", "row 2 of .* has more or fewer cells"),
         ("file,label\nphone/0.png,\n", "row 2 of .* has an empty label; expected one"),
         ("file,label\n,a\n", "row 2 of .* has an empty file; expected one"),
-        ("file,label\n../0.png,a\n", r"row 2 of .* has the file \.\./0\.png; expected a path"),
+        ("file,label\n../9.png,a\n", r"row 2 of .* has the file \.\./9\.png; expected a path"),
+        ("file,label\n9.png,a\n8.png,b\n", "names none of the 7 pictures .* has the file 9.png"),
+        (
+            "file,label,left,top,right,bottom\nphone/0.png,a,0.1,0.1,0.9,0.9\n",
+            "which are shares of the picture; expected pixels: multiply",
+        ),
         ("file,label\n/etc/x.png,a\n", "has the file /etc/x.png; expected a path within"),
         ("file,label,split\nphone/0.png,a,later\n", "has the split later; expected train, valid"),
         ("file,label\nphone/0.png,a\n", "has 1 label; expected at least 2"),

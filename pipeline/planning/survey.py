@@ -37,10 +37,12 @@ from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
+from pipeline.process.words import counted, verb
 
 SAMPLE = 2000  # pictures that are opened
 GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
 TINY = 16  # pixels of each side at which colours are compared
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 OTHER_SOUNDS = (".mp3", ".m4a", ".aac")  # which are not read
 
 
@@ -132,6 +134,12 @@ def check_tree(path: Path, tree: Tree) -> None:
         )
     if any("Permission" in reason for reason in tree.left_out.values()):
         raise UserError(f"{path} holds only folders that may not be read; change their permissions")
+    packed = sum(suffixes[suffix] for suffix in ARCHIVES)
+    if packed:
+        raise UserError(
+            f"{path} holds {counted(packed, 'archive')} and nothing that can be read; unpack "
+            f"{verb(packed, 'it', 'them')}, and name the folder"
+        )
     raise UserError(
         f"{path} holds no pictures, sounds or recordings{_named(suffixes)}; expected a folder for "
         "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC or Ogg) "

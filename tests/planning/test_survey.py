@@ -208,9 +208,17 @@ def no_files(folder: Path) -> Path:
     return folder
 
 
+def archives(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "photos.zip").touch()
+    return folder
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
+        (archives, "holds 1 archive and nothing that can be read; unpack it, and name the folder"),
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
         (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
