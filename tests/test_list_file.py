@@ -34,6 +34,12 @@ def test_what_is_no_list_is_refused_in_a_sentence(data: bytes, sentence: str) ->
         list_file.read("list.csv", data)
 
 
+def test_what_spreadsheets_leave_is_skipped() -> None:
+    data = b"sep=;\nfile;label\na,1.png;cat\n ; \n;\n"
+    assert list_file.read("list.csv", data) == (["file", "label"], [["a,1.png", "cat"]])
+    assert list_file.columns(data) == ["file", "label"]
+
+
 def test_an_empty_list_has_no_columns() -> None:
     assert list_file.read("list.csv", b"") == ([], [])
     assert list_file.columns(b"") == []

@@ -11,17 +11,22 @@ from pipeline.datasets import _tree
 from pipeline.datasets._photos import Candidate, Candidates, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
+
+# Files in which other programs keep labels
+ANNOTATIONS = (".xml", ".json", ".txt", ".xlsx", ".xls", ".ods", ".mat")
 
 
 def listed(root: Path, tree: Tree) -> Listed:
     """The candidates among the files of a tree: none is opened. Raises UserError."""
     parts = _tree.parts(tree, _tree.base(tree))
-    class_names = sorted(set(map(nfc, tree.children[parts["train"]])))
+    class_names = sorted(set(map(_class_name, tree.children[parts["train"]])))
     if len(class_names) < 2:
         raise UserError(
-            f"{root / parts['train']} has {len(class_names)} class folders; expected at least 2, "
-            "or a CSV beside the files with the columns file and label"
+            f"{root / parts['train']} has {counted(len(class_names), 'class folder')}; expected at "
+            f"least 2: make a folder for each class, or {_list_of(tree)}"
         )
+    _check_folders(root, tree, parts["train"])
     _check_classes(root, tree, parts, class_names)
     return Listed(_candidates(tree, parts), class_names, tree.left_out)
 
@@ -30,7 +35,7 @@ def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: l
     """Raises UserError if another part has a class that the training part lacks."""
     for folder in parts.values():
         for name in tree.children[folder]:
-            if nfc(name) not in class_names:
+            if _class_name(name) not in class_names:
                 raise UserError(
                     f"{root / folder / name} is not a class of the training part; "
                     f"expected {', '.join(class_names)}"
@@ -52,5 +57,31 @@ def _candidate(file: str, parts: dict[str, str]) -> Candidate | None:
     for part, folder in parts.items():
         if file.startswith(folder):
             name, slash, _ = file.removeprefix(folder).partition("/")
-            return Candidate(file, sys.intern(nfc(name)), part) if slash else None
+            return Candidate(file, sys.intern(_class_name(name)), part) if slash else None
     return None
+
+
+def _class_name(folder: str) -> str:
+    return nfc(folder).strip()
+
+
+def _check_folders(root: Path, tree: Tree, train: str) -> None:
+    """Raises UserError if a folder holds files of labels and no picture, such as Annotations."""
+    for name in tree.children[train]:
+        folder = f"{train}{name}/"
+        others = [file for file in tree.left_out if file.startswith(folder)]
+        labels = [file for file in others if file.lower().endswith(ANNOTATIONS)]
+        if labels and not any(file.startswith(folder) for file in tree.files):
+            raise UserError(
+                f"{root / folder} holds {counted(len(others), 'file')} such as {labels[0]}, and no "
+                f"{tree.noun}, so it is no class; {_list_of(tree)}"
+            )
+
+
+def _list_of(tree: Tree) -> str:
+    """How labels in other files are given."""
+    found = {Path(file).suffix.lower() for file in tree.left_out}
+    unread = [suffix for suffix in ANNOTATIONS if suffix in found]
+    boxes = ", and left, top, right and bottom for boxes" if unread else ""
+    why = f" ({', '.join(unread)} is not read)" if unread else ""
+    return f"write a CSV with the columns file and label{boxes}{why}"

@@ -1,14 +1,15 @@
 """The labels in a list of pictures: which columns hold them, and what they mean.
 
 One column may name the class (LABEL) or several labels at once (SEVERAL). Without either, columns
-of truths are a label each: of nothing but 0 and 1, -1 and 1, or true and false. `dataset.number`
-names the column of a number.
+of truths are a label each: of nothing but 0 and 1, -1 and 1, true and false, yes and no, or x and
+nothing. `dataset.number` names the column of a number.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,11 +18,12 @@ from pipeline.datasets._tree import nfc
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
-LABEL = ("label", "class", "class_name", "category")
-SEVERAL = ("labels", "tags", "classes", "class_names", "categories")
+LABEL = ("label", "class", "classname", "classid", "category")  # as `spelling` gives them
+SEVERAL = ("labels", "tags", "classes", "classnames", "categories")
 BETWEEN = ";|,"  # several labels; without any of them in the column, spaces
-TRUE = {"1", "1.0", "true"}
-FALSE = ({"0", "0.0"}, {"-1", "-1.0"}, {"false"})  # never two in a column: -1 may mean unknown
+TRUE = {"1", "1.0", "true", "yes", "x"}
+# Never two in a column: -1 may mean unknown
+FALSE = ({"0", "0.0"}, {"-1", "-1.0"}, {"false"}, {"no"}, {""})
 CURE = "set dataset.number to its column, or give `edgeproof start` --number COLUMN"
 
 Row = dict[str, str]  # `label` and `labels` stand for the names above
@@ -56,7 +58,8 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[st
         return _truths(path, rows, truths)
     raise UserError(
         f"{path} has the columns {', '.join(columns)}; expected a column label, a column labels "
-        "for several at once, or a column of 0 and 1 for each of them; for a number to predict, "
+        "for several at once, or a column of 0 and 1 for each of them: rename the column that has "
+        "them; for a number to predict, "
         f"{CURE}"
     )
 
@@ -67,6 +70,11 @@ def _classes(path: str, rows: Sequence[Row]) -> Labels:
         if not text:
             raise UserError(f"row {number} of {path} has an empty label; expected one")
     names = sorted(set(texts))
+    if joint := _joint(names):
+        print(
+            f"note: {path}: the class {joint} joins names of other classes; if a picture may have "
+            "several labels at once, call the column labels"
+        )
     numbers = all(map(_is_number, names)) and not all(name.isdigit() for name in names)
     if numbers and len(names) > len(rows) / 2:
         raise UserError(
@@ -84,7 +92,21 @@ def _several(path: str, rows: Sequence[Row]) -> Labels:
         parts = [cell.split(between) for cell in cells]
     texts = [_labels.joined(filter(None, map(str.strip, part))) for part in parts]
     names = sorted({name for text in texts for name in _labels.separate(text)})
+    if joint := _joint(names):
+        print(
+            f"note: {path}: the label {joint} joins names of other labels; separate the labels of "
+            "all rows by semicolons"
+        )
     return Labels("labels", texts, names, ("labels",))
+
+
+def _joint(names: Sequence[str]) -> str | None:
+    """The first name that consists of others, with a mark between them."""
+    for name in names:
+        parts = list(map(str.strip, re.split(r"[;|,/+&]", name)))
+        if len(parts) > 1 and not set(parts).isdisjoint(names) and all(parts):
+            return name
+    return None
 
 
 def _listed(path: str, number: int, cell: str) -> list[str]:
@@ -108,7 +130,7 @@ def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> Labels:
 
 
 def _numbers(path: str, rows: Sequence[Row], column: str) -> Labels:
-    key = "label" if column.lower() in LABEL else column
+    key = "label" if spelling(column) in LABEL else column
     if rows and key not in rows[0]:
         raise UserError(
             f"dataset.number is {column}; expected one of the columns of {path}: "
@@ -118,14 +140,20 @@ def _numbers(path: str, rows: Sequence[Row], column: str) -> Labels:
     for number, text in enumerate(texts, 2):
         if not _is_number(text):
             raise UserError(
-                f"row {number} of {path} has {text or 'nothing'} as {column}; expected a number"
+                f"row {number} of {path} has {text or 'nothing'} as {column}; expected a number "
+                "such as 12.5, without a unit; take out rows that have none"
             )
     return Labels("number", texts, [column], (key,))
 
 
 def _is_truth(rows: Sequence[Row], column: str) -> bool:
     found = {row[column].lower() for row in rows}
-    return any(found <= TRUE | false for false in FALSE)
+    return any(found <= TRUE | false and found != {""} for false in FALSE)
+
+
+def spelling(column: str) -> str:
+    """A name as it is compared with those above: in lower case, of letters and digits."""
+    return "".join(character for character in column.lower() if character.isalnum())
 
 
 def _is_number(text: str) -> bool:

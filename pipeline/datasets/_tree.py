@@ -28,9 +28,10 @@ JUNK = {
 PARTS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation", "dev", "development"),
-    "test": ("test", "testing"),
+    "test": ("test", "testing", "holdout", "heldout", "eval", "evaluation"),
 }
-ENDINGS = ("set", "data", "split")  # that the name of a part may have, as in Training Dataset
+# What may follow them, as in train_images; digits may stand anywhere, as in 1_train
+AFTER_PART = ("", "set", "data", "dataset", "images", "pictures", "photos", "split")
 # Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
 LARGEST_RATIO, SMALL_BYTES = 100, 2**30
 JUNK_REASON = "is hidden or belongs to the operating system"
@@ -83,10 +84,15 @@ def is_junk(name: str) -> bool:
 
 def part_of(name: str) -> str | None:
     """The part of the data that a folder of this name is: train, validation or test."""
-    plain = "".join(character for character in name.lower() if character.isalnum())
-    for ending in ENDINGS:
-        plain = plain.removesuffix(ending)
-    return next((part for part, names in PARTS.items() if plain in names), None)
+    plain = "".join(character for character in name.lower() if character.isalpha())
+    return next(
+        (
+            part
+            for part, names in PARTS.items()
+            if any(plain == name + after for name in names for after in AFTER_PART)
+        ),
+        None,
+    )
 
 
 def nfc(name: str) -> str:

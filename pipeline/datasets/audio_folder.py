@@ -18,6 +18,7 @@ from typing import IO
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _class_folders, _recordings, _sounds, _tree, image_list
+from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._sounds import SoundError
 from pipeline.datasets._tree import Tree, nfc
@@ -51,9 +52,10 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
         return _class_folders.listed(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
     path = f"{root / folder / labels}"
-    files = image_list.Files(tree.files)
+    files = Files(tree.files, folder, [row["file"] for row in rows])
+    split = image_list.split_column(rows, {"label"})
     found = [
-        _candidate(f"row {number} of {path}", folder, row, files)
+        _candidate(f"row {number} of {path}", split, row, files)
         for number, row in enumerate(rows, 2)
     ]
     names = sorted({candidate.label for candidate in found})
@@ -64,7 +66,7 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     return Listed(found, names, {**tree.left_out, **unlisted})
 
 
-def _candidate(where: str, folder: str, row: dict[str, str], files: image_list.Files) -> Candidate:
+def _candidate(where: str, split: str | None, row: dict[str, str], files: Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     label = nfc(row.get("label", ""))
     start = _recordings.seconds(where, row, "start", 0.0)
@@ -74,7 +76,8 @@ def _candidate(where: str, folder: str, row: dict[str, str], files: image_list.F
             f"{where} has label {label!r}, start {start:g} and end {end:g}; expected a label, and "
             "seconds with an end after the start"
         )
-    found = image_list.candidate_of(where, folder, row, label, files)
+    part = image_list.part_of(where, row, split)
+    found = image_list.candidate_of(where, part, row, label, files)
     others = {
         name: cell for name, cell in found.columns.items() if name not in _recordings.LIST_COLUMNS
     }

@@ -1,24 +1,24 @@
 """Your own pictures, named by a CSV: file and label, and optionally split, a box and anything else.
 
 `dataset.path` is a folder or a zip file, which holds the pictures and the CSV, `dataset.labels`.
-`_label_columns` says which columns hold several labels at once, or a number. Files are relative
-to the CSV; a path may lack its first folders and its suffix if it still means one picture only. A
-box (left, top, right, bottom) is the part of the upright picture to use, in pixels; a file may have
-several rows with other boxes. `preprocess.group` may name any column.
+`_label_columns` says which columns hold several labels at once, or a number, and `_listed_files`
+which picture a row means. A box (left, top, right, bottom) is the part of the upright picture to
+use, in pixels; a file may have several rows with other boxes. `preprocess.group` may name any
+column.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _label_columns, _photos, _tree
-from pipeline.datasets._label_columns import LABEL, SEVERAL, Row
+from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
+from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._tree import Tree, nfc
+from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.files.picture_file import Box
 from pipeline.files.picture_table import OWN_COLUMNS
@@ -29,16 +29,20 @@ PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 FILE = (
     "file",
     "filename",
-    "file_name",
     "filepath",
     "path",
     "image",
-    "image_path",
-    "image_name",
-    "image_id",
+    "imagepath",
+    "imagename",
+    "imageid",
     "id",
 )
 BOX = ("left", "top", "right", "bottom")
+EDGES = {  # as other programs call them
+    **dict(zip(("xmin", "ymin", "xmax", "ymax"), BOX, strict=True)),
+    **dict(zip(("x1", "y1", "x2", "y2"), BOX, strict=True)),
+    **dict(zip(("roix1", "roiy1", "roix2", "roiy2"), BOX, strict=True)),
+}
 
 
 class Options(section.Options):
@@ -62,13 +66,20 @@ def listed(params: Dataset) -> Listed:
     folder, rows = rows_of(root, tree, options.labels)
     path = f"{root / folder / options.labels}"
     labels = _label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
-    files = Files(tree.files)
+    files = Files(tree.files, folder, [row["file"] for row in rows])
+    split = split_column(rows, labels.columns)
     candidates = []
     for number, (row, label) in enumerate(zip(rows, labels.texts, strict=True), 2):
         known = {name: value for name, value in row.items() if name not in labels.columns}
         where = f"row {number} of {path}"
-        candidates.append(candidate_of(where, folder, known, label, files))
+        part = part_of(where, row, split)
+        candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
+    if not files.there.intersection(candidate.file for candidate in candidates):
+        raise UserError(
+            f"{path} names none of the {len(tree.files):,} pictures in {root}: its row 2 has the "
+            f"file {rows[0]['file']}; expected their paths, relative to the CSV"
+        )
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
     left_out = {**tree.left_out, **unlisted}
@@ -98,32 +109,29 @@ def is_list(names: Collection[str]) -> bool:
 
 def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
-    spellings = {_spelling(name) for name in names}
+    spellings = {spelling(name) for name in names}
     file = next((name for name in FILE if name in spellings), None)
 
     def known(name: str) -> str:
-        small = _spelling(name)
+        small = spelling(name)
         if small == file:
             return "file"
         if small in LABEL:
             return "label"
         if small in SEVERAL:
             return "labels"
-        return small if small in ("split", *BOX) else name
+        edge = EDGES.get(small, small)
+        return edge if edge in ("split", *BOX) else name
 
     return list(map(known, names))
-
-
-def _spelling(column: str) -> str:
-    return column.lower().replace(" ", "_")
 
 
 def _check_columns(path: str, names: list[str]) -> None:
     known = _known(names)
     if "file" not in known:
         raise UserError(
-            f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
-            f"split, {', '.join(BOX)} and others"
+            f"{path} has the columns {', '.join(names)}; expected file and label in its first row, "
+            f"and optionally split, {', '.join(BOX)} and others"
         )
     twice = [name for name in names if known.count(_known([name])[0]) > 1]
     if twice:
@@ -133,57 +141,32 @@ def _check_columns(path: str, names: list[str]) -> None:
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
 
 
-class Files:
-    """The pictures of a tree, by their path or by any end of it that only one of them has."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = {nfc(name): name for name in names}
-        self._by_last: defaultdict[str, list[str]] = defaultdict(list)
-        for path in self._names:
-            last = path.rpartition("/")[2]
-            for key in {last, _without_suffix(last)}:
-                self._by_last[key].append(path)
-
-    def find(self, where: str, folder: str, name: str) -> str:
-        """The picture that a row names, or its path in the list if there is none.
-
-        Raises UserError, which begins with `where`, if there are several.
-        """
-        end = nfc(name)
-        if path := self._names.get(nfc(folder) + end):
-            return path
-        paths = [
-            path
-            for path in self._by_last[end.rpartition("/")[2]]
-            if f"/{path}".endswith(f"/{end}") or _without_suffix(f"/{path}").endswith(f"/{end}")
-        ]
-        if len(paths) > 1:
-            raise UserError(
-                f"{where} has the file {name}, which may be {' or '.join(paths[:2])}; write its "
-                "whole path"
-            )
-        return self._names[paths[0]] if paths else f"{folder}{name}"
+def split_column(rows: list[Row], taken: Collection[str]) -> str | None:
+    """`split`, or else the only other column whose cells all name a part, such as `subset`."""
+    if not rows or "split" in rows[0]:
+        return "split"
+    named = [
+        name
+        for name in rows[0]
+        if name not in ("file", *taken) and all(_tree.part_of(row[name]) for row in rows)
+    ]
+    return named[0] if len(named) == 1 else None
 
 
-def _without_suffix(path: str) -> str:
-    return path.rpartition(".")[0] or path
-
-
-def candidate_of(where: str, folder: str, row: Row, label: str, files: Files) -> Candidate:
+def part_of(where: str, row: Row, column: str | None) -> str:
     """Raises UserError, which begins with `where`."""
-    name = row["file"].replace("\\", "/").removeprefix("./")
-    if name.startswith("/") or ".." in name.split("/"):
-        raise UserError(
-            f"{where} has the file {name}; expected a path within the folder of the CSV"
-        )
-    if not name:
-        raise UserError(f"{where} has an empty file; expected one")
-    split = row.get("split", "")
-    part = _tree.part_of(split) if split else "train"
+    cell = row.get(column, "") if column else ""
+    part = _tree.part_of(cell) if cell else "train"
     if part is None:
-        raise UserError(f"{where} has the split {split}; expected train, validation or test")
+        raise UserError(f"{where} has the split {cell}; expected train, validation or test")
+    return part
+
+
+def candidate_of(where: str, part: str, row: Row, label: str, files: Files) -> Candidate:
+    """Raises UserError, which begins with `where`."""
+    file = files.find(where, row["file"])
     others = {name: value for name, value in row.items() if name not in OWN_COLUMNS}
-    return Candidate(files.find(where, folder, name), label, part, _box(where, row), others)
+    return Candidate(file, label, part, _box(where, row), others)
 
 
 def _box(where: str, row: Row) -> Box | None:
@@ -191,7 +174,13 @@ def _box(where: str, row: Row) -> Box | None:
     if not any(cells):
         return None
     try:
-        left, top, right, bottom = (round(float(cell)) for cell in cells)
-    except ValueError:
+        edges = [float(cell) for cell in cells]
+        left, top, right, bottom = map(round, edges)
+    except (ValueError, OverflowError):
         raise UserError(f"{where} has the box {', '.join(cells)}; expected four numbers") from None
+    if max(edges) <= 1 and any(edge % 1 for edge in edges):
+        raise UserError(
+            f"{where} has the box {', '.join(cells)}, which are shares of the picture; expected "
+            "pixels: multiply them by its width and height"
+        )
     return left, top, right, bottom

@@ -19,12 +19,12 @@ class ListFile(NamedTuple):
 def read(path: object, data: bytes) -> ListFile:
     """The list with this content. Raises UserError."""
     try:
-        text = data.decode("utf-8-sig")
+        text = _without_hint(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
     reader = csv.reader(_lines(text), delimiter=_delimiter(text))
     try:
-        lines = [line for line in reader if line]
+        lines = [line for line in reader if any(map(str.strip, line))]
     except csv.Error as error:
         raise UserError(f"line {reader.line_num} of {path} is not CSV: {error}") from None
     columns, rows = (list(map(str.strip, lines[0])), lines[1:]) if lines else ([], [])
@@ -36,12 +36,18 @@ def read(path: object, data: bytes) -> ListFile:
 
 def columns(start: bytes) -> list[str]:
     """The names of the columns of a list that starts with these bytes; none if it is no CSV."""
-    text = start.decode("utf-8-sig", "replace")
+    text = _without_hint(start.decode("utf-8-sig", "replace"))
     try:
         header = next(csv.reader(_lines(text), delimiter=_delimiter(text)), [])
     except csv.Error:
         return []
     return list(map(str.strip, header))
+
+
+def _without_hint(text: str) -> str:
+    """The text below a line such as `sep=;`, which tells Excel the delimiter."""
+    first, _, rest = text.partition("\n")
+    return rest if first.strip().lower() in ("sep=,", "sep=;", "sep=") else text
 
 
 def _delimiter(text: str) -> str:

@@ -33,7 +33,7 @@ from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.picture_table import Picture, Table
 from pipeline.files.splits import position_in_stratum
-from pipeline.planning import arrays, lists, recordings, sensors
+from pipeline.planning import arrays, lists, recordings, sensors, unreadable
 from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -70,7 +70,8 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if path.is_file() and not is_csv and not zipfile.is_zipfile(path):
         suffix = path.suffix.lower()
         raise UserError(
-            f"{path} is neither a folder, a zip file, a CSV nor an npz{_cure(Counter([suffix]))}"
+            f"{path} is neither a folder, a zip file, a CSV nor an npz"
+            f"{unreadable.cure(Counter([suffix]))}"
         )
     named = path.name if is_csv else None
     path = path.parent if is_csv else path
@@ -98,7 +99,7 @@ def _recorded(
 def _pictures(
     path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
 ) -> Survey:
-    check_tree(path, tree)
+    unreadable.check(path, tree)
     labels = named or lists.find(path, tree)
     if dataset:
         is_list = dataset.name == "image_list"
@@ -125,48 +126,6 @@ def _is_of_sensors(path: Path) -> bool:
             return "signal.npy" in archive.namelist()
     except zipfile.BadZipFile:
         return False  # whoever reads it says so
-
-
-def check_tree(path: Path, tree: Tree) -> None:
-    """Raises UserError if nothing below the root can be read as pictures."""
-    if "" in tree.left_out:
-        raise UserError(f"{path} {tree.left_out['']}; change its permissions")
-    if tree.files:
-        return
-    suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
-    sounds = sum(suffixes[suffix] for suffix in _sounds.NOT_READ)
-    if sounds:
-        raise UserError(f"{path} holds sounds that cannot be read ({sounds:,}); {_sounds.CONVERT}")
-    if any("Permission" in reason for reason in tree.left_out.values()):
-        raise UserError(f"{path} holds only folders that may not be read; change their permissions")
-    raise UserError(
-        f"{path} holds no pictures, sounds or recordings{_named(suffixes)}; expected a folder for "
-        "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC, Ogg or "
-        f"MP3) or recordings of sensors (CSV or npz){_cure(suffixes)}"
-    )
-
-
-TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
-PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
-CURES = {  # how files of other programs become what is read
-    (".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
-    (".npy",): "store arrays together with np.savez, as x_train and y_train",
-    PICKLES: "a pickle is never opened, as it may run a program: store its arrays with np.savez",
-    (*TABLES, ".edf", ".json", ".jsonl", ".tfrecord", ".gz"): "convert them to CSV or npz",
-}
-
-
-def _cure(suffixes: Counter[str]) -> str:
-    """What to do with the most frequent files, if that is known."""
-    most = max(suffixes, key=suffixes.__getitem__, default="")
-    cures = [cure for known, cure in CURES.items() if most in known]
-    return f"; {cures[0]}" if cures else ""
-
-
-def _named(suffixes: Counter[str]) -> str:
-    """The most frequent suffixes of files that are not read."""
-    shown = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3) if suffix]
-    return f" but {', '.join(shown)}" if shown else ""
 
 
 @dataclass

@@ -24,6 +24,9 @@ from tests.image_folder.conftest import load, picture, rows
         ("Training", "valid", "Testing"),
         ("training_set", "Validation", "test_set"),
         ("TRAIN", "validation-set", "TEST"),
+        ("train_data", "dev", "Holdout"),
+        ("1_train", "2_val", "3_test"),
+        ("training_images", "val_images", "evaluation"),
     ],
 )
 def test_the_parts_of_the_data_are_known_in_their_usual_spellings(
@@ -134,8 +137,8 @@ def test_check_warns_of_them_for_an_experiment_with_data_of_the_project(
     [
         (None, "does not exist"),
         ("data", "neither a folder nor a readable zip file"),
-        ("data/only/one.png", "1 class folders"),
-        ("data/train/one.png", "train has 0 class folders"),
+        ("data/only/one.png", "1 class folder; expected at least 2: make a folder for each"),
+        ("data/train/one.png", "train has 0 class folders; .* or write a CSV with the columns"),
         ("data/val/cat/one.png", "has val/, but no folder train/; expected one"),
     ],
 )
@@ -146,6 +149,19 @@ def test_what_holds_no_classes_is_refused(tmp_path: Path, content: str | None, r
         picture(tmp_path / content)
     with pytest.raises(UserError, match=reason):
         load(tmp_path / "data")
+
+
+def test_a_folder_of_annotations_is_no_class(two_classes: Path) -> None:
+    (two_classes / "Annotations").mkdir()
+    (two_classes / "Annotations" / "1.xml").write_text("<annotation/>")
+    sentence = "holds 1 file such as Annotations/1.xml, and no picture, .* boxes .*.xml is not read"
+    with pytest.raises(UserError, match=sentence):
+        load(two_classes)
+
+
+def test_spaces_around_the_name_of_a_folder_are_no_part_of_the_class(two_classes: Path) -> None:
+    picture(two_classes / "cat " / "other.png")
+    assert load(two_classes).class_names == ["cat", "dog"]
 
 
 def test_a_class_without_a_readable_picture_is_refused(two_classes: Path) -> None:

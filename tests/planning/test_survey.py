@@ -17,6 +17,7 @@ from pipeline.planning import (
     outlook,
     start,
     survey,
+    unreadable,
 )
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
@@ -226,9 +227,17 @@ def no_files(folder: Path) -> Path:
     return folder
 
 
+def archives(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "photos.zip").touch()
+    return folder
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
+        (archives, "holds 1 archive and nothing that can be read; unpack it, and name the folder"),
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
         (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),
@@ -261,7 +270,7 @@ def test_a_folder_that_may_not_be_read_is_named(
     """Permissions do not stop root, so the tree is one that a listing without them gives."""
     tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
     with pytest.raises(UserError, match="My Pets could not be read: Permission denied; change"):
-        survey.check_tree(folder, tree)
+        unreadable.check(folder, tree)
 
 
 def test_channels_before_steps_are_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A CSV that names the pictures, their labels and more."""
+"""A CSV that names the pictures, their labels, their parts and boxes."""
 
 from __future__ import annotations
 
@@ -9,34 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, image_list
 from pipeline.files import picture_table, pictures
-from pipeline.files.picture_table import Picture
 from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    root = tmp_path / "photos"
-    (root / "phone").mkdir(parents=True)
-    for number in range(6):
-        Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(root / "phone" / f"{number}.png")
-    return root
-
-
-def load(root: Path, text: str, name: str = "labels.csv", **values: object) -> Raw:
-    if root.is_dir():
-        (root / name).write_text(text, encoding="utf-8")
-    facts = {"name": "image_list", "path": str(root), "height": 4, "width": 4, "channels": 3}
-    return image_list.load(Dataset.model_validate({**facts, "labels": name, **values}))
-
-
-def rows(raw: Raw) -> list[Picture]:
-    photos = pictures.on_disk(raw.train_images)
-    assert photos
-    return list(photos.rows)
+from tests.image_list.conftest import load, rows
 
 
 def test_a_list_names_files_and_labels_in_its_own_order(photos: Path) -> None:
@@ -92,83 +68,33 @@ def test_a_list_as_others_publish_it_is_read(
 
 
 @pytest.mark.parametrize(
-    ("header", "cells"),
-    [
-        ("file,labels", ("cat;big dog", "", "cat", "big dog")),
-        ("image_id,Tags", ("cat | big dog", "", "cat", "big dog")),
-        ("file,cat,big dog", ("1,1", "0,0", "1.0,0", "0,1.0")),
-        ("file,cat,big dog", ("1,1", "-1,-1", "1.0,-1", "-1.0,1")),
-        ("file,cat,big dog", ("True,true", "False,False", "TRUE,false", "false,True")),
-        ("Image Name,Tags", ("\"['big dog', 'cat']\"", "[]", "['cat']", '"[""big dog""]"')),
-    ],
+    "start", ["/content/drive/", "C:\\Users\\Ann\\", "dataset/", "../photos/", ""]
 )
-def test_a_picture_may_have_several_labels_or_none(
-    photos: Path, header: str, cells: tuple[str, ...]
-) -> None:
+def test_a_list_of_another_machine_finds_its_pictures(photos: Path, start: str) -> None:
+    files = [f"{start}phone/{number}.PNG" for number in range(2)]
+    raw = load(photos, f"file,label\n{files[0]},a\n{files[1]},b\n")
+    assert [row.file for row in rows(raw)] == ["phone/0.png", "phone/1.png"]
+
+
+def test_a_missing_picture_is_not_another_of_that_name(photos: Path) -> None:
+    shutil.copytree(photos / "phone", photos / "other")
+    (photos / "phone/2.png").unlink()
+    raw = load(photos, "file,label\nx/phone/0.png,a\nx/phone/1.png,b\nx/phone/2.png,b\n")
+    assert [row.file for row in rows(raw)] == ["phone/0.png", "phone/1.png"]
+
+
+@pytest.mark.parametrize("column", ["subset", "Usage"])
+def test_a_column_of_parts_is_the_split(photos: Path, column: str) -> None:
+    cells = ("a,train", "b,train", "a,dev", "b,val", "a,holdout", "b,test")
     lines = [f"phone/{number}.png,{cell}" for number, cell in enumerate(cells)]
-    raw = load(photos, "\n".join([header, *lines]))
-    assert raw.target == "labels"
-    of_files = dict(zip([row.file for row in rows(raw)], raw.train_labels.tolist(), strict=True))
-    held = [{raw.class_names[at] for at in np.flatnonzero(row)} for row in of_files.values()]
-    assert dict(zip(of_files, held, strict=True)) == {
-        "phone/0.png": {"cat", "big dog"},
-        "phone/1.png": set(),
-        "phone/2.png": {"cat"},
-        "phone/3.png": {"big dog"},
-    }
-    label = rows(raw)[list(of_files).index("phone/0.png")].columns["label"]
-    assert label == "big dog + cat"
+    raw = load(photos, "\n".join([f"file,label,{column}", *lines]))
+    assert raw.validation is not None
+    assert [len(raw.validation), len(raw.test_labels)] == [2, 2]
 
 
-def test_several_labels_may_stand_between_spaces(photos: Path) -> None:
-    raw = load(photos, "file,tags\nphone/0.png,haze primary\nphone/1.png,primary\n")
-    assert raw.class_names == ["haze", "primary"]
-    assert sorted(raw.train_labels.tolist()) == [[0, 1], [1, 1]]
-
-
-def test_columns_of_which_each_row_has_one_are_classes(photos: Path) -> None:
-    raw = load(photos, "file,rust,scab\nphone/0.png,1,0\nphone/1.png,0,1\n")
-    assert (raw.target, raw.class_names) == ("classes", ["rust", "scab"])
-    assert raw.train_labels.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize("column", ["age", "Label"])
-def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
-    cells = ("20,", "1e1,test", "-0.5,val", "7.25,")
-    lines = [f"phone/{number}.png,{cell}" for number, cell in enumerate(cells)]
-    raw = load(photos, "\n".join([f"file,{column},split", *lines]), number=column)
-    assert (raw.target, raw.class_names) == ("number", [column])
-    assert raw.train_labels.dtype == raw.test_labels.dtype == np.float32
-    of_files = dict(zip([row.file for row in rows(raw)], raw.train_labels.tolist(), strict=True))
-    assert of_files == {"phone/0.png": 20, "phone/2.png": -0.5, "phone/3.png": 7.25}
-    assert raw.test_labels.tolist() == [10]
-
-
-@pytest.mark.parametrize(
-    ("text", "number", "sentence"),
-    [
-        ("file,age\nphone/0.png,old\n", "age", "row 2 of .* has old as age; expected a number"),
-        ("file,age\nphone/0.png,\n", "age", "row 2 of .* has nothing as age; expected a number"),
-        ("file,age\nphone/0.png,nan\n", "age", "has nan as age; expected a number"),
-        ("file,age\nphone/0.png,1e39\n", "age", "has 1e39 as age; expected a number"),
-        ("file,age\nphone/0.png,1\n", "Alter", "is Alter; expected one of the columns of .* age"),
-        (
-            "file,label\nphone/0.png,1.5\nphone/1.png,2\nphone/2.png,2.5\n",
-            None,
-            "has numbers as labels, such as 1.5; to predict a number, set dataset.number",
-        ),
-        ("file,tags\nphone/0.png,\n", None, "has 0 labels; expected at least 2"),
-        ("file,tags\nphone/0.png,[a b]\n", None, r"row 2 of .* has the labels \[a b\]; expected a"),
-        ("file,a,b\n1.png,1,0\n2.png,-1,0\n3.png,0,1\n", None, "expected a column label, a col"),
-        ("file,x\nphone/0.png,3\n", None, "the columns file, x; expected a column label"),
-        ("file,age,age\nphone/0.png,3,4\n", "age", "has the columns age and age; expected one"),
-    ],
-)
-def test_other_labels_that_are_wrong_are_refused_in_one_sentence(
-    photos: Path, text: str, number: str | None, sentence: str
-) -> None:
-    with pytest.raises(UserError, match=sentence):
-        load(photos, text, number=number)
+def test_boxes_are_known_by_other_names(photos: Path) -> None:
+    raw = load(photos, "file,ClassId,xmin,ymin,xmax,ymax\n0.png,a,1,2,7,8\n1.png,b,0,0,8,8\n")
+    assert [row.box for row in rows(raw)] == [(1, 2, 7, 8), (0, 0, 8, 8)]
 
 
 def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
@@ -233,7 +159,12 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
         ("file,label\nphone/0.png,a,b\n", "row 2 of .* has more or fewer cells"),
         ("file,label\nphone/0.png,\n", "row 2 of .* has an empty label; expected one"),
         ("file,label\n,a\n", "row 2 of .* has an empty file; expected one"),
-        ("file,label\n../0.png,a\n", r"row 2 of .* has the file \.\./0\.png; expected a path"),
+        ("file,label\n../9.png,a\n", r"row 2 of .* has the file \.\./9\.png; expected a path"),
+        ("file,label\n9.png,a\n8.png,b\n", "names none of the 7 pictures .* has the file 9.png"),
+        (
+            "file,label,left,top,right,bottom\nphone/0.png,a,0.1,0.1,0.9,0.9\n",
+            "which are shares of the picture; expected pixels: multiply",
+        ),
         ("file,label\n/etc/x.png,a\n", "has the file /etc/x.png; expected a path within"),
         ("file,label,split\nphone/0.png,a,later\n", "has the split later; expected train, valid"),
         ("file,label\nphone/0.png,a\n", "has 1 label; expected at least 2"),

@@ -1,0 +1,59 @@
+"""Why a folder holds nothing that can be read, and what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from pipeline.datasets import _sounds
+from pipeline.datasets._tree import Tree
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted, verb
+
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
+PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
+CURES = {  # how files of other programs become what is read
+    (".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
+    (".npy",): "store arrays together with np.savez, as x_train and y_train",
+    PICKLES: "a pickle is never opened, as it may run a program: store its arrays with np.savez",
+    (*TABLES, ".edf", ".json", ".jsonl", ".tfrecord", ".gz"): "convert them to CSV or npz",
+}
+
+
+def check(path: Path, tree: Tree) -> None:
+    """Raises UserError if nothing below the root can be read as pictures."""
+    if "" in tree.left_out:
+        raise UserError(f"{path} {tree.left_out['']}; change its permissions")
+    if tree.files:
+        return
+    suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
+    sounds = sum(suffixes[suffix] for suffix in _sounds.NOT_READ)
+    if sounds:
+        raise UserError(f"{path} holds sounds that cannot be read ({sounds:,}); {_sounds.CONVERT}")
+    if any("Permission" in reason for reason in tree.left_out.values()):
+        raise UserError(f"{path} holds only folders that may not be read; change their permissions")
+    packed = sum(suffixes[suffix] for suffix in ARCHIVES)
+    if packed:
+        raise UserError(
+            f"{path} holds {counted(packed, 'archive')} and nothing that can be read; unpack "
+            f"{verb(packed, 'it', 'them')}, and name the folder"
+        )
+    raise UserError(
+        f"{path} holds no pictures, sounds or recordings{_named(suffixes)}; expected a folder for "
+        "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC, Ogg or "
+        f"MP3) or recordings of sensors (CSV or npz){cure(suffixes)}"
+    )
+
+
+def cure(suffixes: Counter[str]) -> str:
+    """What to do with the most frequent files, if that is known."""
+    most = max(suffixes, key=suffixes.__getitem__, default="")
+    cures = [cure for known, cure in CURES.items() if most in known]
+    return f"; {cures[0]}" if cures else ""
+
+
+def _named(suffixes: Counter[str]) -> str:
+    """The most frequent suffixes of files that are not read."""
+    shown = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3) if suffix]
+    return f" but {', '.join(shown)}" if shown else ""

@@ -1,0 +1,107 @@
+"""Columns of a list that hold a label, several labels at once, or a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.process.errors import UserError
+from tests.image_list.conftest import load, rows
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("file,labels", ("cat;big dog", "", "cat", "big dog")),
+        ("image_id,Tags", ("cat | big dog", "", "cat", "big dog")),
+        ("file,cat,big dog", ("1,1", "0,0", "1.0,0", "0,1.0")),
+        ("file,cat,big dog", ("1,1", "-1,-1", "1.0,-1", "-1.0,1")),
+        ("file,cat,big dog", ("True,true", "False,False", "TRUE,false", "false,True")),
+        ("Image Name,Tags", ("\"['big dog', 'cat']\"", "[]", "['cat']", '"[""big dog""]"')),
+    ],
+)
+def test_a_picture_may_have_several_labels_or_none(
+    photos: Path, header: str, cells: tuple[str, ...]
+) -> None:
+    lines = [f"phone/{number}.png,{cell}" for number, cell in enumerate(cells)]
+    raw = load(photos, "\n".join([header, *lines]))
+    assert raw.target == "labels"
+    of_files = dict(zip([row.file for row in rows(raw)], raw.train_labels.tolist(), strict=True))
+    held = [{raw.class_names[at] for at in np.flatnonzero(row)} for row in of_files.values()]
+    assert dict(zip(of_files, held, strict=True)) == {
+        "phone/0.png": {"cat", "big dog"},
+        "phone/1.png": set(),
+        "phone/2.png": {"cat"},
+        "phone/3.png": {"big dog"},
+    }
+    label = rows(raw)[list(of_files).index("phone/0.png")].columns["label"]
+    assert label == "big dog + cat"
+
+
+def test_several_labels_may_stand_between_spaces(photos: Path) -> None:
+    raw = load(photos, "file,tags\nphone/0.png,haze primary\nphone/1.png,primary\n")
+    assert raw.class_names == ["haze", "primary"]
+    assert sorted(raw.train_labels.tolist()) == [[0, 1], [1, 1]]
+
+
+def test_columns_of_which_each_row_has_one_are_classes(photos: Path) -> None:
+    raw = load(photos, "file,rust,scab\nphone/0.png,1,0\nphone/1.png,0,1\n")
+    assert (raw.target, raw.class_names) == ("classes", ["rust", "scab"])
+    assert raw.train_labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("column", ["age", "Label"])
+def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
+    cells = ("20,", "1e1,test", "-0.5,val", "7.25,")
+    lines = [f"phone/{number}.png,{cell}" for number, cell in enumerate(cells)]
+    raw = load(photos, "\n".join([f"file,{column},split", *lines]), number=column)
+    assert (raw.target, raw.class_names) == ("number", [column])
+    assert raw.train_labels.dtype == raw.test_labels.dtype == np.float32
+    of_files = dict(zip([row.file for row in rows(raw)], raw.train_labels.tolist(), strict=True))
+    assert of_files == {"phone/0.png": 20, "phone/2.png": -0.5, "phone/3.png": 7.25}
+    assert raw.test_labels.tolist() == [10]
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "sentence"),
+    [
+        ("file,age\nphone/0.png,old\n", "age", "row 2 of .* has old as age; expected a number"),
+        ("file,age\nphone/0.png,\n", "age", "row 2 of .* has nothing as age; expected a number"),
+        ("file,age\nphone/0.png,nan\n", "age", "has nan as age; expected a number"),
+        ("file,age\nphone/0.png,1e39\n", "age", "has 1e39 as age; expected a number"),
+        ("file,age\nphone/0.png,1\n", "Alter", "is Alter; expected one of the columns of .* age"),
+        (
+            "file,label\nphone/0.png,1.5\nphone/1.png,2\nphone/2.png,2.5\n",
+            None,
+            "has numbers as labels, such as 1.5; to predict a number, set dataset.number",
+        ),
+        ("file,tags\nphone/0.png,\n", None, "has 0 labels; expected at least 2"),
+        ("file,tags\nphone/0.png,[a b]\n", None, r"row 2 of .* has the labels \[a b\]; expected a"),
+        ("file,a,b\n1.png,1,0\n2.png,-1,0\n3.png,0,1\n", None, "expected a column label, a col"),
+        ("file,x\nphone/0.png,3\n", None, "the columns file, x; expected a column label"),
+        ("file,age,age\nphone/0.png,3,4\n", "age", "has the columns age and age; expected one"),
+    ],
+)
+def test_other_labels_that_are_wrong_are_refused_in_one_sentence(
+    photos: Path, text: str, number: str | None, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load(photos, text, number=number)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("x", ""), ("1", "")])
+def test_truths_are_known_in_their_usual_spellings(photos: Path, yes: str, no: str) -> None:
+    raw = load(photos, f"file,rust,scab\n0.png,{yes},{no}\n1.png,{no},{yes}\n")
+    assert (raw.target, raw.class_names) == ("classes", ["rust", "scab"])
+
+
+@pytest.mark.parametrize(
+    ("column", "cure"), [("label", "call the column labels"), ("labels", "by semicolons")]
+)
+def test_names_that_join_others_are_said(
+    photos: Path, capsys: pytest.CaptureFixture[str], column: str, cure: str
+) -> None:
+    load(photos, f"file,{column}\n0.png,cat\n1.png,dog\n2.png,cat/dog\n")
+    assert cure in capsys.readouterr().out
