@@ -39,7 +39,9 @@ def check(labels: Array, description: Description, part: str) -> None:
     if not counts.all():
         empty_class = class_names[int(counts.argmin())]
         raise UserError(
-            f"class {empty_class!r} has no image in the {part} part; expected at least one"
+            f"class {empty_class!r} has no image in the {part} part; expected at least one: add "
+            "images of it that are not copies of each other, since copies stay in one part, or "
+            "leave the class out"
         )
 
 

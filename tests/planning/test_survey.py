@@ -212,7 +212,7 @@ def other(folder: Path, name: str) -> Path:
 
 def strangers(folder: Path, *names: str) -> Path:
     """A part that has no known name, beside the training part."""
-    for name in names or ("train", "holdout"):
+    for name in names or ("train", "extra"):
         (folder / name).mkdir()
         for kind in ("cat", "dog"):
             shutil.copytree(folder / kind, folder / name / kind)
@@ -248,7 +248,7 @@ def archives(folder: Path) -> Path:
         (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),
         (lambda folder: other(folder, "a.pkl") / "a.pkl", "an npz; a pickle is never opened"),
         (lambda folder: strangers(folder, "seg_train", "seg_pred"), "call them train, validation"),
-        (strangers, r"holdout/ and train/ hold folders of the same names"),
+        (strangers, r"extra/ and train/ hold folders of the same names"),
         (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
         (lambda folder: Path("params.yaml"), "neither a folder, a zip file, a CSV nor an npz"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
