@@ -151,10 +151,11 @@ def _photographs(
     _check_classes(path, counts, seen)
     columns = candidates[0].columns if candidates else {}
     group = held_together([*columns])
+    examples = Counter(candidate.part for candidate in readable)
     return Survey(
         values=values,
         class_names=list(class_names),
-        examples=Counter(candidate.part for candidate in readable),
+        examples=examples,
         counts=counts,
         target=target,
         number=Number.of(labels, unit) if target == "number" else None,
@@ -163,7 +164,10 @@ def _photographs(
         opened=len(seen.sizes),
         group=group,
         groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
-        remarks=[*_left_out(left_out, seen), *_odd(seen, len(candidates))],
+        remarks=[
+            *_left_out(left_out, seen),
+            *_odd(seen, len(candidates), has_parts=len(examples) > 1),
+        ],
     )
 
 
@@ -234,7 +238,7 @@ def _left_out(left_out: dict[str, str], seen: _Opened) -> list[str]:
     return lines
 
 
-def _odd(seen: _Opened, listed: int) -> list[str]:
+def _odd(seen: _Opened, listed: int, *, has_parts: bool) -> list[str]:
     """Copies, and shapes that resizing would distort."""
     lines = []
     if len(seen.pictures) + len(seen.faults) == listed:
@@ -242,7 +246,12 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
         if copies:
             lines.append(
                 f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "
-                f"{' and '.join(copies[0][:2])}; each group of them stays in one split"
+                f"{' and '.join(copies[0][:2])}; "
+                + (
+                    "remove those that are in two of your parts"
+                    if has_parts
+                    else "each group of them stays in one split"
+                )
             )
     shapes = np.array([width / height for width, height in seen.sizes])
     low, high = np.quantile(shapes, (0.05, 0.95))

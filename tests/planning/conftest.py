@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,27 @@ def arrays(path: Path, **changes: Any) -> Path:
     named = {"x_train": np.zeros((30, 28, 28), np.uint8), "y_train": np.arange(30) % 3, **changes}
     np.savez(path, **named)
     return path
+
+
+def strangers(folder: Path, *names: str) -> Path:
+    """A part that has no known name, beside the training part."""
+    for name in names or ("train", "extra"):
+        (folder / name).mkdir()
+        for kind in ("cat", "dog"):
+            shutil.copytree(folder / kind, folder / name / kind)
+    for kind in ("cat", "dog"):
+        shutil.rmtree(folder / kind)
+    return folder
+
+
+def one_folder(folder: Path) -> Path:
+    """The pictures of both classes in a folder `images`, and a list beside it."""
+    (folder / "images").mkdir()
+    rows = ["image,label"]
+    for path in sorted(folder.rglob("*.png")):
+        path.rename(folder / "images" / path.name)
+        rows.append(f"{path.stem},{path.parent.name}")
+    for name in ("cat", "dog"):
+        (folder / name).rmdir()
+    (folder / "train.csv").write_text("\n".join(rows))
+    return folder

@@ -12,16 +12,14 @@ from PIL import Image
 
 from pipeline.config import params
 from pipeline.datasets import _tree, image_list
-from pipeline.datasets._tree import Tree
 from pipeline.planning import (
     outlook,
     start,
     survey,
-    unreadable,
 )
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
-from tests.planning.conftest import SHIPPED, arrays, values
+from tests.planning.conftest import arrays, one_folder, strangers, values
 
 
 def test_a_survey_counts_classes_sizes_and_colours(folder: Path) -> None:
@@ -48,6 +46,19 @@ def test_a_survey_opens_a_bounded_number_of_pictures_of_every_class(
     assert data.counts["cat"] >= 1
 
 
+def test_copies_stay_together_but_not_across_parts_that_the_user_made(folder: Path) -> None:
+    shutil.copy(folder / "cat/0.png", folder / "cat/again.png")
+    (remark,) = survey.survey(folder).remarks
+    assert remark.startswith("2 pictures are copies or near copies, such as cat/0.png and cat/")
+    assert remark.endswith("each group of them stays in one split")
+    (folder / "train").mkdir()
+    for kind in ("cat", "dog"):
+        shutil.copytree(folder / kind, folder / "test" / kind)
+        (folder / kind).rename(folder / "train" / kind)
+    (remark,) = survey.survey(folder).remarks
+    assert remark.endswith("remove those that are in two of your parts")
+
+
 def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> None:
     rows = [
         f"{path.parent.name}/{path.name},{path.parent.name},{number % 7}"
@@ -59,19 +70,6 @@ def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> Non
     assert (data.values["name"], data.values["labels"]) == ("image_list", "people.csv")
     assert (data.group, data.groups) == ("sender_id", 7)
     assert values(data)["preprocess.group"] == "sender_id"
-
-
-def one_folder(folder: Path) -> Path:
-    """The pictures of both classes in a folder `images`, and a list beside it."""
-    (folder / "images").mkdir()
-    rows = ["image,label"]
-    for path in sorted(folder.rglob("*.png")):
-        path.rename(folder / "images" / path.name)
-        rows.append(f"{path.stem},{path.parent.name}")
-    for name in ("cat", "dog"):
-        (folder / name).rmdir()
-    (folder / "train.csv").write_text("\n".join(rows))
-    return folder
 
 
 def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder: Path) -> None:
@@ -171,11 +169,6 @@ def test_numbers_in_an_array_get_a_recipe(tmp_path: Path) -> None:
     assert values(data)["problem.target"] == 1.9
 
 
-def numbers(folder: Path) -> Path:
-    (one_folder(folder) / "train.csv").write_text("image,angle\n0,12.5\n")
-    return folder
-
-
 def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
     data = survey.survey(
         arrays(
@@ -188,89 +181,6 @@ def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
     assert (values(series)["train.architecture"], series.remarks) == ("series_cnn", [])
     images = survey.survey(arrays(tmp_path / "i.npz", x_train=np.ones((30, 28, 28), np.float32)))
     assert "28 measurements over time from 28 sensors; if it holds images" in images.remarks[0]
-
-
-def broken_class(folder: Path) -> Path:
-    (folder / "bird").mkdir()
-    (folder / "bird" / "1.jpg").write_bytes(b"not a picture")
-    return folder
-
-
-def sounds(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    (folder / "yes").mkdir(parents=True)
-    (folder / "yes" / "1.m4a").touch()
-    return folder
-
-
-def other(folder: Path, name: str) -> Path:
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / name).write_text("x")
-    return folder
-
-
-def strangers(folder: Path, *names: str) -> Path:
-    """A part that has no known name, beside the training part."""
-    for name in names or ("train", "extra"):
-        (folder / name).mkdir()
-        for kind in ("cat", "dog"):
-            shutil.copytree(folder / kind, folder / name / kind)
-    for kind in ("cat", "dog"):
-        shutil.rmtree(folder / kind)
-    return folder
-
-
-def no_files(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    folder.mkdir()
-    return folder
-
-
-def archives(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / "photos.zip").touch()
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("data", "sentence"),
-    [
-        (archives, "holds 1 archive and nothing that can be read; unpack it, and name the folder"),
-        (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
-        (broken_class, "class bird holds no readable picture for training .*not a picture"),
-        (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),
-        (no_files, "holds no pictures, sounds or recordings.*; expected a folder for"),
-        (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
-        (lambda folder: other(folder, "a.txt"), r"but 1 \.txt; expected .*rename tables with"),
-        (lambda folder: other(folder, "a.parquet"), r"\.parquet; .*; convert them to CSV or npz"),
-        (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),
-        (lambda folder: other(folder, "a.pkl") / "a.pkl", "an npz; a pickle is never opened"),
-        (lambda folder: strangers(folder, "seg_train", "seg_pred"), "call them train, validation"),
-        (strangers, r"extra/ and train/ hold folders of the same names"),
-        (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
-        (lambda folder: Path("params.yaml"), "neither a folder, a zip file, a CSV nor an npz"),
-        (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
-        (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),
-        (lambda folder: arrays(Path("a.npz"), y_train=np.arange(29) % 3), "30 examples and y_tra"),
-    ],
-)
-def test_what_is_not_data_is_refused_in_a_sentence_and_nothing_is_written(
-    folder: Path, data: Callable[[Path], Path], sentence: str
-) -> None:
-    with pytest.raises(UserError, match=sentence):
-        start.start(data(folder), None, Path("params.yaml"), force=True)
-    assert Path("params.yaml").read_text(encoding="utf-8") == SHIPPED
-
-
-def test_a_folder_that_may_not_be_read_is_named(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Permissions do not stop root, so the tree is one that a listing without them gives."""
-    tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
-    with pytest.raises(UserError, match="My Pets could not be read: Permission denied; change"):
-        unreadable.check(folder, tree)
 
 
 def test_channels_before_steps_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Folders and files that are no data, each refused in a sentence."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets._tree import Tree
+from pipeline.planning import (
+    start,
+    unreadable,
+)
+from pipeline.process.errors import UserError
+from tests.planning.conftest import SHIPPED, arrays, one_folder, strangers
+
+
+def broken_class(folder: Path) -> Path:
+    (folder / "bird").mkdir()
+    (folder / "bird" / "1.jpg").write_bytes(b"not a picture")
+    return folder
+
+
+def sounds(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    (folder / "yes").mkdir(parents=True)
+    (folder / "yes" / "1.m4a").touch()
+    return folder
+
+
+def numbers(folder: Path) -> Path:
+    (one_folder(folder) / "train.csv").write_text("image,angle\n0,12.5\n")
+    return folder
+
+
+def other(folder: Path, name: str) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / name).write_text("x")
+    return folder
+
+
+def no_files(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def archives(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "photos.zip").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (archives, "holds 1 archive and nothing that can be read; unpack it, and name the folder"),
+        (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
+        (broken_class, "class bird holds no readable picture for training .*not a picture"),
+        (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),
+        (no_files, "holds no pictures, sounds or recordings.*; expected a folder for"),
+        (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
+        (lambda folder: other(folder, "a.txt"), r"but 1 \.txt; expected .*rename tables with"),
+        (lambda folder: other(folder, "a.parquet"), r"\.parquet; .*; convert them to CSV or npz"),
+        (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),
+        (lambda folder: other(folder, "a.pkl") / "a.pkl", "an npz; a pickle is never opened"),
+        (lambda folder: strangers(folder, "seg_train", "seg_pred"), "call them train, validation"),
+        (strangers, r"extra/ and train/ hold folders of the same names"),
+        (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
+        (lambda folder: Path("params.yaml"), "neither a folder, a zip file, a CSV nor an npz"),
+        (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
+        (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),
+        (lambda folder: arrays(Path("a.npz"), y_train=np.arange(29) % 3), "30 examples and y_tra"),
+    ],
+)
+def test_what_is_not_data_is_refused_in_a_sentence_and_nothing_is_written(
+    folder: Path, data: Callable[[Path], Path], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        start.start(data(folder), None, Path("params.yaml"), force=True)
+    assert Path("params.yaml").read_text(encoding="utf-8") == SHIPPED
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions do not stop root, so the tree is one that a listing without them gives."""
+    tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
+    with pytest.raises(UserError, match="My Pets could not be read: Permission denied; change"):
+        unreadable.check(folder, tree)
