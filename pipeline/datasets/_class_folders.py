@@ -67,15 +67,21 @@ def _class_name(folder: str) -> str:
 
 def _check_folders(root: Path, tree: Tree, train: str) -> None:
     """Raises UserError if a folder holds files of labels and no picture, such as Annotations."""
-    for name in tree.children[train]:
-        folder = f"{train}{name}/"
-        others = [file for file in tree.left_out if file.startswith(folder)]
-        labels = [file for file in others if file.lower().endswith(ANNOTATIONS)]
-        if labels and not any(file.startswith(folder) for file in tree.files):
+    read = {_first(file, train) for file in tree.files}
+    others = [file for file in tree.left_out if _first(file, train) not in read]
+    for file in others:
+        if (name := _first(file, train)) and file.lower().endswith(ANNOTATIONS):
+            count = sum(_first(other, train) == name for other in others)
             raise UserError(
-                f"{root / folder} holds {counted(len(others), 'file')} such as {labels[0]}, and no "
+                f"{root / train / name} holds {counted(count, 'file')} such as {file}, and no "
                 f"{tree.noun}, so it is no class; {_list_of(tree)}"
             )
+
+
+def _first(file: str, folder: str) -> str:
+    """The folder in which a file lies below `folder`; empty if it lies elsewhere."""
+    name, slash, _ = file.removeprefix(folder).partition("/")
+    return name if slash and file.startswith(folder) else ""
 
 
 def _list_of(tree: Tree) -> str:

@@ -11,6 +11,7 @@ from typing import IO
 import numpy as np
 
 from pipeline.datasets import _tree
+from pipeline.datasets._label_columns import spelling
 from pipeline.datasets._recording_columns import CERTAIN, LABEL, LABELS, label_in
 from pipeline.datasets._tree import nfc
 from pipeline.datasets._windows import Block, Recording
@@ -20,6 +21,12 @@ from pipeline.files.raw import FILE, RECORDING
 from pipeline.process.errors import UserError
 
 LIST_COLUMNS = ("file", "start", "end", "split", LABEL)
+SPELLINGS = {  # of these columns, in lower case, of letters and digits
+    "file": ("file", "filename", "filepath", "path"),
+    "start": ("start", "starttime", "startseconds", "starts", "begin", "begintime", "onset"),
+    "end": ("end", "endtime", "endseconds", "ends", "stop", "stoptime", "offset"),
+    "split": ("split",),
+}
 
 UNLABELLED = -1  # rows
 
@@ -66,10 +73,20 @@ def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Lis
     return result
 
 
+def renamed(row: dict[str, str]) -> dict[str, str]:
+    """The row of a list, with `file`, `start`, `end` and `split` for their other spellings."""
+    result = dict(row)
+    for name, spellings in SPELLINGS.items():
+        found = next((column for column in row if spelling(column) in spellings), None)
+        if name not in row and found:
+            result[name] = result.pop(found)
+    return result
+
+
 def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[Listed]:
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
     table = list_file.read(path, file.read())
-    names = table.columns
+    names = [*renamed(dict.fromkeys(table.columns, ""))]
     of_label = label_in(names)
     if "file" not in names or of_label is None:
         raise UserError(
@@ -79,7 +96,7 @@ def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[L
     files = {nfc(name): name for name in tree.files}
     result: dict[str, Listed] = {}
     for number, cells in enumerate(table.rows, 2):
-        row = dict(zip(names, map(str.strip, cells), strict=True))
+        row = renamed(dict(zip(table.columns, map(str.strip, cells), strict=True)))
         row = {LABEL: row.pop(of_label), **row}
         add_row(result, f"row {number} of {path}", row, folder, files)
     tree.left_out |= {name: "is not in the list" for name in tree.files if name not in result}

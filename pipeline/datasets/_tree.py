@@ -216,16 +216,19 @@ def parts(tree: Tree, folder: str) -> dict[str, str]:
     A class may have the name of a part. Raises UserError.
     """
     names = tree.children[folder]
-    folders: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for name in names:
-        part = part_of(name)
-        if part in folders:
-            raise UserError(
-                f"{folders[part]} and {folder}{name}/ are both the {part} part; expected only one"
-            )
-        if part:
-            folders[part] = f"{folder}{name}/"
-    _check_strangers(tree, folder, set(folders.values()))
+        if part := part_of(name):
+            found.setdefault(part, []).append(f"{folder}{name}/")
+    _check_strangers(tree, folder, {path for paths in found.values() for path in paths})
+    twice = next((part for part, paths in found.items() if len(paths) > 1), None)
+    if twice and any(tree.children[path] for path in found.get("train", [])):
+        raise UserError(
+            f"{' and '.join(found[twice])} are both the {twice} part; expected only one"
+        )
+    if twice:  # classes such as test1 and test2
+        return {"train": folder}
+    folders = {part: path for part, (path,) in found.items()}
     if "train" not in folders:
         if folders and len(folders) == len(names):
             raise UserError(
@@ -248,17 +251,24 @@ def _check_strangers(tree: Tree, folder: str, parts: set[str]) -> None:
     train = next(named, None)
     if train is None:
         return
-    classes = set(tree.children[train])
+    classes = set(tree.children[_innermost(tree, train)])
     for path in paths:
-        if path not in {train, *parts} and classes & set(tree.children[path]):
+        inner = tree.children[_innermost(tree, path)]
+        if path not in {train, *parts} and classes & set(inner):
             raise UserError(
                 f"{path} and {train} hold folders of the same names; if they are parts of the "
                 "data, call them train, validation and test, and take out what is none of these"
             )
 
 
+def _innermost(tree: Tree, path: str) -> str:
+    """The folder below `path` that is not the only one in its folder, as in seg_train/seg_train."""
+    while len(tree.children[path]) == 1 and path not in tree.with_files:
+        path = f"{path}{tree.children[path][0]}/"
+    return path
+
+
 def _is_train(name: str) -> bool:
-    """Whether one word of a name is that of the training part, as in seg_train."""
-    return part_of(name) == "train" or not {*PARTS["train"]}.isdisjoint(
-        re.split(r"[\W_]+", name.lower())
-    )
+    """Whether one word of a name is that of the training part, as in seg_train and trainA."""
+    words = re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name)
+    return part_of(name) == "train" or any(word.lower() in PARTS["train"] for word in words)

@@ -51,19 +51,33 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     if not {labels, f"{_tree.base(tree)}{labels}"} & set(tree.left_out):
         return _class_folders.listed(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
+    rows = [_recordings.renamed(row) for row in rows]
     path = f"{root / folder / labels}"
     files = Files(tree.files, folder, [row["file"] for row in rows])
-    split = image_list.split_column(rows, {"label"})
+    split = image_list.split_column(path, rows, {"label"})
     found = [
         _candidate(f"row {number} of {path}", split, row, files)
         for number, row in enumerate(rows, 2)
     ]
+    _check_whole_files(path, found)
     names = sorted({candidate.label for candidate in found})
     if len(names) < 2:
         raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
     used = {candidate.file for candidate in found}
     unlisted = {name: "is not in the list" for name in tree.files if name not in used}
     return Listed(found, names, {**tree.left_out, **unlisted})
+
+
+def _check_whole_files(path: str, found: list[Candidate]) -> None:
+    """Raises UserError if a file has two labels, and nothing says where in it."""
+    labels: dict[str, str] = {}
+    for candidate in found:
+        other = labels.setdefault(candidate.file, candidate.label)
+        if candidate.seconds is None and other != candidate.label:
+            raise UserError(
+                f"{path} says that {candidate.file} is {other} and {candidate.label}; expected one "
+                "label, or start and end in seconds in each of these rows"
+            )
 
 
 def _candidate(where: str, split: str | None, row: dict[str, str], files: Files) -> Candidate:

@@ -67,7 +67,7 @@ def listed(params: Dataset) -> Listed:
     path = f"{root / folder / options.labels}"
     labels = _label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
     files = Files(tree.files, folder, [row["file"] for row in rows])
-    split = split_column(rows, labels.columns)
+    split = split_column(path, rows, labels.columns)
     candidates = []
     for number, (row, label) in enumerate(zip(rows, labels.texts, strict=True), 2):
         known = {name: value for name, value in row.items() if name not in labels.columns}
@@ -75,6 +75,8 @@ def listed(params: Dataset) -> Listed:
         part = part_of(where, row, split)
         candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
+    if files.absent:
+        print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     if not files.there.intersection(candidate.file for candidate in candidates):
         raise UserError(
             f"{path} names none of the {len(tree.files):,} pictures in {root}: its row 2 has the "
@@ -141,16 +143,24 @@ def _check_columns(path: str, names: list[str]) -> None:
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
 
 
-def split_column(rows: list[Row], taken: Collection[str]) -> str | None:
-    """`split`, or else the only other column whose cells all name a part, such as `subset`."""
+def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | None:
+    """`split`, or else a column such as `subset`, whose cells are train and another part.
+
+    Raises UserError if another column only may mean the part.
+    """
     if not rows or "split" in rows[0]:
         return "split"
-    named = [
-        name
-        for name in rows[0]
-        if name not in ("file", *taken) and all(_tree.part_of(row[name]) for row in rows)
-    ]
-    return named[0] if len(named) == 1 else None
+    others = [name for name in rows[0] if name not in ("file", *taken)]
+    parts = {name: {_tree.part_of(row[name]) for row in rows} for name in others}
+    named = [name for name in others if "train" in parts[name] and len(parts[name] - {None}) > 1]
+    if len(named) > 1 or any(None in parts[name] for name in named):
+        raise UserError(
+            f"{path} has {' and '.join(named)}, which may say the part of the data; call the "
+            "column split, with train, validation or test in each row, or take it out"
+        )
+    if named:
+        print(f"note: the column {named[0]} of {path} says which part a row belongs to")
+    return named[0] if named else None
 
 
 def part_of(where: str, row: Row, column: str | None) -> str:

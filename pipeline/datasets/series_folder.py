@@ -181,11 +181,12 @@ def _others(how: Windows) -> str:
 
 
 def keep_files_together(parts: list[Part]) -> None:
-    """The trials in a CSV of several count as one recording, unless a column says who it was."""
+    """The trials in a table of several count as one recording, unless a column says who it was."""
     is_one_file = len({part.columns[FILE] for part in parts}) == 1
     for part in parts:
         file = part.columns[FILE]
-        if not is_one_file and file.lower().endswith(".csv") and not held_together([*part.columns]):
+        is_table = not file.lower().endswith(".npz")
+        if is_table and not is_one_file and not held_together([*part.columns]):
             part.columns[RECORDING] = file
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.config.params import Dataset
-from pipeline.datasets import _tree, image_folder, image_list
+from pipeline.datasets import _class_folders, _tree, image_list
 from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
@@ -24,7 +24,7 @@ def find(path: Path, tree: Tree) -> str | None:
     ]
     if len(exact) == 1:
         return exact[0]
-    if not columns or _has_class_folders(path):
+    if not columns or _has_class_folders(path, tree):
         return None
     usable = [name for name, names in columns.items() if image_list.is_list(names)] or [*columns]
     if len(usable) > 1:
@@ -54,9 +54,9 @@ def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
     return columns
 
 
-def _has_class_folders(path: Path) -> bool:
+def _has_class_folders(path: Path, tree: Tree) -> bool:
     try:
-        image_folder.listed(Dataset.model_validate({"name": "image_folder", "path": str(path)}))
+        _class_folders.listed(path, replace(tree, left_out={**tree.left_out}))
     except UserError:
         return False
     return True

@@ -57,6 +57,9 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
                 f"{path}: class {name} holds no readable recording for training; add some, or take "
                 "its folder out"
             )
+    if not headers:
+        file, reason = next(iter(faults.items()))
+        raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     group, names = _groups([row for row in readable if row.part != "test"])
     listed = {"labels": labels} if labels else {}

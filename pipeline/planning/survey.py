@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -61,7 +62,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         )
     if dataset and dataset.name == "series_folder":
         return sensors.survey(path, given, dataset)
-    is_csv = path.is_file() and path.suffix.lower() == ".csv"
+    is_csv = path.is_file() and path.suffix.lower() in (".csv", ".tsv")
     if is_csv and not given.number and lists.is_of_sensors(path):
         return sensors.survey(path, given)
     if path.is_file() and path.suffix.lower() == ".npz":
@@ -166,7 +167,7 @@ def _photographs(
         groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
         remarks=[
             *_left_out(left_out, seen),
-            *_odd(seen, len(candidates), has_parts=len(examples) > 1),
+            *_odd(seen, candidates),
         ],
     )
 
@@ -238,20 +239,22 @@ def _left_out(left_out: dict[str, str], seen: _Opened) -> list[str]:
     return lines
 
 
-def _odd(seen: _Opened, listed: int, *, has_parts: bool) -> list[str]:
+def _odd(seen: _Opened, candidates: Sequence[Candidate]) -> list[str]:
     """Copies, and shapes that resizing would distort."""
     lines = []
-    if len(seen.pictures) + len(seen.faults) == listed:
-        copies = groups.of_copies(Table.of(seen.pictures, listed))
+    if len(seen.pictures) + len(seen.faults) == len(candidates):
+        copies = groups.of_copies(Table.of(seen.pictures, len(candidates)))
+        part = {candidate.file: candidate.part for candidate in candidates} if copies else {}
+        across = [files for files in copies if len({part[file] for file in files}) > 1]
+        cure = (
+            "remove those that are in two of your parts"
+            if across
+            else "each group of them stays in one split"
+        )
         if copies:
             lines.append(
                 f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "
-                f"{' and '.join(copies[0][:2])}; "
-                + (
-                    "remove those that are in two of your parts"
-                    if has_parts
-                    else "each group of them stays in one split"
-                )
+                f"{' and '.join((across or copies)[0][:2])}; {cure}"
             )
     shapes = np.array([width / height for width, height in seen.sizes])
     low, high = np.quantile(shapes, (0.05, 0.95))

@@ -15,7 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, digests
 from pipeline.files.reports.baseline import ErrorScore
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.run import RunReports
@@ -113,9 +113,13 @@ def measured(reports: RunReports) -> list[tuple[str, str, Any]]:
 
 def log_tables(client: Any, run: Any, reports: RunReports) -> None:
     """Figures on every pair, class and target, which would be hundreds of metrics."""
-    for name, rows in tables(reports).items():
-        if rows:
-            client.log_text(run.info.run_id, as_csv(rows), f"tables/{name}.csv")
+    logged = json.loads(run.data.tags.get("tables", "{}"))
+    texts = {name: as_csv(rows) for name, rows in tables(reports).items() if rows}
+    made = {name: digests.of_facts([text]) for name, text in texts.items()}
+    for name, text in texts.items():
+        if logged.get(name) != made[name]:
+            client.log_text(run.info.run_id, text, f"tables/{name}.csv")
+    client.set_tag(run.info.run_id, "tables", json.dumps({**logged, **made}))
 
 
 def tables(reports: RunReports) -> dict[str, list[dict[str, Any]]]:
@@ -124,12 +128,23 @@ def tables(reports: RunReports) -> dict[str, list[dict[str, Any]]]:
     classes = judged.per_class if isinstance(judged, EvaluationReport) else {}
     columns = ("target", "figure", "value")
     return {
-        "pairs": [
-            flat(pair.model_dump(exclude={"requirements"}, exclude_none=True)) for pair in pairs
+        "pairs": [cells(pair.model_dump(exclude={"requirements"})) for pair in pairs],
+        "classes": [
+            {"class": name, **cells(scores.model_dump())} for name, scores in classes.items()
         ],
-        "classes": [{"class": name, **scores.model_dump()} for name, scores in classes.items()],
         "devices": [dict(zip(columns, row, strict=True)) for row in measured(reports)],
     }
+
+
+def cells(values: dict[str, Any]) -> dict[str, Any]:
+    """What is known of these values, with two columns for each interval."""
+    result = {}
+    for name, value in flat(values).items():
+        if isinstance(value, tuple):
+            result[f"{name}.low"], result[f"{name}.high"] = value
+        elif value is not None:
+            result[name] = value
+    return result
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -195,9 +210,9 @@ def log_files(client: Any, run: Any, reports: set[str]) -> None:
         if path.is_file() and not (path.parent == artifacts.REPORTS and is_stale(path, reports))
     ]
     logged = json.loads(run.data.tags.get("files", "{}"))
-    digests = {str(path): artifacts.sha256(path)[:12] for path in paths}
+    current = {str(path): artifacts.sha256(path)[:12] for path in paths}
     for path in paths:
-        if logged.get(str(path)) != digests[str(path)]:
+        if logged.get(str(path)) != current[str(path)]:
             folder = str(path.parent) if path.parent != Path() else None
             client.log_artifact(run.info.run_id, str(path), folder)
-    client.set_tag(run.info.run_id, "files", json.dumps({**logged, **digests}))
+    client.set_tag(run.info.run_id, "files", json.dumps({**logged, **current}))

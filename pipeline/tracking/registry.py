@@ -170,6 +170,7 @@ def log_file(
                 pip_requirements=["mlflow", "numpy", "pillow", runtime],
                 tags=bundle,
                 model_id=begun and begun.model_id,
+                step=-1,  # at step 0 MLflow would copy the figures of the run to the model
             )
     logged = {metric.key: metric.value for metric in begun.metrics or ()}
     if not figures.items() <= logged.items():

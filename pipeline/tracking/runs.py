@@ -192,8 +192,7 @@ def _sync(client: Any, experiment: str) -> None:
     record.log_tables(client, run, reports)
     if reports.package and reports.evaluate and overview.status(reports) == "FINISHED":
         registry.register(client, run, reports)
-    # Last, because MLflow copies the metrics that a run already has to each model it registers, and
-    # gives those of the models to the run.
+    # Last, because MLflow gives the figures of a logged model to the run, too
     record.log_figures(client, client.get_run(run.info.run_id), reports)
     # A later call, such as `edgeproof sync`, does not make the run last longer.
     client.set_terminated(run.info.run_id, overview.status(reports), run.info.end_time)

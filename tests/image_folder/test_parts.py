@@ -27,6 +27,7 @@ from tests.image_folder.conftest import load, picture, rows
         ("train_data", "dev", "Holdout"),
         ("1_train", "2_val", "3_test"),
         ("training_images", "val_images", "evaluation"),
+        ("train2017", "val2017", "test2017"),
     ],
 )
 def test_the_parts_of_the_data_are_known_in_their_usual_spellings(
@@ -43,6 +44,20 @@ def test_the_parts_of_the_data_are_known_in_their_usual_spellings(
     assert raw.validation is not None
     assert {rows(raw)[row].file.split("/")[0] for row in raw.validation} == {validation}
     assert len(raw.validation) == 4
+
+
+def test_classes_may_be_called_as_a_part_with_a_number(tmp_path: Path) -> None:
+    for name in ("test1", "test2", "other"):
+        picture(tmp_path / name / "1.png")
+    assert load(tmp_path).class_names == ["other", "test1", "test2"]
+
+
+def test_parts_within_folders_of_their_own_name_are_no_classes(tmp_path: Path) -> None:
+    for part in ("seg_train/seg_train", "seg_test/seg_test"):
+        for name in ("sea", "ice"):
+            picture(tmp_path / part / name / "1.png")
+    with pytest.raises(UserError, match="seg_test/ and seg_train/ hold folders of the same names"):
+        load(tmp_path)
 
 
 def test_two_spellings_of_one_part_are_refused(tmp_path: Path) -> None:

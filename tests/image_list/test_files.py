@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets._listed_files import Files
 from pipeline.files import picture_table, pictures
 from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
@@ -74,6 +76,44 @@ def test_a_list_of_another_machine_finds_its_pictures(photos: Path, start: str) 
     files = [f"{start}phone/{number}.PNG" for number in range(2)]
     raw = load(photos, f"file,label\n{files[0]},a\n{files[1]},b\n")
     assert [row.file for row in rows(raw)] == ["phone/0.png", "phone/1.png"]
+
+
+def test_a_list_of_another_folder_does_not_name_the_pictures_of_this_one(photos: Path) -> None:
+    """The list names photos of `tablet`, and the folder `phone` has others of the same names."""
+    (photos / "tablet").mkdir()
+    (photos / "phone/5.png").rename(photos / "tablet/9.png")
+    with pytest.raises(UserError, match="names none of the 6 pictures"):
+        load(photos, "file,label\ntablet/0.png,a\ntablet/1.png,b\n")
+    shutil.rmtree(photos / "tablet")
+    with pytest.raises(UserError, match="names none of the 5 pictures"):
+        load(photos, "file,label\ntablet/0.png,a\ntablet/1.png,b\n")
+
+
+def test_an_absent_folder_is_said(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(photos, "file,label\n/data/phone/0.png,a\n/data/phone/1.png,b\n")
+    assert "names files in /data/, which is not there" in capsys.readouterr().out
+
+
+def test_many_rows_of_pictures_of_the_same_name_are_found_quickly() -> None:
+    names = [f"{number}/photo.png" for number in range(20_000)]
+    files = Files(names, "", [f"/absent/{name}" for name in names])
+    started = time.perf_counter()
+    assert [files.find("row", f"/absent/{name}") for name in names] == names
+    assert time.perf_counter() - started < 20  # quadratic time would be minutes
+
+
+def test_a_column_that_may_be_the_split_is_used_or_asked_about(photos: Path) -> None:
+    rows = "".join(f"phone/{number}.png,{'ab'[number % 2]},{{}}\n" for number in range(6))
+    sure = rows.format("train", "train", "train", "train", "test", "test")
+    assert len(load(photos, f"file,label,subset\n{sure}").test_labels) == 2
+    constant = rows.format(*["valid"] * 6)
+    assert len(load(photos, f"file,label,status\n{constant}").train_labels) == 6
+    for unsure in ("unused", ""):
+        mixed = rows.format("train", "train", "train", "train", "test", unsure)
+        with pytest.raises(
+            UserError, match=r"subset, which may say the part.* call the column split"
+        ):
+            load(photos, f"file,label,subset\n{mixed}")
 
 
 def test_a_missing_picture_is_not_another_of_that_name(photos: Path) -> None:

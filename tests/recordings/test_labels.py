@@ -29,6 +29,14 @@ def test_labels_come_from_a_list_of_spans(tmp_path: Path) -> None:
     assert raw.left_out["unlisted.csv"] == "is not in the list"
 
 
+def test_the_columns_of_a_list_may_be_spelled_otherwise(tmp_path: Path) -> None:
+    lines = ["a.csv,0,4.5,sit,train", "a.csv,5.5,10,walk,train", "b.csv,0,4,sit,test"]
+    listed = "\n".join(["Filename,start_time,End,label,Split", *lines]).encode()
+    raw = load(write(tmp_path, labels_csv=listed, a_csv=as_csv(rows(100)), b_csv=GOOD))
+    assert labelled(raw) == {"sit": 3, "walk": 3}
+    assert set(raw.test_columns["recording"]) == {"b.csv"}
+
+
 @pytest.mark.parametrize(
     ("listed", "sentence"),
     [

@@ -89,7 +89,7 @@ def long_recording(root: Path, rows: str) -> Dataset:
 
 
 def test_a_list_names_parts_of_long_recordings_and_who_was_recorded(tmp_path: Path) -> None:
-    rows = ["filename,start,end,class,speaker,split"]
+    rows = ["filename,Start,end_time,class,speaker,split"]
     for name, split in (("kitchen", "train"), ("street", "Dev")):
         rows += [f"{name},0,1,low,anna,{split}", f"{name}.wav,1,,high,ben,{split}"]
     raw = audio_folder.load(long_recording(tmp_path / "rooms", "\n".join(rows)))
@@ -110,6 +110,10 @@ def test_a_list_names_parts_of_long_recordings_and_who_was_recorded(tmp_path: Pa
         ("file,label,start,end\nkitchen.wav,a,2,1", "start 2 and end 1; expected a label, and sec"),
         ("file,label,start\nkitchen.wav,a,soon", "row 2 of .*track.csv has start soon; expected s"),
         ("file,label\nkitchen.wav,a\nstreet.wav,a", "track.csv has 1 label; expected at least 2"),
+        (
+            "file,label\nkitchen.wav,a\nkitchen.wav,b",
+            "kitchen.wav is a and b; expected one label, or start and end in seconds in each",
+        ),
         ("name,label\nkitchen.wav,a", "has the columns name, label; expected file and label"),
         (
             "file,label,start\nkitchen.wav,a,0\nstreet.wav,b,3",

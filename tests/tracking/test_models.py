@@ -31,6 +31,8 @@ def test_every_file_is_a_logged_model_with_its_accuracy_and_size(finished: Proje
         assert models[pair["format"]]["bytes"] == pair["bytes"]
         if pair["test_images"] == 10000:
             assert models[pair["format"]]["test_accuracy"] <= pair["accuracy"]
+    # One file alone runs on TensorFlow Lite Micro
+    assert [name for name in models if "arena_bytes" in models[name]] == ["tflite_int8"]
     (run,) = runs(store)
     registered = store.get_model_version_by_alias("mnist-digits", "champion").tags["format"]
     evaluation = json.loads((finished.folder / "reports/evaluate.json").read_text())
