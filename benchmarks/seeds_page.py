@@ -75,7 +75,7 @@ def losses(rows: Sequence[Row]) -> dict[str, list[float]]:
 
 
 def rejecting(rows: Sequence[Row]) -> bool:
-    """Whether the files can answer "none of these"; earlier results do not say."""
+    """Whether the files can answer "none of these"."""
     most = most_images(rows)
     pairs = [pair for row in rows for pair in row["pairs"] if pair.get("images") == most]
     return bool(pairs) and all(pair.get("rejection") for pair in pairs)

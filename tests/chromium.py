@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,3 +31,11 @@ def chromium() -> Iterator[Any]:
 
         yield SimpleNamespace(new_page=new_page)
         browser.close()
+
+
+def assert_accessible(page: Any, packages: Path) -> None:
+    """axe finds nothing wrong with the page as it is, and nothing is wider than the screen."""
+    page.add_script_tag(path=packages / "axe-core/axe.min.js")
+    violations = page.evaluate("axe.run()")["violations"]
+    assert not [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -32,6 +32,9 @@ PARTS = {
 }
 # What may follow them, as in train_images; digits may stand anywhere, as in 1_train
 AFTER_PART = ("", "set", "data", "dataset", "images", "pictures", "photos", "split")
+SPELLED = {
+    name + after: part for part, names in PARTS.items() for name in names for after in AFTER_PART
+}
 # Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
 LARGEST_RATIO, SMALL_BYTES = 100, 2**30
 JUNK_REASON = "is hidden or belongs to the operating system"
@@ -84,15 +87,7 @@ def is_junk(name: str) -> bool:
 
 def part_of(name: str) -> str | None:
     """The part of the data that a folder of this name is: train, validation or test."""
-    plain = "".join(character for character in name.lower() if character.isalpha())
-    return next(
-        (
-            part
-            for part, names in PARTS.items()
-            if any(plain == name + after for name in names for after in AFTER_PART)
-        ),
-        None,
-    )
+    return SPELLED.get("".join(filter(str.isalpha, name.lower())))
 
 
 def nfc(name: str) -> str:

@@ -151,7 +151,8 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
     if not rows or "split" in rows[0]:
         return "split"
     others = [name for name in rows[0] if name not in ("file", *taken)]
-    parts = {name: {_tree.part_of(row[name]) for row in rows} for name in others}
+    cells = {name: {row[name] for row in rows} for name in others}
+    parts = {name: set(map(_tree.part_of, cells[name])) for name in others}
     named = [name for name in others if "train" in parts[name] and len(parts[name] - {None}) > 1]
     if len(named) > 1 or any(None in parts[name] for name in named):
         raise UserError(

@@ -20,6 +20,7 @@ from serving import Bundle, Classifier, acceptance
 from serving.acceptance import Acceptance
 from serving.model_card import FILE as CARD
 from serving.model_file import answers
+from tests.chromium import assert_accessible
 from tests.conftest import ROOT
 from tests.embedded.conftest import DESKTOP, PAGE, PHONE, Tab
 from tests.embedded.drawing import STROKES, draw
@@ -40,10 +41,7 @@ def test_axe_finds_no_accessibility_violations(
     page.wait_for_selector("#comparison:not([hidden])")
     page.click("#prove")
     page.wait_for_selector("#proof:not([hidden])")
-    page.add_script_tag(path=packages / "axe-core/axe.min.js")
-    violations = page.evaluate("axe.run()")["violations"]
-    assert not [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations]
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert_accessible(page, packages)
     assert not tab.faults
     page.context.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -94,12 +93,11 @@ def test_an_absent_folder_is_said(photos: Path, capsys: pytest.CaptureFixture[st
     assert "names files in /data/, which is not there" in capsys.readouterr().out
 
 
-def test_many_rows_of_pictures_of_the_same_name_are_found_quickly() -> None:
+@pytest.mark.timeout(120)  # a search in quadratic time took a quarter of an hour
+def test_many_rows_of_pictures_of_the_same_name_are_found() -> None:
     names = [f"{number}/photo.png" for number in range(20_000)]
     files = Files(names, "", [f"/absent/{name}" for name in names])
-    started = time.perf_counter()
     assert [files.find("row", f"/absent/{name}") for name in names] == names
-    assert time.perf_counter() - started < 20  # quadratic time would be minutes
 
 
 def test_a_column_that_may_be_the_split_is_used_or_asked_about(photos: Path) -> None:
