@@ -27,7 +27,7 @@ def main() -> None:
 def check(settings: Params) -> None:
     """Raises UserError for the first value that cannot be run with."""
     for key, path, cure in (
-        ("dataset.path", settings.dataset.path, "name your npz file or folder of images"),
+        ("dataset.path", settings.dataset.path, "name your npz file or folder"),
         (
             "dataset.other",
             settings.dataset.other,

@@ -29,7 +29,6 @@ from pipeline.files.selection import Selection, corrected, prepare, prepare_othe
 from pipeline.files.splits import splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted
 from pipeline.reporting.split_notes import notes
 
 
@@ -37,8 +36,8 @@ def check(images: Rows, labels: Array, description: Description, part: str) -> N
     """Rejects data from which nothing can be learned. Raises UserError."""
     if len(images) != len(labels):
         raise UserError(
-            f"the {part} part has {len(images)} images and {len(labels)} labels; "
-            "expected as many labels as images"
+            f"the {part} part has {len(images)} {inputs.noun(description.kind)} and {len(labels)} "
+            "labels; expected as many of each"
         )
     targets.target(description.target).check(labels, description, part)
 
@@ -149,8 +148,9 @@ def main() -> None:
     if others:
         summary = summary.changed(others=others)
     summary.save()
-    sizes = {name: counted(split.images, "image") for name, split in summary.splits.items()}
-    print(", ".join(f"{name}: {size}" for name, size in sizes.items()))
+    noun = inputs.noun(description.kind)
+    sizes = [f"{name}: {split.images:,} {noun}" for name, split in summary.splits.items()]
+    print(", ".join(sizes))
     for note in notes(summary, settings):
         print(note)
 

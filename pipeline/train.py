@@ -66,7 +66,7 @@ def print_row(row: Row, epochs: int) -> None:
         f"epoch {row['epoch']:3.0f}: loss {row[loss]:.4f}, {name} {row[score]:.4f}; "
         f"validation loss {row[validation_loss]:.4f}, {name} {row[validation_score]:.4f}; "
         f"rate {row['learning_rate']:.2g}; "
-        f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s{time_left}",
+        f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} examples/s{time_left}",
         flush=True,
     )
 

@@ -218,7 +218,7 @@ def sentence(proof: DeviceProof) -> str:
 
 def _of_numbers(proof: DeviceProof, comparison: NumberComparison) -> str:
     unit, allowed, maker = proof.unit, comparison.allowed, proof.maker
-    added = f"on {comparison.images:,} images it adds"
+    added = f"on {comparison.images:,} examples it adds"
     if proof.state == WORSE:
         if maker.verdict == WORSE:
             return f"{MAKER_FOUND_WORSE}; {ELSEWHERE}"
@@ -232,7 +232,7 @@ def _of_numbers(proof: DeviceProof, comparison: NumberComparison) -> str:
         return f"{shown}, and the {images} do not show the {allowed:.3g} allowed either"
     if comparison.bound > allowed:
         shown = (
-            f"its maker showed on {maker.images:,} images that it adds at most "
+            f"its maker showed on {maker.images:,} examples that it adds at most "
             f"{maker.accuracy_lost_bound:.3g} {unit}, and those here do not contradict it"
         )
     golden = f"reproduces the golden vectors within {proof.golden_difference:.1g} {unit}"
@@ -257,9 +257,9 @@ def _proven(proof: DeviceProof, counts: str, allowed: str) -> str:
             f"and {golden}"
         )
     return (
-        f"its maker showed on {maker.images:,} images that it loses at most "
+        f"its maker showed on {maker.images:,} examples that it loses at most "
         f"{100 * maker.accuracy_lost_bound:.2f} % where {allowed} is allowed, {golden}, "
-        f"and the images here do not contradict it ({counts})"
+        f"and the examples here do not contradict it ({counts})"
     )
 
 
@@ -270,8 +270,8 @@ def _not_shown(maker: MakersVerdict, comparison: Comparison, allowed: str) -> st
         needed = gate.images_needed(comparison.allowed, *rates)
     cure = "it can be shown only if less is lost"
     if needed:
-        cure = f"{needed:,} images like these would show it"
+        cure = f"{needed:,} examples like these would show it"
     return (
-        f"neither these images nor the maker's {maker.images:,} show that at most "
+        f"neither these examples nor the maker's {maker.images:,} show that at most "
         f"{allowed} is lost (here {100 * comparison.bound:.2f} %); {cure}"
     )

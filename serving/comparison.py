@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def counts(self) -> str:
-        return f"{self.lost:,} of {self.images:,} images lost, {self.gained:,} gained"
+        return f"{self.lost:,} of {self.images:,} examples lost, {self.gained:,} gained"
 
     @property
     def loss(self) -> float:

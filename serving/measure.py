@@ -82,7 +82,7 @@ def main(open_file: Callable[[str, Path], runtimes.Model] = open_file) -> None:
         "--output", type=Path, required=True, help="the folder for the probabilities, <stem>.npy"
     )
     parser.add_argument(
-        "--counts", nargs="*", type=int, default=[], help="images for each file (default: all)"
+        "--counts", nargs="*", type=int, default=[], help="examples of each file (default: all)"
     )
     arguments = parser.parse_args()
     arrays = [np.load(path, mmap_mode="r") for path in arguments.images]

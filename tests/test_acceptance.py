@@ -99,9 +99,7 @@ def test_a_set_of_large_images_holds_only_the_first_that_fit_a_device_and_the_ca
     provenance = {**card.provenance, "params": settings.model_dump(mode="json")}
     card_of_100 = dataclasses.replace(card, provenance=provenance, test_images=100)
     described = acceptance.add_to_card(card_of_100, accepted)
-    size = (
-        "62 images instead of the 100 requested, the most that a device accepts at this image size"
-    )
+    size = "62 examples instead of the 100 requested, the most that a device accepts of this size"
     card_markdown.write(bundle, described)
     assert f" It has {size}." in (bundle / card_markdown.FILE).read_text()
     assert package.notes(described) == [f"note: its acceptance set has {size}"]

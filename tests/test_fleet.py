@@ -27,7 +27,7 @@ def line(device: str, state: str = "proven", *, ms: float = 0.02, **values: Any)
     chosen = {"format": "tflite_int8", "runtime": "litert", "runtime_version": "2.3.0"}
     report = {
         "state": state,
-        "sentence": f"{state}: 7 of 1,000 images lost",
+        "sentence": f"{state}: 7 of 1,000 examples lost",
         "device": {"processor": "Raspberry Pi 4", "machine": "aarch64", "system": "Linux"},
         "chosen": chosen,
         "pairs": [
@@ -69,8 +69,8 @@ def test_every_fate_of_a_device_is_counted_and_named(tmp_path: Path) -> None:
     assert kind in shown
     bullets = [text for text in shown.splitlines() if text.startswith("- ")]
     assert bullets == [
-        "- 1 not shown (b): not shown: 7 of 1,000 images lost",
-        "- 1 worse (c): worse: 7 of 1,000 images lost",
+        "- 1 not shown (b): not shown: 7 of 1,000 examples lost",
+        "- 1 worse (c): worse: 7 of 1,000 examples lost",
         "- 1 could not run (e): Segmentation fault",
         "- 1 refused (d): the signature is wrong",
         "- 1 not fetched (f): curl: (22) 404",
@@ -101,7 +101,7 @@ def test_one_device_that_is_slower_than_its_kind_is_named(tmp_path: Path) -> Non
     shown = table(tmp_path, *lines, line("hot", ms=0.05))
     assert "slow" not in shown  # too few of a kind to tell
     shown = table(tmp_path, *lines, line("d9"), line("hot", ms=0.05))
-    assert "- 1 slow (hot): an image takes more than 2 times as long" in shown
+    assert "- 1 slow (hot): an input takes more than 2 times as long" in shown
 
 
 def test_each_release_has_a_table_and_a_folder_of_lines_is_read(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def choose(
     accepted = draw(acceptance.LARGEST_BYTES)
     if accepted.nbytes > SMALL_BYTES and accepted.looks_like_a_bomb():
         accepted = draw(SMALL_BYTES)
-    return accepted if len(accepted.labels) else "a single image is too large for one"
+    return accepted if len(accepted.labels) else "a single example is too large for one"
 
 
 def images_that_fit(largest_bytes: int, images: Array, labels: Array, probabilities: Array) -> int:
@@ -104,8 +104,8 @@ def shortfall(card: ModelCard) -> str:
     if card.no_acceptance or card.acceptance_images >= requested:
         return ""
     return (
-        f"{card.acceptance_images:,} images instead of the {requested:,} requested, "
-        "the most that a device accepts at this image size"
+        f"{card.acceptance_images:,} examples instead of the {requested:,} requested, "
+        "the most that a device accepts of this size"
     )
 
 

@@ -98,7 +98,7 @@ def _promise_broken(problem: Problem, verification: VerificationReport) -> list[
         *numbers,
         *(too_few if problem.coverage is None else []),
         *(
-            f"{pair.name} accepts {rejection.accepted:,} of {rejection.images:,} test images, "
+            f"{pair.name} accepts {rejection.accepted:,} of {rejection.images:,} test examples, "
             f"of which {rejection.wrong} are wrong: {rejection.state} ({_promised(problem)})"
             for pair in verification.native
             if (rejection := pair.rejection) and rejection.state == WORSE

@@ -33,7 +33,7 @@ def before_the_first_step(curves: Curves) -> Diagnosis | None:
             "dead_units",
             curves.epoch(0),
             {"dead_units": share},
-            f"{percent(share, 0)} of the rectified units of a layer are zero for every image "
+            f"{percent(share, 0)} of the rectified units of a layer are zero for every input "
             "before training begins, so no gradient passes through them: check the initial "
             "weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
         )
@@ -140,7 +140,8 @@ def shifted(curves: Curves) -> Diagnosis | None:
         "unrepresentative_training",
         curves.epoch(0),
         {"told_apart": evidence.told_apart, "p_value": evidence.told_apart_p_value},
-        "a classifier can tell validation images from training images (area under its ROC curve "
-        f"{evidence.told_apart:.2f}, 0.5 is chance): validation has features that the training set "
-        "lacks; split at random, or collect training data like those of the application",
+        "a classifier can tell validation examples from training examples (area under its ROC "
+        f"curve {evidence.told_apart:.2f}, 0.5 is chance): validation has features that the "
+        "training set lacks; split at random, or collect training data like those of the "
+        "application",
     )

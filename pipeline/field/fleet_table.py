@@ -18,7 +18,7 @@ from serving.gate import PROVEN
 MOST_NAMES = 10
 SLOW = 2.0  # times the median of the same processor, file and runtime
 FEWEST = 5  # devices of a kind, to say that one of them is slow
-KINDS = ("processor", "file and runtime", "devices", *STATES[:4], "ms an image", "5 to 95 %")
+KINDS = ("processor", "file and runtime", "devices", *STATES[:4], "ms an input", "5 to 95 %")
 
 
 def show(source: Path, devices: Path | None) -> None:
@@ -105,7 +105,7 @@ def _to_look_at(lines: Mapping[str, Line], silent: Sequence[str]) -> list[str]:
         bullets.append(f"- {len(silent):,} {SILENT} ({_named(silent)}): no line came from them")
     if slow := _slow(lines):
         bullets.append(
-            f"- {len(slow):,} slow ({_named(slow)}): an image takes more than {SLOW:g} times as "
+            f"- {len(slow):,} slow ({_named(slow)}): an input takes more than {SLOW:g} times as "
             "long as the median of the same processor, file and runtime"
         )
     return ["\n".join(["Devices to look at:", "", *bullets])] if bullets else []

@@ -121,7 +121,7 @@ def _no_labels(report: FieldReport, accuracy: NoLabels) -> str:
 def _too_small(report: FieldReport, accuracy: FieldAccuracy | NoLabels) -> str:
     return (
         f"no number of labels can settle a drop of {_points(accuracy)}, "
-        f"because the test set itself has only {report.test_images:,} images; "
+        f"because the test set itself has only {report.test_images:,} examples; "
         "increase field.max_accuracy_drop"
     )
 

@@ -34,7 +34,7 @@ def split_off(
         return _split_off_groups(strata, groups, count, order, seed)
     if not 0 < count < len(strata):
         raise UserError(
-            f"{counted(count, 'image')} cannot be split off from {len(strata)}; "
+            f"{counted(count, 'example')} cannot be split off from {len(strata)}; "
             f"expected 1 to {len(strata) - 1}"
         )
     if order == "first":
@@ -60,9 +60,9 @@ def _split_off_groups(
     taken = np.isin(groups.numbers, selected)
     if not taken.any() or taken.all():
         raise UserError(
-            f"the {len(strata):,} images are in {len(np.unique(groups.numbers)):,} groups, none of "
-            f"which can be split off; expected groups smaller than {count:,} images, with each "
-            "class in several of them"
+            f"the {len(strata):,} examples are in {len(np.unique(groups.numbers)):,} groups, none "
+            f"of which can be split off; expected groups smaller than {count:,} examples, with "
+            "each class in several of them"
         )
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 
@@ -214,7 +214,7 @@ def splits(
         if settings.subset > len(rows):
             raise UserError(
                 f"preprocess.subset is {settings.subset}; expected at most {len(rows)}, "
-                "the number of training images"
+                "the number of training examples"
             )
         rows = rows[: settings.subset]
     if validation is not None:

@@ -44,7 +44,7 @@ def errors(path: Path, by_model: Mapping[str, Array], unit: str, covered: float 
             axis.axhline(100 * covered, color="grey", linestyle=":")
         axis.set(
             xlabel=f"absolute error, {plain(unit)}",
-            ylabel="% of the test images with at most this error",
+            ylabel="% of the test examples with at most this error",
         )
         axis.grid(alpha=0.3)
         figure.legend(loc="outside lower center", ncols=4)

@@ -42,7 +42,7 @@ SIGNS = {
 }
 MEANINGS = {
     PROVEN: "the upper 95 % bound of the accuracy lost is within the loss allowed",
-    NOT_SHOWN: "no significant loss, but too few images to bound it further",
+    NOT_SHOWN: "no significant loss, but too few examples to bound it further",
     WORSE: "a significant loss, or more than is allowed",
     COULD_NOT_RUN: "no result, for the reason given",
 }

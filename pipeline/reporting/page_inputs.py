@@ -27,8 +27,8 @@ NUMBER_PICTURES = {
     "learning_curves": "Loss and error by epoch, for the training set and the validation set",
     "confusion": "True and predicted numbers of the test set; the line is where all should be",
     "bars": "The mean absolute error in each tenth of the true numbers, with 95 % intervals",
-    "reliability": "How many test images have at most each absolute error, for each file; dotted: "
-    "the share that intervals must hold",
+    "reliability": "How many test examples have at most each absolute error, for each file; "
+    "dotted: the share that intervals must hold",
     "mistakes": "The largest errors on the test set: true number as predicted number",
 }
 DIGEST = '<meta name="edgeproof-inputs" content="{}">'

@@ -46,7 +46,7 @@ def _file_cures(settings: Params, reports: BundleReports) -> list[Step]:
         steps.append(Step(f"Do without {', '.join(failed)}", f"dvc exp run -S '{override}'"))
     if settings.verify.require == PROVEN and any(file.verdict == NOT_SHOWN for file in files):
         override = f"verify.require={json.dumps('not worse')}"
-        purpose = "Ship files without a proven loss; more images in the test set would prove them"
+        purpose = "Ship files without a proven loss; more examples in the test set would prove them"
         steps.append(Step(purpose, f"dvc exp run -S '{override}'"))
     return steps
 

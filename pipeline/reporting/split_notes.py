@@ -20,7 +20,10 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         counts = ", ".join(f"{name}: {count:,}" for name, count in summary.others.items())
         result.append(f"pictures of none of the classes: {counts}")
     if summary.leaks:
-        result.append(f"warning: the same examples are in two splits and leak: {summary.leaks}")
+        shared = (f"{name.replace('_', ' ')}: {count:,}" for name, count in summary.leaks.items())
+        result.append(
+            f"warning: the same examples are in two splits, and leak: {', '.join(shared)}"
+        )
     if summary.corrected:
         result.append(f"corrections: {summary.corrected.sentence}")
     together = summary.together

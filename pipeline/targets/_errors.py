@@ -201,7 +201,7 @@ def draw(
     labels, answers = np.asarray(labels), target.answers(outputs)
     rows = list(zip(labels.tolist(), answers.tolist(), strict=True))
     artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), rows)
-    title = f"The {description.class_names[0]} of {len(labels):,} test images"
+    title = f"The {description.class_names[0]} of {len(labels):,} test examples"
     pictures.against(artifacts.REPORTS / "confusion.png", labels, answers, unit, title)
     kind, errors = inputs.kind(description.kind), distances(answers, labels)
     worst = np.argsort(-errors, kind="stable")[: kind.SHOWN]

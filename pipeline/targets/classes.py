@@ -29,7 +29,7 @@ def check(labels: Array, description: Description, part: str) -> None:
     if len(class_names) < 2:
         raise UserError(f"the dataset has one class, {class_names[0]!r}; expected at least two")
     if len(labels) == 0:
-        raise UserError(f"the {part} part is empty; expected at least one image of each class")
+        raise UserError(f"the {part} part is empty; expected at least one example of each class")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= len(class_names):
         raise UserError(
@@ -39,8 +39,8 @@ def check(labels: Array, description: Description, part: str) -> None:
     if not counts.all():
         empty_class = class_names[int(counts.argmin())]
         raise UserError(
-            f"class {empty_class!r} has no image in the {part} part; expected at least one: add "
-            "images of it that are not copies of each other, since copies stay in one part, or "
+            f"class {empty_class!r} has no example in the {part} part; expected at least one: add "
+            "examples of it that are not copies of each other, since copies stay in one part, or "
             "leave the class out"
         )
 

@@ -40,13 +40,13 @@ def check(labels: Array, description: Description, part: str) -> None:
     for name, count in zip(names, labels.sum(0, dtype=np.int64), strict=True):
         if count == 0:
             raise UserError(
-                f"label {name!r} has no image in the {part} part; expected at least one: add "
-                "images with it, or leave the label out"
+                f"label {name!r} has no example in the {part} part; expected at least one: add "
+                "examples with it, or leave the label out"
             )
         if count == len(labels):
             raise UserError(
-                f"every image in the {part} part has label {name!r}; expected one without it: add "
-                "images without it, or leave the label out"
+                f"every example in the {part} part has label {name!r}; expected one without it: "
+                "add examples without it, or leave the label out"
             )
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs",
         type=commands.count,
         default=200,
-        help="single images to time, after a warm-up (default %(default)s)",
+        help="single inputs to time, after a warm-up (default %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 

@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=commands.count,
         metavar="N",
-        help="use only the first N images of the acceptance set (default: all)",
+        help="use only the first N examples of the acceptance set (default: all)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.epilog = (
-        "exit status: 0 proven; 3 not shown (too few images); 1 worse, or it could not run"
+        "exit status: 0 proven; 3 not shown (too few examples); 1 worse, or it could not run"
     )
 
 
@@ -79,7 +79,7 @@ def load_images(bundle: Bundle, count: Optional[int]) -> Acceptance:
     acceptance_set = Acceptance.load(bundle)
     size = len(acceptance_set.labels)
     if count is not None and count > size:
-        raise InputError(f"--images {count} is too many: the acceptance set has {size:,} images")
+        raise InputError(f"--images {count} is too many: the acceptance set has {size:,} examples")
     return acceptance_set.first(count or size)
 
 
@@ -145,7 +145,7 @@ class Progress:
         if not self._started and seconds + left < LONG_SECONDS:
             return
         self._started, self._last = True, time.perf_counter()
-        text = f"{self._name}: {done:,} of {total:,} images, about {left:.0f} s left"
+        text = f"{self._name}: {done:,} of {total:,} examples, about {left:.0f} s left"
         print(
             f"\r{text} " if self._redraws else text,
             end="" if self._redraws else "\n",
@@ -167,7 +167,7 @@ def _line(pair: Attempt) -> str:
         f"{pair.versioned}: {PROVEN if pair.state == PROVEN else pair.sentence}\n"
         f"    {found}\n"
         f"    golden vectors within {proof.golden_difference:.1g}; "
-        f"{proof.median_milliseconds:.3f} ms an image "
+        f"{proof.median_milliseconds:.3f} ms an input "
         f"(95 % within {proof.p95_milliseconds:.3f}){_rejection(proof)}"
     )
 
@@ -177,7 +177,7 @@ def _numbers(comparison: NumberComparison, unit: Optional[str]) -> str:
     return (
         f"mean absolute error {comparison.error:.4g} {unit} "
         f"(95 % interval {low:.4g} to {high:.4g}), the Keras model {comparison.keras_error:.4g}; "
-        f"adds at most {comparison.bound:.3g} {unit} by these images alone"
+        f"adds at most {comparison.bound:.3g} {unit} by these examples alone"
     )
 
 
@@ -193,7 +193,7 @@ def _accuracy(comparison: Comparison) -> str:
         f"{judged}accuracy {100 * comparison.accuracy:.2f} % "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
         f"the Keras model {100 * comparison.keras_accuracy:.2f} %; {comparison.counts}: "
-        f"loses at most {100 * comparison.bound:.2f} % by these images alone; "
+        f"loses at most {100 * comparison.bound:.2f} % by these examples alone; "
         f"same class for {100 * comparison.agreement:.2f} %"
     )
 
@@ -210,7 +210,7 @@ def _rejection(proof: DeviceProof) -> str:
         return ""
     wrong = proof.answered_wrong or 0
     return (
-        f"\n    answers {answered:,} of {images:,} images ({100 * answered / images:.2f} %), "
+        f"\n    answers {answered:,} of {images:,} examples ({100 * answered / images:.2f} %), "
         f"{wrong:,} of them wrong ({100 * wrong / max(answered, 1):.2f} %); "
         "rejects the others as none of the classes"
     )

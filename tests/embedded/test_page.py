@@ -81,7 +81,7 @@ def test_the_page_proves_the_model_with_the_same_figures_as_python(
             assert value == pytest.approx(expected[name], abs=1e-9), name
     verdict = page.text_content("#verdict")
     assert verdict.split(":")[0].lower() == expected["state"]
-    counts = f"{expected['lost']} of {expected['images']:,} images lost"
+    counts = f"{expected['lost']} of {expected['images']:,} examples lost"
     assert f"{counts}, {expected['gained']} gained" in verdict
     assert expected["answered"] < expected["images"], "the model of `make run` rejects some"
     assert page.locator("#proof tbody tr").count() == 12

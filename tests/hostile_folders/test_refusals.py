@@ -50,7 +50,7 @@ def damaged_zip(root: Path) -> None:
     [
         (
             one_picture_in_a_class,
-            "class 'bird' has no image in the validation part; expected at least one: add",
+            "class 'bird' has no example in the validation part; expected at least one: add",
         ),
         (a_class_of_none, "class bird holds no readable picture"),
         (name_that_is_not_utf_8, "is not UTF-8"),

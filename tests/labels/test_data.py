@@ -31,9 +31,9 @@ def load(folder: Path, **arrays: Array) -> Raw:
     [
         (TRUE[:, :2], r"labels of shape \(4, 2\); expected 0 or 1 for each of 3 labels"),
         (TRUE * 2, "expected 0 or 1 for each of 3 labels"),
-        (TRUE[:0], "label 'a' has no image in the training part; expected at least one"),
-        (TRUE[:3], "label 'c' has no image in the training part; expected at least one"),
-        (TRUE | [0, 1, 0], "every image in the training part has label 'b'; expected one without"),
+        (TRUE[:0], "label 'a' has no example in the training part; expected at least one"),
+        (TRUE[:3], "label 'c' has no example in the training part; expected at least one"),
+        (TRUE | [0, 1, 0], "every example in the training part has label 'b'; expected one"),
     ],
 )
 def test_labels_from_which_nothing_can_be_learned_are_refused(wrong: Array, sentence: str) -> None:

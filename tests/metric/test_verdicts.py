@@ -147,8 +147,8 @@ def test_the_sentences_of_a_device_name_the_metric() -> None:
     )
     assert gate.elsewhere(comparison, 0.0, 0.001, "not shown") == "worse"
     assert acceptance.sentence(proof).startswith(
-        "worse: 10 of 1,000 images lost, 0 gained: a loss of 50.00 %, significantly more than the "
-        "5 % of balanced accuracy allowed"
+        "worse: 10 of 1,000 examples lost, 0 gained: a loss of 50.00 %, significantly more than "
+        "the 5 % of balanced accuracy allowed"
     )
     line = prove._accuracy(comparison)
     assert line.startswith("balanced accuracy 50.00 %, the Keras model 100.00 %; judged by it; acc")

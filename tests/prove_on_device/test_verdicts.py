@@ -42,7 +42,7 @@ def test_every_file_is_proven_on_the_processor_that_verified_it(
         assert pair["images"] == 1000
         assert pair["accuracy_interval"][0] < pair["accuracy"] <= pair["accuracy_interval"][1]
         assert 0 < pair["median_milliseconds"] <= pair["p95_milliseconds"]
-        assert f"{pair['lost']} of 1,000 images lost, {pair['gained']} gained" in pair["sentence"]
+        assert f"{pair['lost']} of 1,000 examples lost, {pair['gained']} gained" in pair["sentence"]
 
 
 def test_tflite_micro_gets_the_result_of_its_verification(finished: Project, archive: Path) -> None:
@@ -77,14 +77,14 @@ def test_too_few_images_prove_nothing_and_the_sentence_says_how_many_would(
     change_card(bundle, files=with_proofs(card, verdict=NOT_SHOWN, images=200))
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
     output = capsys.readouterr().out
-    assert "not shown: 0 of 100 images lost, 0 gained: neither these images " in output
+    assert "not shown: 0 of 100 examples lost, 0 gained: neither these examples " in output
     assert " nor the maker's 200 show that at most 1 % is lost (here 3.04 %); " in output
-    assert "; 310 images like these would show it" in output
+    assert "; 310 examples like these would show it" in output
     # A thousand images prove it by themselves.
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32"]) == 0
     assert (
-        "proven: 0 of 1,000 images lost, 0 gained, so it loses at most 0.31 % where 1 % is allowed"
-        in capsys.readouterr().out
+        "proven: 0 of 1,000 examples lost, 0 gained, so it loses at most 0.31 % where 1 % is "
+        "allowed" in capsys.readouterr().out
     )
 
 
@@ -95,7 +95,7 @@ def test_a_card_whose_bound_contradicts_its_verdict_is_not_believed(
     change_card(bundle, files=with_proofs(card, verdict=PROVEN, accuracy_lost_bound=0.011))
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
     assert (
-        "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's"
+        "not shown: 0 of 100 examples lost, 0 gained: neither these examples nor the maker's"
         in capsys.readouterr().out
     )
 
@@ -125,7 +125,7 @@ def test_too_many_images_and_a_draft_are_refused_in_a_sentence(
     assert __main__.main(["prove", str(bundle), "--images", "1001"]) == 1
     assert (
         capsys.readouterr().err
-        == "error: --images 1001 is too many: the acceptance set has 1,000 images\n"
+        == "error: --images 1001 is too many: the acceptance set has 1,000 examples\n"
     )
     change_card(bundle, not_proven=["the target was missed"])
     assert __main__.main(["prove", str(bundle)]) == 1

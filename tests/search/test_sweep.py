@@ -86,7 +86,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], AnalysisOptions]] = {
         {"storage": "sqlite://"},
         AnalysisOptions(),
     ),
-    "expected at most 60000, the number of training images": (
+    "expected at most 60000, the number of training examples": (
         ["train.epochs=1,2"],
         {},
         AnalysisOptions(["preprocess.subset=70000"]),

@@ -61,11 +61,11 @@ static void print_not_shown(const struct maker *maker, const char *words, double
 {
     double total = counts.total;
     long needed = gate_images_needed(maker->allowed, counts.lost / total, counts.gained / total);
-    printf("not shown: %s: neither these images nor the maker's %lu show that at most %.2g %% is "
+    printf("not shown: %s: neither these examples nor the maker's %lu show that at most %.2g %% is "
            "lost (here %.2f %%); ",
            words, maker->images, 100 * maker->allowed, 100 * bound);
     if (needed)
-        printf("%ld images like these would show it\n", needed);
+        printf("%ld examples like these would show it\n", needed);
     else
         printf("it can be shown only if less is lost\n");
 }
@@ -76,7 +76,7 @@ void score_print_sentence(const struct maker *maker, enum verdict verdict, doubl
 {
     double total = counts.total, allowed = 100 * maker->allowed;
     char words[100], reproduced[100];
-    snprintf(words, sizeof words, "%lu of %lu images lost, %lu gained", counts.lost, counts.total,
+    snprintf(words, sizeof words, "%lu of %lu examples lost, %lu gained", counts.lost, counts.total,
              counts.gained);
     snprintf(reproduced, sizeof reproduced,
              "it reproduces the golden vectors of the maker's processor within %.1g", golden);
@@ -91,8 +91,8 @@ void score_print_sentence(const struct maker *maker, enum verdict verdict, doubl
         printf("proven: %s, so it loses at most %.2f %% where %.2g %% is allowed, and %s\n", words,
                100 * bound, allowed, reproduced);
     else if (verdict == PROVEN)
-        printf("proven: its maker showed on %lu images that it loses at most %.2f %% where "
-               "%.2g %% is allowed, %s, and the images here do not contradict it (%s)\n",
+        printf("proven: its maker showed on %lu examples that it loses at most %.2f %% where "
+               "%.2g %% is allowed, %s, and the examples here do not contradict it (%s)\n",
                maker->images, 100 * maker->bound, allowed, reproduced, words);
     else
         print_not_shown(maker, words, bound);

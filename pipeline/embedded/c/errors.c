@@ -78,15 +78,15 @@ void score_print_sentence(const struct maker *maker, enum verdict verdict, doubl
         printf("worse: its maker found it worse than the model that it was made from; "
                ELSEWHERE "\n");
     else if (verdict == WORSE)
-        printf("worse: on %lu images it adds %.3g %s to the mean absolute error, significantly "
+        printf("worse: on %lu examples it adds %.3g %s to the mean absolute error, significantly "
                "more than the %.3g allowed; " ELSEWHERE "\n",
                total, added.mean, MODEL_UNIT, maker->allowed);
     else if (verdict == NOT_SHOWN)
-        printf("not shown: on %lu images it adds at most %.3g %s to the mean absolute error, and "
+        printf("not shown: on %lu examples it adds at most %.3g %s to the mean absolute error, and "
                "the %lu of its maker do not show the %.3g allowed either\n",
                total, bound, MODEL_UNIT, maker->images, maker->allowed);
     else if (bound <= maker->allowed)
-        printf("proven: on %lu images it adds at most %.3g %s to the mean absolute error, where "
+        printf("proven: on %lu examples it adds at most %.3g %s to the mean absolute error, where "
                "%.3g is allowed, and it reproduces the golden vectors within %.1g %s\n",
                total, bound, MODEL_UNIT, maker->allowed, golden, MODEL_UNIT);
     else

@@ -123,7 +123,7 @@ function sentence(facts) {
       ELSEWHERE
     );
   if ("unit" in facts) return inWords(facts, ELSEWHERE);
-  const counts = `${write(lost)} of ${write(images)} images lost, ${write(gained)} gained`;
+  const counts = `${write(lost)} of ${write(images)} examples lost, ${write(gained)} gained`;
   const allowed = `${+(100 * facts.max_accuracy_drop).toPrecision(2)} %`;
   if (state === gate.WORSE) return `worse: ${counts}: ${worse(facts, allowed)}; ${ELSEWHERE}`;
   if (state === gate.PROVEN) return `proven: ${proven(facts, counts, allowed)}`;
@@ -147,9 +147,9 @@ function proven(facts, counts, allowed) {
       `and ${reproduced}`
     );
   return (
-    `its maker showed on ${write(maker.images)} images that it loses at most ` +
+    `its maker showed on ${write(maker.images)} examples that it loses at most ` +
     `${percent(maker.bound)} where ${allowed} is allowed, ${reproduced}, ` +
-    `and the images here do not contradict it (${counts})`
+    `and the examples here do not contradict it (${counts})`
   );
 }
 
@@ -157,10 +157,10 @@ function notShown(facts, allowed) {
   const { maker, lost, gained, images, accuracy_lost_bound: bound } = facts;
   const needed = gate.imagesNeeded(facts.max_accuracy_drop, lost / images, gained / images);
   const cure = needed
-    ? `${write(needed)} images like these would show it`
+    ? `${write(needed)} examples like these would show it`
     : "it can be shown only if less is lost";
   return (
-    `neither these images nor the maker’s ${write(maker.images)} show that at most ` +
+    `neither these examples nor the maker’s ${write(maker.images)} show that at most ` +
     `${allowed} is lost (here ${percent(bound)}); ${cure}`
   );
 }
