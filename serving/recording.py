@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,7 @@ from serving.typed_json import expect
 
 TIME = "time"  # optional column, in seconds
 GAP, TOLERANCE = 1.5, 0.05  # intervals; of the rate
+DECIMAL_COMMA = re.compile(r"\A\s*([-+]?\d*),(\d+(?:e[-+]?\d+)?)\s*\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ class Sampling:
 
     def _rows(self, lines: Iterable[str]) -> Iterator[List[float]]:
         first = next(iter(lines), "")
-        table = csv.reader(chain([first], lines), delimiter=max(",;\t", key=first.count))
+        table = cells(first, lines)
         names = [cell.strip() for cell in next(table, [])]
         if len(names) == len(self.channels) and not any(map(_is_name, names)):
-            table, names = chain([names], table), list(self.channels)  # type: ignore[assignment]
+            table, names = chain([names], table), list(self.channels)
         missing = [name for name in self.channels if name not in names]
         expect(not missing, f"no column {', '.join(missing)[:99]}")
         timed = [TIME] if TIME in names else []
@@ -93,6 +95,18 @@ class Sampling:
             except ValueError as error:
                 raise ValueError(f"row {number + 1}: {error}; expected a number") from None
             yield values if timed else [number / self.rate, *values]
+
+
+def cells(first: str, lines: Iterable[str]) -> Iterator[List[str]]:
+    """The rows of a CSV, between commas, semicolons or tabs, as its `first` line tells.
+
+    Between the last two a number may have a decimal comma, which becomes a point.
+    """
+    delimiter = max(",;\t", key=first.count)
+    table = csv.reader(chain([first], lines), delimiter=delimiter)
+    if delimiter == ",":
+        return table
+    return ([DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in row] for row in table)
 
 
 def _is_name(cell: str) -> bool:

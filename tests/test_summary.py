@@ -10,7 +10,8 @@ import pytest
 from rich.box import ASCII2
 
 from pipeline.process.errors import UserError
-from pipeline.reporting import marked_tables, result_notes, summary
+from pipeline.reporting import marked_tables, result_notes, summary, terminal
+from pipeline.reporting.tables import MILLISECONDS
 from tests import reports
 from tests.conftest import EDGEPROOF, Project
 
@@ -87,6 +88,17 @@ def test_params_that_dvc_cannot_read_are_one_sentence(line: Project) -> None:
         "error: no table, because DVC cannot say which run the reports belong to: "
     )
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("width", [67, 70, 79, 80, 81, 100])
+def test_a_table_keeps_its_last_column_in_a_narrow_terminal(width: int) -> None:
+    baseline = {"model": "baseline: nearest class mean (RMSE)", "test accuracy": "73.33 %"}
+    file = {"model": "tflite_float32", "loses at most": "2.82 %", "size": "194 kB"}
+    rows = [baseline, {**file, MILLISECONDS: "0.060", "verdict": "not shown"}]
+    text = summary.table(terminal.COLUMNS, rows, ASCII2, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(line.endswith(("|", "+")) for line in text.splitlines())
+    assert {"verdict", "not", "shown"} <= {*text.split()}
 
 
 def notes(*emulated: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pipeline.datasets._windows import (
     check_channels,
     float32_or_nan,
 )
-from serving.recording import TIME
+from serving.recording import TIME, cells
 
 BLOCK = 4096  # rows
 LONGEST_LINE = 2**16  # characters
@@ -33,10 +32,7 @@ def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Record
     """As `_recording_files.recordings`. Raises RecordingError."""
     lines = _lines(text)
     first = next(lines, "")
-    delimiter = max(",;\t", key=first.count)
-    rows: Iterator[Row] = (
-        row for row in csv.reader(chain([first], lines), delimiter=delimiter) if row
-    )
+    rows: Iterator[Row] = filter(None, cells(first, lines))
     names, start = [cell.strip() for cell in next(rows, [])], list(islice(rows, 2))
     if not start:
         raise RecordingError("holds no rows")
@@ -97,11 +93,11 @@ class _Columns:
     @classmethod
     def of(cls, header: Row, start: list[Row], channels: Sequence[str] | None) -> _Columns:
         """Of the names in the `header` and the first rows. Raises RecordingError."""
-        cells = dict(zip(header, map(str.strip, start[0]), strict=False))
-        names = _recording_columns.canonical(header, cells, channels or ())
+        shown = dict(zip(header, map(str.strip, start[0]), strict=False))
+        names = _recording_columns.canonical(header, shown, channels or ())
         taken = tuple(channels or _of_numbers(names, start[0]))
-        if not taken and any(_is_number(cell.replace(",", ".")) for cell in cells.values()):
-            raise RecordingError("has decimal commas; expected decimal points")
+        if not taken and any(_is_number(cell.replace(",", ".")) for cell in shown.values()):
+            raise RecordingError("has decimal commas between commas; expected decimal points")
         if not taken:
             raise RecordingError(
                 f"has {', '.join(start[0])[:SHOWN]!r} below its first line; expected names there, "
@@ -112,7 +108,7 @@ class _Columns:
         clock = None
         if TIME in names and TIME not in taken:
             name = header[names.index(TIME)]
-            clock = _recording_columns.clock(name, cells.get(name, "")) or float
+            clock = _recording_columns.clock(name, shown.get(name, "")) or float
         parts = [
             place
             for place, name in enumerate(names)

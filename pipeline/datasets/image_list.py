@@ -38,6 +38,8 @@ FILE = (
     "id",
 )
 BOX = ("left", "top", "right", "bottom")
+SIZED = ("left", "top", "width", "height")  # a box, if no column names its other edges
+CORNER = {"x": "left", "y": "top", "w": "width", "h": "height"}
 EDGES = {  # as other programs call them
     **dict(zip(("xmin", "ymin", "xmax", "ymax"), BOX, strict=True)),
     **dict(zip(("x1", "y1", "x2", "y2"), BOX, strict=True)),
@@ -100,7 +102,11 @@ def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     table = list_file.read(path, pictures.source(root).read(f"{folder}{name}"))
     _check_columns(path, table.columns)
     known = _known(table.columns)
-    return folder, [dict(zip(known, map(str.strip, row), strict=True)) for row in table.rows]
+    rows = [dict(zip(known, map(str.strip, row), strict=True)) for row in table.rows]
+    if not _is_sized(table.columns):
+        return folder, rows
+    print(f"note: {path} has boxes of a width and a height: the rest is their upper left corner")
+    return folder, [_with_far_edges(row) for row in rows]
 
 
 def is_list(names: Collection[str]) -> bool:
@@ -122,10 +128,28 @@ def _known(names: Collection[str]) -> list[str]:
             return "label"
         if small in SEVERAL:
             return "labels"
-        edge = EDGES.get(small, small)
-        return edge if edge in ("split", *BOX) else name
+        edge = CORNER.get(small, small) if is_sized else EDGES.get(small, small)
+        return edge if edge in ("split", *(SIZED if is_sized else BOX)) else name
 
+    is_sized = _is_sized(names)
     return list(map(known, names))
+
+
+def _is_sized(names: Collection[str]) -> bool:
+    spellings = {spelling(name) for name in names}
+    has_far_edge = {"right", "bottom"} & {EDGES.get(name, name) for name in spellings}
+    return not has_far_edge and {*SIZED} <= {CORNER.get(name, name) for name in spellings}
+
+
+def _with_far_edges(row: Row) -> Row:
+    """Instead of its width and height. What is no number is left for `_box` to refuse."""
+    result = {name: cell for name, cell in row.items() if name not in SIZED[2:]}
+    for far, near, size in (("right", "left", "width"), ("bottom", "top", "height")):
+        try:
+            result[far] = str(float(row[near]) + float(row[size]))
+        except ValueError:
+            result[far] = row[size]
+    return result
 
 
 def _check_columns(path: str, names: list[str]) -> None:
@@ -138,7 +162,7 @@ def _check_columns(path: str, names: list[str]) -> None:
     twice = [name for name in names if known.count(_known([name])[0]) > 1]
     if twice:
         raise UserError(f"{path} has the columns {' and '.join(twice)}; expected one of them")
-    boxes = [name for name in BOX if name in known]
+    boxes = [] if _is_sized(names) else [name for name in BOX if name in known]
     if boxes and len(boxes) < len(BOX):
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
 

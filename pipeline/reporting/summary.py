@@ -235,10 +235,18 @@ def table(
         result.add_column(column, justify=justify, overflow="fold", min_width=narrowest)
     for line in lines:
         result.add_row(*(line.get(column, "") for column in columns))
+    # rich keeps the least width of each column, and is then wider than it was asked to be
+    rendered = (_rendered(result, asked) for asked in range(width, width // 2, -1))
+    fitting = (text for text in rendered if max(map(len, text)) <= width)
+    return "\n".join(next(fitting, _rendered(result, width)))
+
+
+def _rendered(result: Table, width: int) -> list[str]:
+    """The lines of a table, which are longer than `width` if it cannot be narrower."""
     console = Console(width=width, no_color=True)
     with console.capture() as capture:
-        console.print(result)
-    return "\n".join(line.strip() for line in capture.get().splitlines() if line.strip())
+        console.print(result, crop=False)
+    return [line.strip() for line in capture.get().splitlines() if line.strip()]
 
 
 def kilobytes(size: int) -> str:

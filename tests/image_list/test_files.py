@@ -135,6 +135,20 @@ def test_boxes_are_known_by_other_names(photos: Path) -> None:
     assert [row.box for row in rows(raw)] == [(1, 2, 7, 8), (0, 0, 8, 8)]
 
 
+@pytest.mark.parametrize("columns", ["x,y,width,height", "X,Y,W,H", "left,top,width,height"])
+def test_a_box_may_have_a_width_and_a_height(photos: Path, columns: str) -> None:
+    raw = load(photos, f"file,label,{columns}\n0.png,a,1,2,6,5\n1.png,b,0.4,0,7.6,8\n2.png,b,,,,\n")
+    boxes = {row.file: row.box for row in rows(raw)}
+    files = [f"phone/{number}.png" for number in range(3)]
+    assert [boxes[file] for file in files] == [(1, 2, 7, 7), (0, 0, 8, 8), None]
+
+
+def test_the_size_of_a_picture_is_no_box(photos: Path) -> None:
+    text = "file,width,height,label,xmin,ymin,xmax,ymax\n0.png,8,8,a,1,2,7,7\n1.png,8,8,b,0,0,8,8\n"
+    raw = load(photos, text)
+    assert [row.box for row in rows(raw)] == [(1, 2, 7, 7), (0, 0, 8, 8)]
+
+
 def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
     image = Image.new("RGB", (20, 10))
     image.paste((0, 255, 0), (0, 0, 10, 10))

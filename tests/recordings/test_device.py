@@ -21,6 +21,10 @@ def test_a_device_cuts_a_csv_as_the_pipeline_does(tmp_path: Path) -> None:
         as_csv(values).partition(b"\n")[2],
         as_csv(np.column_stack([time, values]), "time,x,y").replace(b"nan", b""),
         as_csv(values, "x,y,label", ["a"] * 3000).replace(b",", b";"),
+        as_csv(values).replace(b",", b";").replace(b".", b","),
+        as_csv(np.column_stack([time, values]), "time,x,y")
+        .replace(b",", b"\t")
+        .replace(b".", b","),
     ):
         (tmp_path / "a.csv").write_bytes(data)
         for source in (data, tmp_path / "a.csv"):

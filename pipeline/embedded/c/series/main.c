@@ -44,6 +44,14 @@ static int fault(const struct table *table, const char *reason)
     return 1;
 }
 
+/* Makes a decimal comma a point, where a comma does not end a cell. */
+static void set_point(const struct table *table, char *cell)
+{
+    char *comma = strchr(cell, ',');
+    if (table->separator != ',' && comma && cell[strspn(cell, "+-0123456789,eE")] == '\0')
+        *comma = '.';
+}
+
 /* Reads a line into cells without blanks and quotes. Returns how many; 0 at the end, -1: too long. */
 static int read_cells(struct table *table, char **cells)
 {
@@ -78,6 +86,7 @@ static int read_cells(struct table *table, char **cells)
             *end = '\0';
         for (last = at + strlen(at); last > at && strchr(" \"", last[-1]);)
             *--last = '\0';
+        set_point(table, cells[count - 1]);
         at = end ? end + 1 : NULL;
     }
     return count;
