@@ -28,6 +28,7 @@ from pipeline.process.words import counted
 from serving import photo
 
 SHOWN = 3  # names in a sentence
+LOOKED_AT = 1000  # pictures that may be of one colour
 DEEP, USED = 16, 12  # grey levels of 16 bits that use no more than 12 look black
 
 
@@ -126,6 +127,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     train = train[order]
     say_what_is_left_out(len(candidates), unreadable, left_out)
     _say_what_is_odd(table, train, labels, dark)
+    _say_what_is_blank(Pictures(root, table, input_shape, params.framing))
 
     def on_disk(rows: Array) -> Array:
         return Pictures(root, table, input_shape, params.framing, rows).as_array()
@@ -217,6 +219,18 @@ def _say_what_is_odd(table: Table, train: Array, labels: Array, dark: Sequence[s
         print(
             f"warning: {counted(len(torn), 'file')} with an exact copy that has another label: "
             f"{shown(table.files[torn].tolist())}; one of the two must be wrong"
+        )
+
+
+def _say_what_is_blank(images: Pictures) -> None:
+    """Names pictures of one colour, as the model sees them; their hash has no difference."""
+    possible = np.flatnonzero(~images.table.hashes.any(axis=1))[:LOOKED_AT]
+    blank = [row for row in possible.tolist() if np.ptp(images[row]) == 0]
+    if blank:
+        print(
+            f"warning: of one colour, as the model sees them, {counted(len(blank), 'picture')}: "
+            f"{shown(images.table.files[blank].tolist())}; if they are white on a transparent "
+            "ground, give them a dark one, as what is transparent becomes white"
         )
 
 

@@ -141,6 +141,23 @@ def test_grey_levels_that_use_12_of_16_bits_are_reported(
     )
 
 
+def test_white_drawings_on_a_transparent_ground_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    darker = np.tile(np.linspace(90, 0, 9, dtype=np.uint8), (9, 1))  # whose hash is zero, too
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(darker).save(tmp_path / name / "darker.png")
+    circle = Image.new("LA", (9, 9), (255, 0))
+    circle.paste((255, 255), (3, 3, 6, 6))
+    circle.save(tmp_path / "cat" / "white.png")
+    load(tmp_path)
+    assert (
+        "warning: of one colour, as the model sees them, 1 picture: cat/white.png; if "
+        in capsys.readouterr().out
+    )
+
+
 def test_a_photo_of_108_megapixels_is_read(two_classes: Path) -> None:
     Image.new("L", (12000, 9000), 77).save(two_classes / "cat" / "large.jpg")
     Image.new("1", (12000, 9000)).save(two_classes / "cat" / "large.png")

@@ -148,6 +148,11 @@ def check_recording(watch: Project, bundle: Path, folder: Path) -> None:
     assert [cells[0] for cells in in_c] == [answer["picture"] for answer in python]
     equal = [answer["class"] == cells[1] for answer, cells in zip(python, in_c, strict=True)]
     assert np.mean(equal) > 0.9
+    points = [watch.run(*command, str(csv)) for command in ([str(program)], predict)]
+    text = csv.read_text()
+    csv.write_text(text.replace(",", ";").replace(".", ","))  # as a program in German writes it
+    assert points == [watch.run(*command, str(csv)) for command in ([str(program)], predict)]
+    csv.write_text(text)
     check_short(watch, program, predict, (signal[:60], names), folder)
     csv.write_text(csv.read_text() + "\n1,2,fast,3,4,5")
     for command in ([str(program)], predict):
