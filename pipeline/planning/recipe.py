@@ -15,7 +15,7 @@ from pipeline.files.reports.folds import FOLDS, FoldsReport
 from pipeline.planning import kinds, problem, training
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.networks import SMALL_BACKBONE, Candidate
+from pipeline.planning.networks import Candidate
 from pipeline.planning.parts import FEW, TEST, parts, validation_share
 from pipeline.reporting.statistics import FEW_TESTED
 
@@ -27,8 +27,10 @@ FORMATS = [
 RUNTIMES = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
 ACCURACY_DROP = 0.002
 PROCESSORS = ["native", "nehalem", "haswell", "cortex-a72"]
-# Those that lose no accuracy; int8 files of the backbone do.
+# Those of a backbone that lose no accuracy. Its int8 file loses up to half a point: so much may be
+# lost, and there must be so many unseen examples that two of them are not more.
 FLOAT_FORMATS = ["tflite_float32", "tflite_float16", "onnx_float32"]
+INT8_DROP, INT8_UNSEEN = 0.01, 300
 
 
 def propose(data: Survey, path: Path, network: Candidate, board: str | None) -> list[Choice]:
@@ -89,27 +91,44 @@ def _folds(data: Survey) -> Choice:
     )
 
 
-def _formats_of_a_backbone(board: str | None) -> Choice:
-    key = "export.formats"
+def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
+    """The files to export, the runtimes that must prove them, and what they may lose."""
+    formats, drop = "export.formats", "export.max_accuracy_drop"
+    expected = parts(data)
+    unseen = expected.test + expected.validation
+    if not network.is_backbone:
+        runtimes = kinds.of(data).runtimes(RUNTIMES)
+        return [Choice(formats, FORMATS), runtimes, Choice(drop, ACCURACY_DROP)]
     if board:
-        return Choice(key, [*FLOAT_FORMATS, "tflite_int8"], f"{board} takes tflite_int8 alone")
-    reason = "its int8 files lose accuracy; add tflite_int8 to see what the gate says"
-    return Choice(key, FLOAT_FORMATS, reason)
+        return [
+            Choice(formats, [*FLOAT_FORMATS, "tflite_int8"], f"{board} takes tflite_int8 alone"),
+            Choice("verify.runtimes", RUNTIMES),
+            Choice(drop, INT8_DROP, "int8 may cost such a network a point"),
+        ]
+    large = Choice("verify.runtimes", RUNTIMES[:-1], "no microcontroller has room for it")
+    if unseen < INT8_UNSEEN:
+        few = f"{unseen:,} unseen examples are too few to tell what an int8 file loses"
+        return [Choice(formats, FLOAT_FORMATS, few), large, Choice(drop, ACCURACY_DROP)]
+    return [
+        Choice(formats, [*FLOAT_FORMATS, "tflite_int8"]),
+        large,
+        Choice(drop, INT8_DROP, "int8 costs such a network up to half a point"),
+    ]
 
 
 def _devices(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
-    drop = Choice("export.max_accuracy_drop", ACCURACY_DROP)
-    choices = [Choice("export.formats", FORMATS), kinds.of(data).runtimes(RUNTIMES)]
-    if network.is_backbone:
-        choices[0] = _formats_of_a_backbone(board)
-    if network == SMALL_BACKBONE:
-        reason = "a microcontroller takes int8 alone, which may cost such a network a point"
-        drop = Choice(drop.key, 0.01, reason)
+    targets = Choice("embed.targets", "all")
+    if network.is_backbone and not board:
+        targets = Choice("embed.targets", [], "no microcontroller has room for such a network")
     arena = Choice("embed.arena_bytes", ARENA_BYTES)
     if board:
         ram = f"what {board} has for a model ({BOARDS[board].source})"
         arena = Choice("embed.arena_bytes", BOARDS[board].ram_bytes, ram)
-    return [*choices, drop, *_processors(network, board), arena, Choice("embed.board", board)]
+    return [
+        *_files(data, network, board),
+        *_processors(network, board),
+        *(targets, arena, Choice("embed.board", board)),
+    ]
 
 
 def _processors(network: Candidate, board: str | None) -> list[Choice]:

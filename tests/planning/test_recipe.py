@@ -46,7 +46,12 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     own = values(photos(500), weights=True)
     assert (own["train.architecture"], own["train.weights"]) == ("efficientnet_lite0", "imagenet")
     assert (own["dataset.height"], own["train.augmentation"]) == (128, [])
-    assert "tflite_int8" not in own["export.formats"]
+    assert "tflite_int8" not in own["export.formats"]  # 140 unseen photos cannot judge it
+    many = values(photos(2000), weights=True)
+    assert "tflite_int8" in many["export.formats"]
+    assert (own["export.max_accuracy_drop"], many["export.max_accuracy_drop"]) == (0.002, 0.01)
+    assert "tflite_micro" not in many["verify.runtimes"]
+    assert many["embed.targets"] == []
     assert values(photos(500), weights=False)["train.architecture"] == "edge"
     assert values(photos(500, side=32), weights=True)["train.architecture"] == "edge"
     micro = values(photos(500), board="rp2040", weights=True)
@@ -59,6 +64,8 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     assert micro["verify.processors"] == ["native"]
     assert own["verify.processors"] == ["native", "cortex-a72"]
     assert "tflite_int8" in micro["export.formats"]
+    assert "tflite_micro" in micro["verify.runtimes"]
+    assert micro["embed.targets"] == "all"
     data = photos(500)
     names = [x.architecture for x in kinds.of(data).candidates(data, "rp2040", True)]
     assert names == ["mobilenet_v1", "edge", "tiny", "tiny"]
