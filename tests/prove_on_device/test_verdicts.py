@@ -150,9 +150,9 @@ def test_long_work_reports_progress_and_ends_cleanly_at_ctrl_c(bundle: Path) -> 
     )
     assert process.stderr is not None
     first = process.stderr.readline()
-    while "images" not in first:  # messages of the interpreter itself
+    while "examples" not in first:  # messages of the interpreter itself
         first = process.stderr.readline()
-    assert "of 40,000 images, about " in first
+    assert "of 40,000 examples, about " in first
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=SECONDS)
