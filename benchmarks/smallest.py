@@ -6,7 +6,7 @@ For each goal the pipeline runs up to `embed` in a copy of the project, in .stat
 `dvc exp run` would with the values of its row. The accuracy is that of the integer C on all test
 images, and the bytes are those of the int8 file it was made from. The values were chosen by the
 validation set. Finished seeds are kept, so the same command goes on after Ctrl-C.
-Writes benchmarks/smallest.md.
+Writes benchmarks/smallest.json and benchmarks/smallest.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ruamel.yaml import YAML
 
@@ -35,6 +35,7 @@ from pipeline.process.words import percent
 from pipeline.reporting.tables import table
 from pipeline.search.change import Change
 
+RESULTS = Path("benchmarks/smallest.json")
 PAGE = Path("benchmarks/smallest.md")
 FOLDER = artifacts.STATE / "smallest"
 # What changes no model: only the int8 file is made, and only what measures it.
@@ -99,6 +100,19 @@ class Result:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What all seeds of a goal reached, and with which command."""
+
+    command: str
+    machine: str
+    seeds: Sequence[Result]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**{**values, "seeds": [Result(**one) for one in values["seeds"]]})
+
+
 def result(goal: Goal, seed: int) -> Result:
     """What a seed reached, now or when it ran before. Raises UserError."""
     path = goal.folder() / f"{seed}.json"
@@ -126,10 +140,12 @@ def run(values: Overrides, seed: int, copy: Path) -> Result:
         if target.measured is not None
     }
     c, micro = (figures(measured[name]) for name in ("c", "microcontroller"))
+    validation = TrainReport.load(copy / TrainReport.PATH).validation_accuracy
+    assert validation is not None  # as it is for a number
     return Result(
         accuracy=c["accuracy"],
         float_accuracy=EvaluationReport.load(copy / EvaluationReport.PATH).test_accuracy,
-        validation_accuracy=TrainReport.load(copy / TrainReport.PATH).validation_accuracy,
+        validation_accuracy=validation,
         bytes=int(micro["model_bytes"]),
         c_arena=int(c["arena_bytes"]),
         micro_arena=int(micro["arena_bytes_measured"]),
@@ -184,26 +200,37 @@ def row(goal: Goal, results: Sequence[Result]) -> list[str]:
     ]
 
 
-def page(goals: Sequence[Goal], count: int) -> str:
-    """Trains what is not trained yet. Raises UserError."""
-    rows = [row(goal, [result(goal, seed) for seed in range(count)]) for goal in goals]
+def page(measured: Mapping[str, Measured]) -> str:
+    """The results of the goals, with the command that trains each."""
+    goals = [goal for goal in GOALS if goal.name in measured]
     commands = [f"{goal.title}:\n\n```\n{goal.command}\n```" for goal in goals]
+    counts = sorted({len(measured[goal.name].seeds) for goal in goals})
+    machines = dict.fromkeys(measured[goal.name].machine for goal in goals)
     return "\n\n".join(
         [
             "# How good a small file can be",
-            f"`python -m benchmarks.smallest` makes this page. Means of {count} seeds. The int8 "
-            "test accuracy is that of the integer C on all test images. Bytes are those of the "
-            "`tflite_int8` file, the most of all seeds. The arenas are in bytes, that of "
-            "TensorFlow Lite Micro as measured, without its margin. Seconds are the processor's, "
-            "for one training. A goal is an accuracy in that many bytes; the network and how it is "
-            "trained were chosen by the validation set.",
-            table(COLUMNS, rows),
+            f"`python -m benchmarks.smallest` makes this page. Means of "
+            f"{' or '.join(map(str, counts))} seeds. The int8 test accuracy is that of the integer "
+            "C on all test images. Bytes are those of the `tflite_int8` file, the most of all "
+            "seeds. The arenas are in bytes, that of TensorFlow Lite Micro as measured, without "
+            "its margin. Seconds are the processor's, for one training, whose processor did other "
+            "work at the same time. Network and recipe were chosen by the validation set.",
+            table(COLUMNS, [row(goal, measured[goal.name].seeds) for goal in goals]),
             "## The commands",
-            "Each trains the first seed, and proves its files; add `-S train.seed=1` for the next.",
+            "Each trains the first seed, and proves its files. The next has `-S train.seed=1`.",
             *commands,
-            f"Measured on {machine.sentence()}, beside other work.",
+            f"Measured on {' and '.join(machines)}.",
         ]
     )
+
+
+def load() -> dict[str, Measured]:
+    """The goals that were measured as they are now."""
+    if not RESULTS.exists():
+        return {}
+    read = {name: Measured.of(values) for name, values in artifacts.load_json(RESULTS).items()}
+    commands = {goal.name: goal.command for goal in GOALS}
+    return {name: one for name, one in read.items() if one.command == commands.get(name)}
 
 
 def main() -> None:
@@ -214,10 +241,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.seeds < 2:
         parser.error("expected at least 2 seeds")
-    text = page([goal for goal in GOALS if goal.name in options.goals], options.seeds)
-    with atomic.replacing(PAGE) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    print(f"wrote {PAGE}")
+    for goal in (goal for goal in GOALS if goal.name in options.goals):
+        results = [result(goal, seed) for seed in range(options.seeds)]
+        measured = {**load(), goal.name: Measured(goal.command, machine.sentence(), results)}
+        artifacts.save_json(RESULTS, {name: asdict(one) for name, one in measured.items()})
+        with atomic.replacing(PAGE) as temporary:
+            temporary.write_text(page(measured) + "\n", encoding="utf-8")
+        print(f"wrote {PAGE}")
 
 
 if __name__ == "__main__":
