@@ -190,4 +190,4 @@ def test_a_file_with_its_card_has_short_names_and_gives_the_same_answers() -> No
     for data in (before, after):
         runner = Interpreter(model_content=data).get_signature_runner()
         answers.append([runner(image=image[None])["probabilities"] for image in images])
-    assert np.array_equal(*answers)
+    assert np.array_equal(answers[0], answers[1])
