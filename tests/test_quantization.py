@@ -168,3 +168,26 @@ def test_a_network_without_depthwise_convolutions_has_the_biases_of_the_converte
     calibrated = _calibration.calibrated(model, images)
     quantized = _calibration.quantized(calibrated, tf.uint8, [])
     assert _bias_correction.corrected(quantized, calibrated, images) == quantized
+
+
+def test_a_file_with_its_card_has_short_names_and_gives_the_same_answers() -> None:
+    import tflite
+    from ai_edge_litert.interpreter import Interpreter
+
+    from pipeline.formats import _metadata, tflite_int8
+
+    images = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3), np.uint8)
+    before = tflite_int8.convert(depthwise_network(images.shape[1:]), images)
+    after = _metadata.embed(before, ".tflite", b"{}")
+    assert len(after) < len(before)
+    graph = tflite.Model.GetRootAsModel(after, 0).Subgraphs(0)
+    written = {graph.Operators(index).Outputs(0) for index in range(graph.OperatorsLength())}
+    names = [graph.Tensors(index).Name().decode() for index in range(graph.TensorsLength())]
+    assert not any(";" in name for name in names)
+    assert all(names[index] for index in written)
+    assert len({names[index] for index in written}) == len(written)
+    answers = []
+    for data in (before, after):
+        runner = Interpreter(model_content=data).get_signature_runner()
+        answers.append([runner(image=image[None])["probabilities"] for image in images])
+    assert np.array_equal(answers[0], answers[1])

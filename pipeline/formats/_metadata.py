@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
@@ -22,9 +24,24 @@ def _embed_onnx(data: bytes, card: bytes) -> bytes:
 
 def _embed_tflite(data: bytes, card: bytes) -> bytes:
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
+    _shorten_names(model.subgraphs[0])
     buffer, metadata = schema.BufferT(), schema.MetadataT()
     buffer.data = list(card)
     model.buffers.append(buffer)
     metadata.name, metadata.buffer = NAME, len(model.buffers) - 1
     model.metadata.append(metadata)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _shorten_names(graph: Any) -> None:
+    """Keeps the name of the layer that a tensor comes from; constants need none.
+
+    The converter joins the names of all operators that it has fused, for weights and biases too: a
+    tenth of the file of a network of 6,000 weights. The runtimes find tensors by their number.
+    """
+    written = {index for operator in graph.operators for index in operator.outputs}
+    for index, tensor in enumerate(graph.tensors):
+        if index in written:
+            tensor.name = tensor.name.split(b";", maxsplit=1)[0]
+        elif index not in graph.inputs:
+            tensor.name = b""

@@ -19,6 +19,7 @@ from pipeline.search import sweep_report
 from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.shrink_space import (
     AVERAGING,
+    BATCH,
     SMOOTHING,
     Budget,
     Shrink,
@@ -175,6 +176,8 @@ def training(values: Mapping[str, Any]) -> str:
     parts = [f"rate {sweep_report.short(values['train.learning_rate'])}"]
     if "train.epochs" in values:
         parts.insert(0, counted(values["train.epochs"], "epoch"))
+    if BATCH in values:
+        parts.append(f"batches of {values[BATCH]}")
     if SMOOTHING in values:
         parts.append(f"smoothing {values[SMOOTHING]}")
     if values[AVERAGING] == "true":

@@ -27,11 +27,13 @@ from pipeline.process.errors import UserError
 from pipeline.search.optuna_storage import Direction, Sweep
 
 DEPTH, FIRST, LAST = "depth", "first", "last"  # of the filters
+BATCH = "train.batch_size"
 SMOOTHING, AVERAGING = "smoothing", "averaging"  # of the labels; of the weights
 FEWEST_FIRST, FEWEST_LAST, LEAST_DEPTH, MOST_DEPTH = 4, 8, 3, 6
 MOMENTUM = 0.99  # of averages over batches; Keras's default
 SHA256_DIGITS = 64
 AS_IT_IS = 5  # trials
+FEWEST_BATCH = 64  # of which half is a batch, too
 FEWEST_EPOCHS = 4  # of which half is a training, too
 FRESH: Overrides = {  # what a network that starts from no other needs
     "train.weights": "none",
@@ -155,6 +157,9 @@ def space(train: Train, kind: str, limit: int) -> list[Choices | Range]:
         ]
     if train.epochs >= FEWEST_EPOCHS:
         result.append(Range("train.epochs", train.epochs // 2, train.epochs, log=False))
+    if isinstance(train.batch_size, int) and train.batch_size >= FEWEST_BATCH:
+        # Half a batch is twice as many steps, for about the same time of the processor.
+        result.append(Choices(BATCH, [train.batch_size // 2, train.batch_size]))
     rate = train.learning_rate
     result.append(Range("train.learning_rate", rate / 3, 3 * rate, log=True))
     if _class_name(train.loss) == "CategoricalCrossentropy":
@@ -167,6 +172,7 @@ def recipe(train: Train, dimensions: list[Choices | Range]) -> dict[str, Any]:
     config = {} if isinstance(train.loss, str) else train.loss.config
     values = {
         "train.epochs": train.epochs,
+        BATCH: written(train.batch_size),
         "train.learning_rate": train.learning_rate,
         SMOOTHING: written(config.get("label_smoothing", 0.0)),
         AVERAGING: written(False),

@@ -68,6 +68,15 @@ def test_the_page_on_training_says_what_a_teacher_was_worth() -> None:
         assert not row[6] or float(row[6].split()[0]) >= points
 
 
+def test_the_page_on_microcontrollers_says_how_good_the_smallest_files_are() -> None:
+    report = (ROOT / "benchmarks" / "smallest.md").read_text("utf-8")
+    header, rows = table(report[: report.index("## ")])
+    page = (ROOT / "docs" / "microcontroller.md").read_text("utf-8")
+    shown, quoted = table(page[page.index("| network | bytes | arena in C |") :].split("\n\n")[0])
+    columns = [header.index(column) for column in shown[1:]]
+    assert [row[1:] for row in quoted] == [[row[column] for column in columns] for row in rows]
+
+
 def results() -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the full table of results."""
     block = RESULTS.read_text("utf-8").split(marked_tables.BEGIN)[1].split(marked_tables.END)[0]

@@ -19,7 +19,7 @@ from pipeline.process.errors import UserError
 from pipeline.search import analysis, shrink, shrink_report, shrink_space, shrink_worker
 from pipeline.search.analysis import AnalysisOptions
 from pipeline.search.change import Change
-from pipeline.search.shrink_space import AVERAGING, DEPTH, FIRST, LAST, SMOOTHING, Budget
+from pipeline.search.shrink_space import AVERAGING, BATCH, DEPTH, FIRST, LAST, SMOOTHING, Budget
 from tests.conftest import EDGEPROOF, ROOT, Project
 
 START = params.load(ROOT / "params.yaml")
@@ -69,10 +69,19 @@ def test_the_experiment_that_is_recommended_sets_what_the_trial_trained(tmp_path
 
 def test_the_first_networks_are_trained_as_params_yaml_says() -> None:
     dimensions = shrink_space.space(START.train, "pixels", 16_000)
-    expected = {"train.epochs": 12, "train.learning_rate": 0.01, SMOOTHING: "0.05"}
+    expected = {"train.epochs": 12, "train.learning_rate": 0.01, SMOOTHING: "0.05", BATCH: "256"}
     assert shrink_space.recipe(START.train, dimensions) == {**expected, AVERAGING: "false"}
     other = params.override(START, {"train.loss.config.label_smoothing": 0.2})
     assert SMOOTHING not in shrink_space.recipe(other.train, dimensions)  # not one of the choices
+
+
+@pytest.mark.parametrize(("batch", "tried"), [(256, [128, 256]), (32, None), ("full", None)])
+def test_a_search_also_tries_half_the_batch_unless_it_is_small(batch: Any, tried: Any) -> None:
+    train = params.override(START, {BATCH: batch}).train
+    values = {
+        one.key: getattr(one, "values", None) for one in shrink_space.space(train, "pixels", 16_000)
+    }
+    assert values.get(BATCH) == tried
 
 
 def test_a_search_trains_its_own_network_whatever_params_say() -> None:
