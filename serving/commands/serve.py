@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Tuple
 
 from serving import commands
 from serving.classifier import Classifier
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8000
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 1 << 18  # bytes
-LONGEST_TOKEN = 4096  # characters, to fit into the headers of a request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,14 +170,14 @@ def _serve_shared(
 
 def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> None:
     """Serves on a bound socket until a signal, alone or at a place among several processes."""
-    from serving.server import event_loop
+    from serving.server import event_loop, login
     from serving.server.models import Models
     from serving.server.origins import Origins
     from serving.server.prometheus import Metrics
     from serving.server.service import Service
 
     limits = _limits(arguments)
-    token = _token(arguments.token_file)
+    token = login.read(arguments.token_file) if arguments.token_file else None
     origins = Origins.parse(arguments.allow_origin, arguments.allow_host, arguments.host)
     log = commands.open_log(arguments)
     if arguments.replace_labels and not log:
@@ -270,24 +269,6 @@ def _event_loop(plain: bool) -> asyncio.AbstractEventLoop:
         else:
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
-
-
-def _token(path: Optional[Path]) -> Optional[str]:
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-        raise ServingError(f"{path} is not readable ({reason}); name a file with a token") from None
-    if not token:
-        raise ServingError(f"{path} is empty; it must hold the token that requests carry")
-    if not token.isprintable() or len(token) > LONGEST_TOKEN:
-        raise ServingError(
-            f"{path} holds a token that no header can carry; "
-            f"expected one line of at most {LONGEST_TOKEN:,} characters"
-        )
-    return token
 
 
 def seconds(text: str) -> float:

@@ -162,7 +162,8 @@ def bound(host: str, port: int, option: str = "--port") -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise ServingError(
-            f"cannot listen on {host} port {port} ({reason}); choose another with --host and {option}"
+            f"cannot listen on {host} port {port} ({reason}); "
+            f"choose another with --host and {option}"
         ) from None
 
 

@@ -1,9 +1,8 @@
 """The messages of the Open Inference Protocol's gRPC, and what they say in its JSON.
 
-The protocol: https://github.com/kserve/open-inference-protocol, and the index of the repository
-from Triton's. Only the order and the types of fields are on the wire, so the messages are made
-from this table when the server starts, whatever the version of protobuf, and no generated code is
-kept.
+The protocol: https://github.com/kserve/open-inference-protocol; the index of models is Triton's.
+On the wire are only the numbers of the fields and their types. So the messages are made from this
+table, with any version of protobuf, and no generated code is kept.
 """
 
 from __future__ import annotations
@@ -12,8 +11,12 @@ from typing import Any, Dict, List, Tuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from serving.errors import RequestError
 from serving.server.json_body import dumps, parse
 
+# The fields of each message, numbered from 1; `*` is repeated. Messages in a request that may be
+# many are `bytes` here, which is the same on the wire: protobuf needs 50 times the bytes of an
+# empty one, so that they are counted before they are read.
 FIELDS = {
     "Nothing": "",
     "Live": "bool live",
@@ -30,11 +33,10 @@ FIELDS = {
     "Contents": "bool* bool_contents, int32* int_contents, int64* int64_contents, "
     "uint32* uint_contents, uint64* uint64_contents, float* fp32_contents, "
     "double* fp64_contents, bytes* bytes_contents",
-    "Values": "string name, string datatype, int64* shape, Parameter* parameters, "
-    "Contents contents",
-    "Wanted": "string name, Parameter* parameters",
-    "Request": "string model_name, string model_version, string id, Parameter* parameters, "
-    "Values* inputs, Wanted* outputs, bytes* raw_input_contents",
+    "Values": "string name, string datatype, int64* shape, bytes* parameters, Contents contents",
+    "Wanted": "string name, bytes* parameters",
+    "Request": "string model_name, string model_version, string id, bytes* parameters, "
+    "bytes* inputs, bytes* outputs, bytes* raw_input_contents",
     "Response": "string model_name, string model_version, string id, Parameter* parameters, "
     "Values* outputs, bytes* raw_output_contents",
 }
@@ -45,22 +47,20 @@ CONTENTS = {
     "BOOL": "bool_contents",
     "BYTES": "bytes_contents",
 }
+MOST = 16  # entries of a field, other than values
 
 
 def _classes() -> Dict[str, Any]:
     """The class of each message, by its name in the table."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name="inference.proto", package="inference", syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="messages", package="inference", syntax="proto3")
     for name, fields in FIELDS.items():
         message = file.message_type.add(name=name)
         if name == "Choice":
             message.oneof_decl.add(name="choice")
-        for number, text in enumerate(filter(None, fields.split(", ")), 1):
-            kind, _, field_name = text.partition(" ")
-            field = message.field.add(name=field_name, number=number)
-            field.label = field.LABEL_REPEATED if kind.endswith("*") else field.LABEL_OPTIONAL
-            kind = kind.rstrip("*")
+        for number, words in enumerate(map(str.split, filter(None, fields.split(", "))), 1):
+            field = message.field.add(name=words[1], number=number)
+            kind = words[0].rstrip("*")
+            field.label = field.LABEL_OPTIONAL if kind == words[0] else field.LABEL_REPEATED
             if kind in FIELDS:
                 field.type_name = f".inference.{kind}"
             else:
@@ -69,10 +69,8 @@ def _classes() -> Dict[str, Any]:
                 field.oneof_index = 0
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}"))
-        for name in FIELDS
-    }
+    found = (pool.FindMessageTypeByName(f"inference.{name}") for name in FIELDS)
+    return dict(zip(FIELDS, map(message_factory.GetMessageClass, found)))
 
 
 CLASSES = _classes()
@@ -81,63 +79,65 @@ CLASSES = _classes()
 def request_in_json(request: Any) -> Tuple[bytes, int]:
     """The body of the same inference request over HTTP, and the length of its JSON.
 
-    The response has raw contents if the request has, whatever else its parameters say.
+    The response has raw contents if the request has, whatever its parameters say. Raises
+    RequestError, and protobuf's DecodeError.
     """
-    raw = list(request.raw_input_contents)
-    inputs = [_input(values) for values in request.inputs]
+    raw = _few(request.raw_input_contents)
+    inputs = [_input(CLASSES["Values"].FromString(data)) for data in _few(request.inputs)]
     for values, content in zip(inputs, raw):
         values["parameters"]["binary_data_size"] = len(content)
+    wanted = [CLASSES["Wanted"].FromString(data) for data in _few(request.outputs)]
     head: Dict[str, Any] = {
-        "parameters": {**_values(request.parameters), "binary_data_output": bool(raw)},
+        **({"id": request.id} if request.id else {}),
+        "parameters": {**_parameters(request), "binary_data_output": bool(raw)},
         "inputs": inputs,
-        "outputs": [
-            {"name": wanted.name, "parameters": _values(wanted.parameters)}
-            for wanted in request.outputs
-        ],
+        "outputs": [{"name": each.name, "parameters": _parameters(each)} for each in wanted],
     }
-    if request.id:
-        head["id"] = request.id
     text = dumps(head)
     return b"".join([text, *raw]), len(text)
 
 
+def _few(field: Any) -> List[bytes]:
+    if len(field) > MOST:
+        sentence = f"a field of the message has {len(field)} entries; expected {MOST} at most"
+        raise RequestError(400, sentence)
+    return list(field)
+
+
 def _input(values: Any) -> Dict[str, Any]:
-    tensor = {
+    field = CONTENTS.get(values.datatype) if values.HasField("contents") else None
+    return {
         "name": values.name,
         "datatype": values.datatype,
-        "shape": list(values.shape),
-        "parameters": _values(values.parameters),
+        "shape": list(values.shape[:MOST]),  # more are too many for any model
+        "parameters": _parameters(values),
+        **({"data": list(getattr(values.contents, field))} if field else {}),
     }
-    if values.HasField("contents"):
-        field = CONTENTS.get(values.datatype, "bytes_contents")
-        tensor["data"] = [] if field == "bytes_contents" else list(getattr(values.contents, field))
-    return tensor
 
 
-def _values(parameters: Any) -> Dict[str, Any]:
-    """The parameters, without those that say in JSON what is binary."""
+def _parameters(owner: Any) -> Dict[str, Any]:
+    """Without those that say in JSON what is binary."""
+    entries = [CLASSES["Parameter"].FromString(data) for data in _few(owner.parameters)]
     return {
-        parameter.key: getattr(parameter.value, parameter.value.WhichOneof("choice") or "", None)
-        for parameter in parameters
-        if not parameter.key.startswith("binary_data")
+        entry.key: getattr(entry.value, entry.value.WhichOneof("choice") or "", None)
+        for entry in entries
+        if not entry.key.startswith("binary_data")
     }
 
 
 def response_from_json(body: bytes, length: int) -> Any:
-    """The message for the body of a response over HTTP, whose JSON has that length, 0 for all."""
-    head, tail = parse(body[: length or None]), body[length:] if length else b""
+    """The message for a response over HTTP, whose JSON has that length, 0 if nothing follows it."""
+    head, tail = parse(body[: length or None]), body[length:]
     raw: List[bytes] = []
     for output in head["outputs"]:
-        size = output.pop("parameters", {}).get("binary_data_size")
-        if size is None:
-            data, field = output.pop("data"), CONTENTS[output["datatype"]]
-            encoded = map(str.encode, data) if field == "bytes_contents" else data
-            output["contents"] = {field: encoded}
-        else:
+        if length:
+            size = output.pop("parameters")["binary_data_size"]
             raw.append(tail[:size])
             tail = tail[size:]
-    head["parameters"] = [
-        {"key": key, "value": {"string_param": value}}
-        for key, value in head.get("parameters", {}).items()
-    ]
+        else:
+            datatype, data = output["datatype"], output.pop("data")
+            data = map(str.encode, data) if datatype == "BYTES" else data
+            output["contents"] = {CONTENTS[datatype]: data}
+    parameters = head.pop("parameters", {}).items()
+    head["parameters"] = [{"key": key, "value": {"string_param": text}} for key, text in parameters]
     return CLASSES["Response"](**head, raw_output_contents=raw)

@@ -168,22 +168,22 @@ class GrpcServer:
 
 def _request(method: Method, data: bytes, context: Any) -> Request:
     """The same request over HTTP. Raises RequestError."""
-    try:
-        message = CLASSES[method.message].FromString(data)
-    except DecodeError:
-        raise RequestError(
-            400, f"the message cannot be read; expected a {method.message} of the protocol"
-        ) from None
     metadata = dict(context.invocation_metadata())
     headers = {b"authorization": str(metadata.get("authorization", "")).encode()}
     path, body = method.path, b""
-    if method.message == "Request":
-        path = _model_path(message.model_name, message.model_version) + path
-        body, length = request_in_json(message)
-        if message.raw_input_contents:
-            headers[LENGTH_HEADER] = b"%d" % length
-    elif method.message == "Name":
-        path = _model_path(message.name, message.version) + path
+    try:
+        message = CLASSES[method.message].FromString(data)
+        if method.message == "Request":
+            path = _model_path(message.model_name, message.model_version) + path
+            body, length = request_in_json(message)
+            if message.raw_input_contents:
+                headers[LENGTH_HEADER] = b"%d" % length
+        elif method.message == "Name":
+            path = _model_path(message.name, message.version) + path
+    except DecodeError:
+        raise RequestError(
+            400, "the message cannot be read; expected one of the Open Inference Protocol"
+        ) from None
     return Request(method.verb, path, "", headers, body)
 
 
