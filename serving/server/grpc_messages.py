@@ -62,7 +62,7 @@ def _classes() -> Dict[str, Any]:
             kind = words[0].rstrip("*")
             field.label = field.LABEL_OPTIONAL if kind == words[0] else field.LABEL_REPEATED
             if kind in FIELDS:
-                field.type_name = f".inference.{kind}"
+                field.type, field.type_name = field.TYPE_MESSAGE, f".inference.{kind}"
             else:
                 field.type = getattr(field, f"TYPE_{kind.upper()}")
             if name == "Choice":

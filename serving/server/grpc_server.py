@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError
 
 from serving.errors import RequestError, ServingError
 from serving.server.grpc_messages import CLASSES, request_in_json, response_from_json
-from serving.server.handlers import LENGTH_HEADER
+from serving.server.connection import LINGER_SECONDS
+from serving.server.handlers import ABOUT_TO_STOP, LENGTH_HEADER
 from serving.server.json_body import parse
 from serving.server.messages import Request, Response, refusal
 from serving.server.service import Service
@@ -88,6 +89,7 @@ class GrpcServer:
         """`shared`: other processes of this server listen on the port too."""
         self.service, self.limits = service, service.limits
         self.host, self.port, self._shared = f"[{host}]" if ":" in host else host, port, shared
+        self._stopping = False
 
     @property
     def address(self) -> str:
@@ -127,7 +129,12 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Takes no more calls, and ends those that have begun after `seconds` at the latest."""
+        """Refuses new calls for a moment, and gives those that have begun `seconds` to end.
+
+        grpcio drops the calls that arrive as it stops. So clients are first sent to another server.
+        """
+        self._stopping = True
+        await asyncio.sleep(LINGER_SECONDS)
         await self._server.stop(seconds)
 
     async def _answer(self, method: Method, _: object, context: Any) -> bytes:
@@ -148,6 +155,8 @@ class GrpcServer:
 
     async def _receive(self, context: Any) -> bytes:
         """The bytes of the message, which are held from then on. Raises RequestError."""
+        if self._stopping:
+            raise RequestError(503, ABOUT_TO_STOP)
         limit = self.limits.seconds_to_receive
         try:
             data = await asyncio.wait_for(self._read(context), limit)
