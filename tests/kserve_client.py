@@ -5,7 +5,8 @@
 """Sends images to a server with KServe's client, and prints the probabilities as JSON.
 
 Each way of sending the images is combined with each form of the response, over HTTP if the address
-is a URL, else over gRPC. KServe's pins need an environment of their own: `uv run --script` creates it from the lock file beside this one.
+is a URL, else over gRPC. KServe's pins need an environment of their own: `uv run --script` creates
+it from the lock file beside this one.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ import numpy as np
 import tritonclient.grpc as triton
 
 
-def results(address: str, model: str, version: str, images: Any) -> dict[str, Any]:
+def results(address: str, model: str, images: Any) -> dict[str, Any]:
     with triton.InferenceServerClient(address) as client:
+        version = client.get_model_metadata(model).versions[0]
         tensor = triton.InferInput("image", list(images.shape), "UINT8")
         tensor.set_data_from_numpy(images)
         return {
@@ -35,7 +36,14 @@ def results(address: str, model: str, version: str, images: Any) -> dict[str, An
             "model": client.get_model_metadata(model, version, as_json=True),
             "index": client.get_model_repository_index(as_json=True),
             "probabilities": [
-                answer(client, model, version, tensor, outputs, compression)
+                probabilities(
+                    client.infer,
+                    model,
+                    [tensor],
+                    model_version=version,
+                    outputs=outputs,
+                    compression_algorithm=compression,
+                )
                 for outputs in (None, [triton.InferRequestedOutput("probabilities")])
                 for compression in (None, "gzip", "deflate")
             ],
@@ -44,17 +52,8 @@ def results(address: str, model: str, version: str, images: Any) -> dict[str, An
         }
 
 
-def answer(
-    client: Any, model: str, version: str, tensor: Any, outputs: Any, compression: str | None
-) -> Any:
-    result = client.infer(
-        model,
-        [tensor],
-        model_version=version,
-        outputs=outputs,
-        request_id="7",
-        compression_algorithm=compression,
-    )
+def probabilities(infer: Any, *arguments: Any, **options: Any) -> Any:
+    result = infer(*arguments, request_id="7", **options)
     assert result.get_response().id == "7"
     return result.as_numpy("probabilities").tolist()
 
@@ -75,4 +74,4 @@ def refusal(client: Any, model: str, tensor: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(results(*sys.argv[1:4], np.load(sys.argv[4]))))
+    print(json.dumps(results(sys.argv[1], sys.argv[2], np.load(sys.argv[3]))))

@@ -13,8 +13,8 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from serving.errors import RequestError, ServingError
-from serving.server.grpc_messages import CLASSES, request_in_json, response_from_json
 from serving.server.connection import LINGER_SECONDS
+from serving.server.grpc_messages import CLASSES, request_in_json, response_from_json
 from serving.server.handlers import ABOUT_TO_STOP, LENGTH_HEADER
 from serving.server.json_body import parse
 from serving.server.messages import Request, Response, refusal
