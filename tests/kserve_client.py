@@ -31,7 +31,9 @@ async def results(address: str, model: str, images: Any) -> dict[str, Any]:
         return await answers(client, infer, model, images, address)
 
 
-async def answers(client: Any, infer: Any, model: str, images: Any, *address: str) -> Any:
+async def answers(
+    client: Any, infer: Any, model: str, images: Any, *address: str
+) -> dict[str, Any]:
     result: dict[str, Any] = {
         "live": await client.is_server_live(*address),
         "ready": await client.is_server_ready(*address),

@@ -99,8 +99,8 @@ def test_tritons_client_gets_over_grpc_what_it_gets_over_http(
     expected = classifier.predict(images)
     results = answers("tests/triton_client.py", server.grpc, MODEL, images, tmp_path)
     http = server.get(f"/v2/models/{MODEL}").json
-    for tensor in (*http["inputs"], *http["outputs"]):
-        tensor["shape"] = [*map(str, tensor["shape"])]  # as protobuf writes 64 bits in JSON
+    for each in (*http["inputs"], *http["outputs"]):
+        each["shape"] = [*map(str, each["shape"])]  # as protobuf writes 64 bits in JSON
     assert results["live"]
     assert results["ready"] == [True, True, True, False, False]
     assert results["server"] == server.get("/v2").json
@@ -373,8 +373,7 @@ def test_a_request_must_arrive_in_time_and_with_a_message(archive: Path) -> None
 
         def never() -> Iterator[bytes]:
             asked.wait(SECONDS)
-            return
-            yield b""
+            yield from ()
 
         with grpc.insecure_channel(running.grpc) as channel:
             stream = channel.stream_unary(SERVICE + "ModelInfer")
@@ -411,7 +410,7 @@ def test_a_full_queue_is_unavailable(archive: Path) -> None:
 
 def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open sesame\n")
-    options = ["--grpc-port", "0", "--token-file", tmp_path / "token"]
+    options = ["--grpc-port", "0", "--token-file", str(tmp_path / "token")]
     with Server(archive, "--format", FORMAT, *options) as running:
         assert CLASSES["Live"].FromString(call(running.grpc, "ServerLive")).live
         assert CLASSES["Ready"].FromString(call(running.grpc, "ServerReady")).ready
@@ -431,7 +430,7 @@ def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None
 def test_a_prediction_is_counted_and_logged_and_takes_a_label(
     archive: Path, tmp_path: Path
 ) -> None:
-    options = ["--grpc-port", "0", "--log", tmp_path / "log.sqlite"]
+    options = ["--grpc-port", "0", "--log", str(tmp_path / "log.sqlite")]
     with Server(archive, "--format", FORMAT, *options) as running:
         response = infer(running, request(BLACK))
         (entry,) = response.parameters
