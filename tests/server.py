@@ -54,6 +54,8 @@ class Server:
         address = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
         assert address, self.first_line + self._errors()
         self.port = int(address[1])
+        of_grpc = re.search(r"for gRPC, ([\d.:]+)", self.first_line)
+        self.grpc = of_grpc[1] if of_grpc else ""
         wait_for(self.is_ready, every=0.01)
         self.seconds_to_ready = min(time.monotonic() - self.start, self._processor_seconds())
 

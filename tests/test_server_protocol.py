@@ -160,12 +160,11 @@ def test_tritons_client_gets_the_probabilities_in_every_way_it_knows(
 def test_kserves_client_gets_the_probabilities_in_every_way_it_knows(
     server: Server, classifier: Classifier, images: Any, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / "images.npy", images)
-    command = [uv.find_uv_bin(), "run", "--quiet", "--script", "tests/kserve_client.py"]
-    command += [f"http://{server.url}", classifier.card.name, str(tmp_path / "images.npy")]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stderr
-    results = json.loads(process.stdout)
+    check_kserves_client(f"http://{server.url}", classifier, images, tmp_path)
+
+
+def check_kserves_client(address: str, classifier: Classifier, images: Any, tmp_path: Path) -> None:
+    results = answers("tests/kserve_client.py", address, classifier.card.name, images, tmp_path)
     assert results.pop("live")
     assert results.pop("ready")
     assert results.pop("model ready")
@@ -173,6 +172,16 @@ def test_kserves_client_gets_the_probabilities_in_every_way_it_knows(
     assert len(results) == 4
     for values in results.values():
         np.testing.assert_allclose(values, classifier.predict(images), atol=1e-6)
+
+
+def answers(script: str, address: str, model: str, images: Any, tmp_path: Path) -> Any:
+    """What a client prints that runs in an environment of its own."""
+    np.save(tmp_path / "images.npy", images)
+    command = [uv.find_uv_bin(), "run", "--quiet", "--script", script, address, model]
+    command.append(str(tmp_path / "images.npy"))
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
 
 
 def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -> None:

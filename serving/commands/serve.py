@@ -7,27 +7,28 @@ import asyncio
 import ctypes
 import math
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Tuple
 
 from serving import commands
 from serving.classifier import Classifier
-from serving.errors import ServingError
+from serving.errors import ServingError, reason
 
 if TYPE_CHECKING:
     import socket
 
+    from serving.server.grpc_server import GrpcServer
     from serving.server.limits import Limits
     from serving.server.models import Loaded
     from serving.server.place import Place
+    from serving.server.service import Service
 
 DEFAULT_PORT = 8000
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 1 << 18  # bytes
-LONGEST_TOKEN = 4096  # characters, to fit into the headers of a request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_PORT,
         help="0 for any free port (default %(default)s)",
     )
+    help_ = "also answer the protocol's gRPC, on this port; 0 for any free port (default none)"
+    parser.add_argument("--grpc-port", type=_port, metavar="PORT", help=help_)
     _add_trust(parser)
     commands.add_choice(parser)
     commands.add_log(parser)
@@ -143,7 +146,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     bundles = len(arguments.bundles)
     places = Place.several(arguments.processes, bundles + event_loop.COUNTS, bundles)
-    with event_loop.bound_to_share(arguments.host, arguments.port) as reserved:
+    with ExitStack() as reservations:
+        reserved = reservations.enter_context(
+            event_loop.bound_to_share(arguments.host, arguments.port)
+        )
+        if arguments.grpc_port is not None:
+            of_grpc = reservations.enter_context(
+                event_loop.bound_to_share(arguments.host, arguments.grpc_port, "--grpc-port")
+            )
+            arguments.grpc_port = of_grpc.getsockname()[1]
         serve = partial(_serve_shared, arguments, reserved.family, reserved.getsockname())
         return Group(places, serve).run()
 
@@ -159,14 +170,14 @@ def _serve_shared(
 
 def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> None:
     """Serves on a bound socket until a signal, alone or at a place among several processes."""
-    from serving.server import event_loop
+    from serving.server import event_loop, login
     from serving.server.models import Models
     from serving.server.origins import Origins
     from serving.server.prometheus import Metrics
     from serving.server.service import Service
 
     limits = _limits(arguments)
-    token = _token(arguments.token_file)
+    token = login.read(arguments.token_file) if arguments.token_file else None
     origins = Origins.parse(arguments.allow_origin, arguments.allow_host, arguments.host)
     log = commands.open_log(arguments)
     if arguments.replace_labels and not log:
@@ -184,19 +195,34 @@ def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> N
 
         writer = LogWriter(log, limits, metrics, arguments.replace_labels, place.processes > 1)
     service = Service(models, origins, token, writer)
+    grpc = _grpc(arguments, service, own) if arguments.grpc_port is not None else None
 
     def on_listening() -> None:
         if place.is_first:
+            beside = f" and, for gRPC, {grpc.address}" if grpc else ""
             for signature in models.signatures():
                 draft = f", {signature.draft}" if signature.draft else ""
                 model = f"{signature.name} {signature.version} ({signature.platform})"
-                print(f"{model} on {event_loop.url(own)}{draft}", flush=True)
+                print(f"{model} on {event_loop.url(own)}{beside}{draft}", flush=True)
         place.tell_that_it_listens()
 
-    server = event_loop.Server(service, arguments.drain, on_listening)
+    server = event_loop.Server(service, arguments.drain, on_listening, grpc)
     event_loop.run(server, own, _event_loop(arguments.plain))
     if writer:
         writer.close()
+
+
+def _grpc(arguments: argparse.Namespace, service: Service, own: socket.socket) -> GrpcServer:
+    """Listens later, at the address of HTTP's socket."""
+    try:
+        from serving.server.grpc_server import GrpcServer  # imports grpcio and protobuf
+    except ImportError as error:
+        raise ServingError(
+            f"--grpc-port needs grpcio and protobuf ({reason(error)}); "
+            "install them with `pip install grpcio protobuf`"
+        ) from None
+    shared = arguments.processes > 1
+    return GrpcServer(service, own.getsockname()[0], arguments.grpc_port, shared=shared)
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
@@ -243,24 +269,6 @@ def _event_loop(plain: bool) -> asyncio.AbstractEventLoop:
         else:
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
-
-
-def _token(path: Optional[Path]) -> Optional[str]:
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-        raise ServingError(f"{path} is not readable ({reason}); name a file with a token") from None
-    if not token:
-        raise ServingError(f"{path} is empty; it must hold the token that requests carry")
-    if not token.isprintable() or len(token) > LONGEST_TOKEN:
-        raise ServingError(
-            f"{path} holds a token that no header can carry; "
-            f"expected one line of at most {LONGEST_TOKEN:,} characters"
-        )
-    return token
 
 
 def seconds(text: str) -> float:

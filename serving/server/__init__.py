@@ -12,6 +12,8 @@ limits.py                 every limit
 prediction_log_writer.py  the thread that logs predictions
 http_parser.py            from bytes to requests
 connection.py             one connection: its requests, responses and time limits
+grpc_server.py            calls of the protocol's gRPC, answered as requests over HTTP
+grpc_messages.py          the messages of those calls, and what they say in JSON
 event_loop.py             the sockets; accepts connections, and drains them on SIGTERM
 """
 

@@ -13,11 +13,14 @@ import sys
 import time
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Callable, Iterator, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, Optional, Set, Tuple
 
 from serving.errors import ServingError
 from serving.server.connection import Connection
 from serving.server.service import Service
+
+if TYPE_CHECKING:
+    from serving.server.grpc_server import GrpcServer
 
 BACKLOG = 1024  # connections waiting to be accepted
 CHECK_SECONDS = 1.0
@@ -38,10 +41,14 @@ class Server:
     """
 
     def __init__(
-        self, service: Service, drain_seconds: float, on_listening: Callable[[], None]
+        self,
+        service: Service,
+        drain_seconds: float,
+        on_listening: Callable[[], None],
+        grpc: Optional[GrpcServer] = None,
     ) -> None:
         self.service, self.drain_seconds = service, drain_seconds
-        self._on_listening = on_listening
+        self._on_listening, self._grpc = on_listening, grpc
         self.connections: Set[Connection] = set()
         self.date = b""
         place = service.metrics.place
@@ -69,6 +76,8 @@ class Server:
         listener = await loop.create_server(
             lambda: Connection(self), sock=listening, backlog=BACKLOG
         )
+        if self._grpc:
+            await self._grpc.start(self.hold)
         self._on_listening()
         while time.monotonic() < self._exit_at:
             with suppress(asyncio.TimeoutError):
@@ -82,7 +91,11 @@ class Server:
         for _ in range(TURNS_TO_ACCEPT):
             await asyncio.sleep(0)
         listener.close()
-        await self._finish()
+        limits = self.service.limits
+        seconds = limits.seconds_to_receive + limits.seconds_to_wait
+        await asyncio.gather(
+            self._finish(seconds), *([self._grpc.stop(seconds)] if self._grpc else [])
+        )
 
     def _tick(self) -> None:
         self.date = formatdate(usegmt=True).encode()
@@ -90,12 +103,11 @@ class Server:
             connection.check(connection.loop.time())
         self.service.metrics.publish()
 
-    async def _finish(self) -> None:
+    async def _finish(self, seconds: float) -> None:
         """Waits for open requests, as long as one may take to arrive and to be answered."""
         for connection in self.connections:
             connection.stop()
-        limits = self.service.limits
-        until = time.monotonic() + limits.seconds_to_receive + limits.seconds_to_wait
+        until = time.monotonic() + seconds
         next_tick = 0.0
         while self.connections and time.monotonic() < until:
             if time.monotonic() > next_tick:
@@ -140,7 +152,7 @@ def run(server: Server, listening: socket.socket, loop: asyncio.AbstractEventLoo
         loop.close()
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int, option: str = "--port") -> socket.socket:
     """A socket on an address that nobody listens on. Raises ServingError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -150,11 +162,12 @@ def bound(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise ServingError(
-            f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port"
+            f"cannot listen on {host} port {port} ({reason}); "
+            f"choose another with --host and {option}"
         ) from None
 
 
-def bound_to_share(host: str, port: int) -> socket.socket:
+def bound_to_share(host: str, port: int, option: str = "--port") -> socket.socket:
     """A socket that keeps an address for others that share it. Raises ServingError.
 
     The kernel spreads connections over those that listen (SO_REUSEPORT of socket(7)); this one
@@ -164,7 +177,7 @@ def bound_to_share(host: str, port: int) -> socket.socket:
         raise ServingError(
             "--processes needs Linux, whose kernel spreads connections over processes; leave it out"
         )
-    with bound(host, port) as alone:
+    with bound(host, port, option) as alone:
         alone.listen()
         family, address = alone.family, alone.getsockname()
     return shared(family, address)

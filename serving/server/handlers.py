@@ -34,6 +34,7 @@ PAGE = Path(__file__).parent / "page.html"
 PAGE_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"))
 JSON = "application/json"
 LENGTH_HEADER = b"inference-header-content-length"
+ABOUT_TO_STOP = "the server is about to stop, so ask another one"
 
 
 class Handlers:
@@ -212,7 +213,7 @@ class Handlers:
 
     async def ready(self, request: Request) -> Response:
         if self.draining:
-            raise RequestError(503, "the server is about to stop, so ask another one")
+            raise RequestError(503, ABOUT_TO_STOP)
         stuck = self.models.stuck()
         if stuck:
             raise _stuck(stuck[0])

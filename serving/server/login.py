@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import html
+from pathlib import Path
 from typing import List, Tuple
 from urllib.parse import parse_qs, quote
 
-from serving.errors import RequestError
+from serving.errors import RequestError, ServingError
 from serving.server.messages import Request
 
 PATH = "/login"
+LONGEST_TOKEN = 4096  # characters, to fit into the headers of a request
 POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
 )
@@ -53,6 +55,23 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+
+
+def read(path: Path) -> str:
+    """The token in a file. Raises ServingError."""
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
+        raise ServingError(f"{path} is not readable ({reason}); name a file with a token") from None
+    if not token:
+        raise ServingError(f"{path} is empty; it must hold the token that requests carry")
+    if not token.isprintable() or len(token) > LONGEST_TOKEN:
+        raise ServingError(
+            f"{path} holds a token that no header can carry; "
+            f"expected one line of at most {LONGEST_TOKEN:,} characters"
+        )
+    return token
 
 
 class Token:
