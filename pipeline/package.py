@@ -37,7 +37,7 @@ from pipeline.bundle import (
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, atomic
+from pipeline.files import artifacts, atomic, split_files
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.package import PackageReport
 from pipeline.files.reports.verify import VerificationReport
@@ -212,7 +212,7 @@ def describe(
     settings: Params, reports: BundleReports, data: artifacts.Description, *, draft: bool
 ) -> tuple[ModelCard, AcceptanceSet | str]:
     """The model card, and the acceptance set or why there is none. Raises UserError."""
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
     reference: Reference | Spread

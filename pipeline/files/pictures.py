@@ -116,6 +116,9 @@ class Pictures:
             images[index] = image
         return images
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return (len(self), *self.image_shape)

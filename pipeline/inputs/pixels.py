@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,7 +84,7 @@ def report(images: Array, description: Description) -> dict[str, Any]:
         chunk = np.asarray(images[start:stop]).reshape(stop - start, -1)
         counts += np.bincount(chunk.ravel(), minlength=256)
         empty += int((chunk.min(1) == chunk.max(1)).sum())
-    values, pixels = np.arange(256), images.size
+    values, pixels = np.arange(256), math.prod(images.shape)
     mean = int(counts @ values) / pixels
     present = np.flatnonzero(counts)
     return {
@@ -133,7 +134,7 @@ def blocks(images: Array) -> Array:
     rows, columns = images.shape[1] // height, images.shape[2] // width
     means = []
     for start, stop in artifacts.chunks_of(images):
-        part = np.asarray(images[start:stop, : rows * height, : columns * width])
+        part = np.asarray(images[start:stop])[:, : rows * height, : columns * width]
         sums = np.zeros((len(part), rows, columns, part.shape[3]), np.uint32)
         for y, x in np.ndindex(height, width):  # some times as fast as a sum over two axes
             sums += part[:, y::height, x::width]
