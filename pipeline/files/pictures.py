@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar, cast
@@ -108,6 +108,12 @@ def source(path: Path) -> Source:
         raise UserError(f"dataset.path {path} is not a readable zip file ({error})") from None
 
 
+@lru_cache(maxsize=2)  # the pictures, and those of none of the classes
+def _shared(root: Path, folder: Path, changed: int | None) -> Source:
+    """The source at `root`, seen from `folder`: all splits share the directories of its shards."""
+    return source(root)
+
+
 class Pictures:
     """Images (N, H, W, C) uint8 that are decoded when they are indexed, in worker threads.
 
@@ -151,7 +157,11 @@ class Pictures:
 
     @cached_property
     def source(self) -> Source:
-        return source(self.root)
+        return _shared(self.root, Path.cwd(), self._changed())
+
+    def _changed(self) -> int | None:
+        """When what is at the root was changed, if that is known."""
+        return self.root.stat().st_mtime_ns if self.root.exists() else None
 
     def as_array(self) -> Array:
         """The same, to the type checker an array: it is used like one that is memory-mapped."""
@@ -164,12 +174,9 @@ class Pictures:
 
     def subset(self, numbers: Array) -> Pictures:
         """These rows, still on disk."""
-        part = Pictures(
+        return Pictures(
             self.root, self.table, self.image_shape, self.framing, self.numbers[numbers]
         )
-        if "source" in vars(self):  # it is open already
-            part.source = self.source
-        return part
 
     def files_here(self) -> list[Path]:
         """The files on this machine that they are read from; none if they are in a bucket."""
