@@ -23,7 +23,7 @@ from pipeline.bundle import drift_reference
 from pipeline.config import params
 from pipeline.field import drift
 from pipeline.field.observations import Observations
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.targets import classes
 from serving import Classifier, inputs
@@ -118,7 +118,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     classifier = Classifier.load(artifacts.DIST, arguments.format)
-    images, labels = (np.asarray(part) for part in artifacts.load_split("test"))
+    images, labels = (np.asarray(part) for part in split_files.load_split("test"))
     probabilities = np.asarray(artifacts.load_array(artifacts.TEST_PROBABILITIES))
     original = observe(classifier, images, labels)
     print(f"| {classifier.file.format} | {' | '.join(f'{size:,}' for size in SIZES)} |")

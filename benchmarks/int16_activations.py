@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import machine
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
 from pipeline.process.words import percent
@@ -130,12 +130,12 @@ def row(runtime: str, file: Path, found: Measurement, float32: Array, labels: Ar
 
 
 def rows(folder: Path, count: int) -> list[list[str]]:
-    split = artifacts.load_split("test")
+    split = split_files.load_split("test")
     images, labels = (np.asarray(part[:count]) for part in split)
     inputs = {name: folder / f"{name}.npy" for name in ("uint8", "float32")}
     for name, path in inputs.items():
         np.save(path, images.astype(name))
-    train, _ = artifacts.load_split("train")
+    train, _ = split_files.load_split("train")
     content = converted(np.asarray(train[: params.load().export.calibration_images]))
     made = {"int16_float_input": content}
     made |= {f"int16_{kind}": with_pixels(content, kind) for kind in ("cast", "quantize")}

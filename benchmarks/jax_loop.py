@@ -32,7 +32,7 @@ from rich.table import Table
 from benchmarks import machine
 from pipeline.config import params
 from pipeline.config.params import Train
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
 
@@ -62,8 +62,8 @@ def workloads(photos: int) -> list[Workload]:
     """The default recipe on the prepared data, and a MobileNet of width 1 on noise of PHOTO."""
     recipe = params.load().train.model_copy(update={"epochs": EPOCHS})
     prepared = Data.described(
-        artifacts.load_split("train"),
-        artifacts.load_split("validation"),
+        split_files.load_split("train"),
+        split_files.load_split("validation"),
         artifacts.load_description(),
     )
     rng = np.random.default_rng(0)

@@ -31,11 +31,11 @@ def train(images: int) -> None:
     ranks.join()
     with imports.keras_import():
         from pipeline.config import params
-        from pipeline.files import artifacts
+        from pipeline.files import artifacts, split_files
         from pipeline.training import fit
         from pipeline.training.batches import Data
 
-    train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
+    train, validation = split_files.load_split("train"), split_files.load_split("validation")
     some = (train[0][:images], train[1][:images])
     data = Data.described(some, validation, artifacts.load_description())
     recipe = params.load().train.model_copy(update={"epochs": EPOCHS})

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.files import artifacts
+from pipeline.files import split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import ComparedPair, VerificationReport
@@ -86,7 +86,7 @@ def confident(pair: ComparedPair, file: Path, pictures: list[Array], folder: Pat
 def row(pair: ComparedPair, file: Path, count: int) -> list[str]:
     """What the pair answers and rejects, as cells of the table."""
     count = min(count, SLOW) if pair.runtime == "tflite_micro" else count
-    images, labels = (np.asarray(part[:count]) for part in artifacts.load_split("test"))
+    images, labels = (np.asarray(part[:count]) for part in split_files.load_split("test"))
     pictures = [images, *(make(images)[:count] for make in STRANGE.values())]
     with tempfile.TemporaryDirectory() as folder:
         digits, *others = confident(pair, file, pictures, Path(folder))

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.config.parts import PACKAGE, choices
-from pipeline.files import artifacts, digests
+from pipeline.files import artifacts, digests, split_files
 from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
 
@@ -48,7 +48,7 @@ def describe(settings: Iterable[Params]) -> str:
 
 def _size(settings: Params) -> str:
     train, test = (
-        len(artifacts.load_split(split, downloaded(settings) / artifacts.RAW)[1])
+        len(split_files.load_split(split, downloaded(settings) / artifacts.RAW)[1])
         for split in ("train", "test")
     )
     return f"{settings.dataset.name}, {train:,} + {test:,} examples"

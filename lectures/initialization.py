@@ -14,7 +14,7 @@ from lectures import data, training
 from lectures.example import Example
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Train
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.process import imports
 from pipeline.search import engine
 from pipeline.search.engine import Engine
@@ -59,7 +59,7 @@ class SpreadTask:
         started = time.perf_counter()
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
         train, validation = (
-            artifacts.load_split(split, self.folder / artifacts.PREPARED)
+            split_files.load_split(split, self.folder / artifacts.PREPARED)
             for split in ("train", "validation")
         )
         with imports.quiet():

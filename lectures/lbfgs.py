@@ -20,7 +20,7 @@ from lectures import data, training
 from lectures.example import Example
 from lectures.outcome import Figure, Outcome
 from pipeline.config.params import Params
-from pipeline.files import artifacts, digests
+from pipeline.files import artifacts, digests, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.search.cached_training import once
@@ -88,7 +88,7 @@ class LbfgsFit:
 
         highest = artifacts.load_description(self.folder / artifacts.DESCRIPTION).highest
         train, validation, test = (
-            artifacts.load_split(name, self.folder / artifacts.PREPARED)
+            split_files.load_split(name, self.folder / artifacts.PREPARED)
             for name in ("train", "validation", "test")
         )
         ids, labels = (np.concatenate(both) for both in zip(train, validation, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from lectures import data
 from lectures.example import Example
 from lectures.outcome import Figure, Outcome
-from pipeline.files import artifacts, timing_cache
+from pipeline.files import artifacts, split_files, timing_cache
 from pipeline.inputs import pixels
 from pipeline.process.errors import UserError
 from pipeline.search.engine import Engine
@@ -21,7 +21,7 @@ def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome
     settings = example.params(example.variations[0].model_copy(update={"settings": {}}), quick)
     raw = data.downloaded(settings) / artifacts.RAW
     description = artifacts.load_description(raw / "description.json")
-    images, labels = artifacts.load_split("train", raw)
+    images, labels = split_files.load_split("train", raw)
     count = settings.preprocess.subset or len(labels)
     images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
     started = time.perf_counter()

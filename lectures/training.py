@@ -19,7 +19,7 @@ from lectures.example import Example, Variation
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Params, Train
 from pipeline.diagnosis import rules
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
@@ -124,7 +124,7 @@ class ExampleTraining:
         return TestedTraining(trained.rows, trained.best, trained.layers, tested, seconds)
 
     def _split(self, name: str) -> tuple[Array, Array]:
-        return artifacts.load_split(name, self.folder / artifacts.PREPARED)
+        return split_files.load_split(name, self.folder / artifacts.PREPARED)
 
     def _accuracy(self, model: Any) -> float:
         from pipeline.training import keras_files

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline import inputs, targets
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.baseline import BaselineReport, BaselineScore, ErrorScore
 from pipeline.inputs import Sheet, _sheet
@@ -44,7 +44,7 @@ def draw_sheet(images: Array, labels: Array, description: Description) -> None:
 
 def draw_labels(description: Description) -> None:
     splits = {"training": "train", "validation": "validation", "test": "test"}
-    labels = {name: np.asarray(artifacts.load_split(split)[1]) for name, split in splits.items()}
+    labels = {name: np.asarray(split_files.load_split(split)[1]) for name, split in splits.items()}
     targets.scoring(description.target).draw_contents(COUNTS, labels, description)
 
 
@@ -58,19 +58,19 @@ def main() -> None:
     metric, description = params.load().problem.metric, artifacts.load_description()
     targets.check_metric(metric, description.target)
     target = targets.target(description.target)
-    predict = target.baseline(*artifacts.load_split("train"), description, pictures, MEANS)
+    predict = target.baseline(*split_files.load_split("train"), description, pictures, MEANS)
     scoring = targets.scoring(description.target)
     scores: dict[str, dict[str, BaselineScore | ErrorScore]] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):
-        images, labels = artifacts.load_split(split)
+        images, labels = split_files.load_split(split)
         predictions = predict(images)
         scores[split] = {
             name: scoring.baseline_score(predicted, labels, description, metric)
             for name, predicted in predictions.items()
         }
     report = BaselineReport.of(scores)
-    draw_sheet(*artifacts.load_split("train"), description)
+    draw_sheet(*split_files.load_split("train"), description)
     draw_labels(description)
     artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[report.best])
     report.save()

@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.config import mnist_problem, params
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
+from pipeline.files import s3
 from pipeline.files.reports.folds import FoldsReport
 from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
@@ -55,7 +56,9 @@ def check(settings: Params) -> None:
             f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
         ),
     ):
-        if not Path(path).exists():
+        if key == "dataset.path" and s3.is_address(Path(path)):
+            s3.Bucket(Path(path))
+        elif not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
     check_problem(settings)
     check_names("dataset.path", Path(settings.dataset.path))

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline import targets
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, groups, predictions
+from pipeline.files import artifacts, groups, predictions, split_files
 from pipeline.files.artifacts import Description
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.folds import FoldsReport, recipe
@@ -47,7 +47,7 @@ def by_folds(report: Evaluation, settings: Params, description: Description) -> 
 def main() -> None:
     settings = params.load()
     description = artifacts.load_description()
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
     with imports.quiet():
         model = keras_files.load(artifacts.MODEL)

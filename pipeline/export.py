@@ -24,7 +24,7 @@ import numpy as np
 from pipeline import inputs
 from pipeline.bundle import description
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import AnyFormat, ExportedFile, ExportReport, FailedConversion
 from pipeline.process import imports, stage
@@ -85,7 +85,7 @@ def main() -> None:
     model_sha256 = artifacts.sha256(artifacts.MODEL)
     data = artifacts.load_description()
     card = json.dumps(description.describe(settings.problem, data, model_sha256)).encode()
-    train, _ = artifacts.load_split("train")
+    train, _ = split_files.load_split("train")
     calibration = inputs.kind(data.kind).calibration(
         calibration_inputs(train, settings.export.calibration_images, settings.preprocess.seed)
     )

@@ -37,7 +37,7 @@ from pipeline.bundle import (
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, atomic
+from pipeline.files import artifacts, atomic, split_files
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.package import PackageReport
 from pipeline.files.reports.verify import VerificationReport
@@ -109,8 +109,8 @@ def fill_requirements(folder: Path, wheel: Path, runtime_names: set[str]) -> Non
         contents["tflite_runtime_armv7"] = (
             ARMV7 + requirements("tflite_runtime", "numpy", "pillow") + own
         )
-    contents["http"] = requirements("http", "numpy", "pillow")
-    contents["certificates"] = requirements("certificates", "numpy", "pillow")
+    for part in ("http", "grpc", "certificates"):
+        contents[part] = requirements(part, "numpy", "pillow")
     folder.mkdir()
     for name, content in contents.items():
         (folder / f"{name}.txt").write_text(content, encoding="utf-8")
@@ -212,7 +212,7 @@ def describe(
     settings: Params, reports: BundleReports, data: artifacts.Description, *, draft: bool
 ) -> tuple[ModelCard, AcceptanceSet | str]:
     """The model card, and the acceptance set or why there is none. Raises UserError."""
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
     reference: Reference | Spread

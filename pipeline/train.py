@@ -25,7 +25,7 @@ import numpy as np
 from pipeline.config import params
 from pipeline.config.own_model import OwnModel
 from pipeline.config.params import Params, Train, Watch
-from pipeline.files import artifacts, atomic, digests, predictions, timing_cache
+from pipeline.files import artifacts, atomic, digests, predictions, split_files, timing_cache
 from pipeline.files.artifacts import Description
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import imports, ranks, stage
@@ -73,26 +73,22 @@ def print_row(row: Row, epochs: int) -> None:
 
 def main() -> None:
     settings = params.load()
-    splits = artifacts.load_split("train"), artifacts.load_split("validation")
+    splits = split_files.load_split("train"), split_files.load_split("validation")
     description = artifacts.load_description()
     data = Data.described(*splits, description)
-    data = dataclasses.replace(data, others=artifacts.load_others("train"))
-    files = sorted(
-        path
-        for split in ("train", "validation")
-        for path in (artifacts.PREPARED / split).glob("*.npy")
-    )
+    data = dataclasses.replace(data, others=split_files.load_others("train"))
+    data_digests = split_files.digests("train", "validation")
     if settings.model.is_given:
-        take(settings.model, data, description, files)
+        take(settings.model, data, description, data_digests)
     else:
-        train(settings, data, files)
+        train(settings, data, data_digests)
 
 
-def take(settings: OwnModel, data: Data, description: Description, files: list[Path]) -> None:
+def take(settings: OwnModel, data: Data, description: Description, data_digests: list[str]) -> None:
     """Takes the model of `settings` as it is, and measures it as epoch 0."""
     taken = own_model.take(settings, data, description.class_names)
     facts = [settings.model_dump_json(), taken.origin.sha256, metadata.version("keras")]
-    key = digests.of_facts([*facts, *map(artifacts.sha256, files)])
+    key = digests.of_facts([*facts, *data_digests])
     with imports.quiet():
         calibrated = temperature.measure(taken.model, data.validation)
         row = own_model.measure(taken.model, data, calibrated.probabilities)
@@ -126,10 +122,10 @@ def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> 
     )
 
 
-def train(settings: Params, data: Data, files: list[Path]) -> None:
+def train(settings: Params, data: Data, data_digests: list[str]) -> None:
     """Trains from scratch, or resumes an interrupted training."""
     check_processes(settings.train, data)
-    key = fingerprint.of_training(settings.train, map(artifacts.sha256, files))
+    key = fingerprint.of_training(settings.train, data_digests)
     folder = stage.home() / artifacts.STATE / "train" / key
     if ranks.joined():
         with ranks.ending_at_once():

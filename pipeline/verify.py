@@ -25,7 +25,7 @@ from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, atomic, digests, timing_cache
+from pipeline.files import artifacts, atomic, digests, split_files, timing_cache
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import RanPair, VerificationReport
 from pipeline.process import stage
@@ -131,14 +131,14 @@ def choose_golden(material: Material, natives: Sequence[Pair], there: Sequence[s
     reproduce.
     """
     count = material.golden_tests
-    images, labels = (part[:count] for part in artifacts.load_split("test"))
+    images, labels = split_files.load_split("test")
     probabilities: dict[str, artifacts.Array] = {}
     for pair in sorted(natives, key=lambda pair: pair.runtime not in there):
         if pair.probabilities is not None and not pair.micro:
             probabilities.setdefault(pair.format, pair.probabilities)
     return golden.choose(
         material.target,
-        (images, labels),
+        (images, labels[:count]),
         material.reference[:count],
         probabilities,
         material.synthetic,

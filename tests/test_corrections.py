@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import NONE
-from pipeline.files import artifacts, corrections, raw
+from pipeline.files import artifacts, corrections, raw, split_files
 from pipeline.files.corrections import COLUMNS
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.process.errors import UserError
@@ -62,7 +62,7 @@ def write(*lines: dict[str, str], delimiter: str = ",", mark: str = "") -> None:
 
 
 def split_labels(split: str) -> list[int]:
-    return list(map(int, artifacts.load_split(split)[1]))
+    return list(map(int, split_files.load_split(split)[1]))
 
 
 def rows() -> dict[str, list[int]]:

@@ -17,6 +17,7 @@ from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder
 from pipeline.files import artifacts, decoding, pictures
 from pipeline.files.pictures import Pictures
+from pipeline.process import progress
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
@@ -104,15 +105,16 @@ print(peak.bytes)
 
 @pytest.mark.long
 @pytest.mark.slow
+@pytest.mark.parametrize("store", ["pixels", "compressed"])
 def test_the_stages_before_training_take_hardly_more_memory_for_four_times_as_many_photos(
-    tmp_path: Path,
+    tmp_path: Path, store: str
 ) -> None:
     """2,500 and 10,000 photos of 112 x 112 in colour, which are 94 and 376 MB as arrays.
 
     Every split of the fewer is larger than a chunk, but not than the 1,000 examples of validation
     that are compared with the training set.
     """
-    project(tmp_path, side=112)
+    project(tmp_path, 112, store)
     peaks: dict[str, list[int]] = {stage: [] for stage in BEFORE_TRAINING}
     (tmp_path / "photos").mkdir()
     for label in "ab":
@@ -135,3 +137,12 @@ def test_the_stages_before_training_take_hardly_more_memory_for_four_times_as_ma
     for stage, (few, many) in peaks.items():
         assert many < few + 150 * 2**20, f"{stage}: {few:,} and {many:,} bytes"
         assert many < 440 * 2**20, f"{stage}: {many:,} bytes"
+
+
+def test_the_first_of_many_may_take_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SOON", 0)
+    monkeypatch.setattr(progress, "WORTH_SAYING", 0)
+    assert list(progress.followed(range(3), 3, "reading")) == [0, 1, 2]
+    assert capsys.readouterr().out == "reading: about 0 s left\n"

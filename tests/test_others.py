@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.datasets import Raw
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from tests.conftest import OWN_PROBLEM, ROOT
@@ -44,7 +44,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepare:
         Path("params.yaml").write_text(settings.model_dump_json())
         download.main()
         preprocess.main()
-        return {split: artifacts.load_others(split) for split in ("train", "test")}
+        return {split: split_files.load_others(split) for split in ("train", "test")}
 
     return run
 

@@ -241,7 +241,7 @@ def test_without_its_packages_one_sentence_names_the_cure(archive: Path) -> None
     python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
     error = failed(archive, "--format", FORMAT, "--port", "0", "--grpc-port", "0", python=python)
     assert "--grpc-port needs grpcio and protobuf" in error
-    assert "pip install grpcio protobuf" in error
+    assert "install requirements/grpc.txt of the bundle" in error
 
 
 @pytest.mark.parametrize("options", [[], ["--processes", "2"]])

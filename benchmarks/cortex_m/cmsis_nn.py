@@ -27,7 +27,7 @@ from benchmarks.cortex_m import AN385, HERE, Board
 from pipeline.embedded import _integer_c
 from pipeline.embedded._integer_c.emission import TEMPLATES
 from pipeline.embedded._integer_c.network import read
-from pipeline.files import artifacts
+from pipeline.files import split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.reporting import tables
@@ -135,7 +135,7 @@ def of_network(firmware: Firmware, file: Path, count: int) -> list[list[str]]:
 def inputs(file: Path, count: int) -> Array:
     """Test images for the network of the working folder, noise for another one."""
     if file == NETWORK:
-        images, _ = artifacts.load_split("test")
+        images, _ = split_files.load_split("test")
         return np.asarray(images[:count])
     source = read(file.read_bytes()).input
     return np.random.default_rng(0).integers(0, 256, (count, source.size), np.uint8)

@@ -84,6 +84,7 @@ class Preprocess(Section):
     seed: int
     group: str | None = None
     corrections: str = NONE
+    store: Literal["pixels", "compressed"] = "pixels"
 
 
 class KerasObject(Section):

@@ -153,10 +153,12 @@ def inspected(
     def inspect(candidate: Candidate) -> tuple[Picture, int] | str:
         try:
             return opened(candidate, source.read(candidate.file))
+        except UserError:  # the bucket cannot be reached
+            raise
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
 
-    results = pictures.in_threads(inspect, candidates)
+    results = pictures.in_threads(inspect, candidates, source.readers)
     with imports.quiet():  # libtiff says on stderr what our reason says already
         yield from zip(
             candidates, followed(results, len(candidates), "reading pictures"), strict=True

@@ -8,10 +8,14 @@ import stat
 import unicodedata
 import zipfile
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.files import pictures, s3, shards
+from pipeline.files.s3 import Bucket
+from pipeline.files.shards import Shards
 from pipeline.process.errors import UserError
 from serving import photo
 
@@ -102,10 +106,19 @@ def read(
     noun: str = "picture",
 ) -> Tree:
     """All files below a folder or in a zip file, which `key` names. Raises UserError."""
-    if not root.exists():
+    of_pictures = suffixes == photo.SUFFIXES
+    in_bucket = of_pictures and s3.is_address(root)
+    if not in_bucket and not root.exists():
         raise UserError(f"{key} {root} does not exist; name a folder or a zip file")
     tree = Tree(suffixes, noun)
-    if root.is_dir():
+    source = pictures.source(root) if in_bucket or (of_pictures and root.is_dir()) else None
+    if isinstance(source, Shards):
+        for entries in source.entries.values():
+            _add_members(tree, entries)
+        _add_names(tree, source.store.names())
+    elif isinstance(source, Bucket):
+        _add_names(tree, source.names())
+    elif root.is_dir():
         _folder(root, tree)
     else:
         _archive(root, key, tree)
@@ -170,6 +183,17 @@ def _archive(path: Path, key: str, tree: Tree) -> None:
             f"{key} {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
             f"own; expected {tree.noun}s, which hardly compress"
         )
+    _add_members(tree, entries)
+
+
+def _add_names(tree: Tree, names: Iterable[str]) -> None:
+    """Those of objects in a bucket, or of files beside shards."""
+    for name in names:
+        if not name.lower().endswith(shards.SUFFIX):
+            _add_member(tree, zipfile.ZipInfo(name))
+
+
+def _add_members(tree: Tree, entries: Sequence[zipfile.ZipInfo]) -> None:
     for entry in {entry.filename: entry for entry in entries}.values():
         _add_member(tree, entry)
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from pipeline.config import params, starts
 from pipeline.config.params import NONE, Train
 from pipeline.diagnosis import data_and_layer_rules
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -166,7 +166,7 @@ def report() -> None:
             f"expected {NONE}"
         )
     train_params = settings.train
-    train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
+    train, validation = split_files.load_split("train"), split_files.load_split("validation")
     data = unit.standardized(Data.described(train, validation, artifacts.load_description()))
     with imports.quiet():
         spreads = measure(train_params, data)

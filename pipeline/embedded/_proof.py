@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from pipeline.embedded._verified import VerifiedFile
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
@@ -18,6 +18,7 @@ from serving import gate
 
 OF_ANSWERS = ("accuracy", "accuracy_lost_bound", "agreement")
 OF_NUMBERS = ("error", "error_added_bound")
+PART_BYTES = 2**27  # of images that one process gets
 
 
 def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
@@ -27,7 +28,7 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
     with TensorFlow Lite Micro. Raises UserError if an output differs from its, or if significantly
     more is lost than the params allow.
     """
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     reference = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     outputs = on_all_cores(classify, images)
     expected = model.micro.tested
@@ -48,7 +49,9 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
 
 
 def on_all_cores(classify: Callable[[Array], Array], images: Array) -> Array:
-    """The probabilities of images: `classify`, which starts a process, for a part on each core."""
-    parts = np.array_split(images, min(os.cpu_count() or 1, len(images)))
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return np.concatenate(list(pool.map(classify, parts)))
+    """The probabilities of images: `classify`, which starts a process, for some on each core."""
+    cores = min(os.cpu_count() or 1, len(images))
+    most = -(-len(images) * artifacts.row_bytes(images) // PART_BYTES)
+    parts = np.array_split(np.arange(len(images)), max(cores, min(most, len(images))))
+    with ThreadPoolExecutor(cores) as pool:
+        return np.concatenate(list(pool.map(lambda rows: classify(images[rows]), parts)))

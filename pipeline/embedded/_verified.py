@@ -14,7 +14,7 @@ from pipeline import inputs
 from pipeline.config.params import Params
 from pipeline.embedded import _integer_c, _kinds
 from pipeline.embedded._integer_c import Code
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.export import ExportReport
@@ -100,7 +100,7 @@ class VerifiedFile:
             data=data,
             golden_images=images,
             golden_labels=labels,
-            test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
+            test_images=np.asarray(split_files.load_split("test")[0][: params.embed.images]),
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
             max_loss=params.max_loss(),

@@ -23,7 +23,6 @@ Array = NDArray[Any]
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 DESCRIPTION = PREPARED / "description.json"
-OTHERS = "other.npy"  # beside images.npy
 MODEL = Path("model/model.keras")
 LEARNING_CURVES = Path("reports/learning_curves.csv")
 BASELINE_PREDICTIONS = Path("evaluation/baseline_predictions.npy")
@@ -180,21 +179,6 @@ def chunk_rows(array: Rows) -> int:
 
 def row_bytes(array: Rows) -> int:
     return array.dtype.itemsize * math.prod(array.shape[1:])
-
-
-def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
-    """The inputs and labels of train, validation or test, memory-mapped.
-
-    Inputs are of one of the kinds in pipeline/inputs, such as images (N, H, W, C) uint8; labels are
-    (N,) uint8 or int64, or float32 if they are numbers.
-    """
-    return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
-
-
-def load_others(split: str) -> Array | None:
-    """The pictures of none of the classes (N, H, W, C) of train or test; None without any."""
-    path = PREPARED / split / OTHERS
-    return load_array(path) if path.exists() else None
 
 
 def sha256(path: Path) -> str:

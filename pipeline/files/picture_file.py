@@ -21,6 +21,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels of the up
 # Cameras of phones have up to this many pixels; a device takes photo.LARGEST_PIXELS. A JPEG above
 # that is decoded at a half, a quarter or an eighth of its size.
 LARGEST_JPEG = 200_000_000
+LARGEST_BYTES = 256 * 2**20  # of a file
 GIANT = 16_000_000  # pixels; only one such picture is decoded at a time
 HASH = 16  # the perceptual hash has HASH x HASH bits
 
@@ -33,6 +34,12 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 class PictureError(Exception):
     """A picture that is left out; the message is the reason, and follows the file's name."""
+
+
+def check_size(size: int) -> None:
+    """Raises PictureError for a file of too many bytes."""
+    if size > LARGEST_BYTES:
+        raise PictureError(f"has {size:,} bytes; expected at most {LARGEST_BYTES:,}")
 
 
 def image(data: bytes, shape: Shape, box: Box | None = None, framing: Framing = "resize") -> Array:

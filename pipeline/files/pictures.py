@@ -13,27 +13,31 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import IO, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from pipeline.files import artifacts, picture_file
+from pipeline.files import artifacts, picture_file, s3, shards
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Framing, PictureError, Shape
+from pipeline.files.picture_file import Framing, PictureError, Shape, check_size
 from pipeline.files.picture_table import Table
+from pipeline.files.shards import Shards
 from pipeline.process.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WORKERS = min(os.cpu_count() or 1, 8)  # each holds a whole decoded picture
-LARGEST_BYTES = 256 * 2**20  # of a file
 
 
 class Source(Protocol):
+    @property
+    def readers(self) -> int:
+        """How many threads should read from it."""
+
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises PictureError or OSError."""
 
@@ -41,19 +45,38 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Folder:
     root: Path
+    readers: int = WORKERS
 
-    def read(self, name: str) -> bytes:
+    @property
+    def address(self) -> str:
+        return str(self.root)
+
+    def names(self) -> Iterator[str]:
+        """What is at the top; a folder's name ends in a slash."""
+        with os.scandir(self.root) as entries:
+            for entry in entries:
+                yield f"{entry.name}/" if entry.is_dir() else entry.name
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self.root / name).open("rb")
+
+    def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """All bytes of a file, or those from `start` to `stop`. Raises PictureError or OSError."""
         path = f"{self.root}/{name}"  # a Path takes as long as reading a small file
         status = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode):  # a pipe might never end
             raise PictureError("is not a file")
-        _check_size(status.st_size)
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+            if start is not None and stop is not None:
+                return os.pread(file.fileno(), stop - start, start)
+            check_size(status.st_size)
             return file.read()
 
 
 class Archive:
     """A zip file, whose members are read in place: nothing is unpacked."""
+
+    readers = WORKERS
 
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
@@ -63,25 +86,32 @@ class Archive:
             entry = self.file.getinfo(name)
         except KeyError:
             raise PictureError("is not in the zip file") from None
-        _check_size(entry.file_size)
+        check_size(entry.file_size)
         return self.file.read(entry)
-
-
-def _check_size(size: int) -> None:
-    if size > LARGEST_BYTES:
-        raise PictureError(f"has {size:,} bytes; expected at most {LARGEST_BYTES:,}")
 
 
 def source(path: Path) -> Source:
     """Where the pictures of `dataset.path` are read from. Raises UserError."""
+    if s3.is_address(path):
+        bucket = s3.Bucket(path)
+        found = shards.named(bucket.names())
+        return Shards(bucket, found) if found else bucket
     if path.is_dir():
-        return Folder(path)
+        folder = Folder(path)
+        found = shards.named(folder.names())
+        return Shards(folder, found) if found else folder
     try:
         return Archive(path)
     except FileNotFoundError:
         raise UserError(f"dataset.path {path} is not there any more; put it back") from None
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"dataset.path {path} is not a readable zip file ({error})") from None
+
+
+@lru_cache(maxsize=2)  # the pictures, and those of none of the classes
+def _shared(root: Path, folder: Path, changed: int | None) -> Source:
+    """The source at `root`, seen from `folder`: all splits share the directories of its shards."""
+    return source(root)
 
 
 class Pictures:
@@ -112,9 +142,14 @@ class Pictures:
         if numbers.ndim == 0:
             return self._image(int(numbers))
         images = np.empty((len(numbers), *self.image_shape), self.dtype)
-        for index, image in enumerate(in_threads(self._image, numbers.tolist())):
+        for index, image in enumerate(
+            in_threads(self._image, numbers.tolist(), self.source.readers)
+        ):
             images[index] = image
         return images
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[:].astype(dtype or self.dtype, copy=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -122,7 +157,11 @@ class Pictures:
 
     @cached_property
     def source(self) -> Source:
-        return source(self.root)
+        return _shared(self.root, Path.cwd(), self._changed())
+
+    def _changed(self) -> int | None:
+        """When what is at the root was changed, if that is known."""
+        return self.root.stat().st_mtime_ns if self.root.exists() else None
 
     def as_array(self) -> Array:
         """The same, to the type checker an array: it is used like one that is memory-mapped."""
@@ -138,6 +177,15 @@ class Pictures:
         return Pictures(
             self.root, self.table, self.image_shape, self.framing, self.numbers[numbers]
         )
+
+    def files_here(self) -> list[Path]:
+        """The files on this machine that they are read from; none if they are in a bucket."""
+        if s3.is_address(self.root):
+            return []
+        if isinstance(self.source, Shards):
+            return [self.root / shard for shard in self.source.entries]
+        is_folder = isinstance(self.source, Folder)
+        return [self.root / file for file in self.rows.files] if is_folder else [self.root]
 
     def sha256(self) -> str:
         """A digest of what the images are made from."""
@@ -155,9 +203,11 @@ class Pictures:
             if hashlib.sha256(data).hexdigest() != picture.sha256:
                 raise PictureError("has other bytes")
             return picture_file.image(data, self.image_shape, picture.box, self.framing)
+        except UserError:  # the bucket cannot be reached
+            raise
         except Exception as error:  # on damaged files Pillow raises anything
             raise UserError(
-                f"{self.root / picture.file} has changed since `download` read it "
+                f"{s3.shown(self.root / picture.file)} has changed since `download` read it "
                 f"({picture_file.reason(error)}); run `dvc repro --force download`"
             ) from None
 
@@ -182,13 +232,15 @@ def joined(parts: Sequence[Pictures]) -> Table:
     )
 
 
-def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], threads: int = WORKERS
+) -> Iterator[Result]:
     """The results in order; only a few of them are waiting in memory at a time."""
 
     def several(first: int) -> list[Result]:
         return list(map(function, items[first : first + size]))
 
-    size = max(1, min(16, len(items) // (4 * WORKERS)))  # a task takes as long as a small picture
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for start, stop in artifacts.chunks(len(items), 16 * size * WORKERS):
+    size = max(1, min(16, len(items) // (4 * threads)))  # a task takes as long as a small picture
+    with ThreadPoolExecutor(threads) as pool:
+        for start, stop in artifacts.chunks(len(items), 16 * size * threads):
             yield from chain.from_iterable(pool.map(several, range(start, stop, size)))

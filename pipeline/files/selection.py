@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, decoding, groups, pictures, raw
+from pipeline.files import artifacts, decoding, groups, picture_table, pictures, raw, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import Edits
 from pipeline.files.pictures import Pictures
@@ -73,16 +74,33 @@ def corrected(selections: dict[str, Selection], settings: Params) -> Corrected |
 
 def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
     """Writes the three splits and returns their images and labels. Raises UserError."""
+    parts = {}
     for split, selection in selections.items():
         folder = artifacts.empty(artifacts.PREPARED / split)
-        if (photos := selection.photos) is not None:
-            decoding.save(folder / "images.npy", photos, split)
-        else:
-            artifacts.save_rows(folder / "images.npy", selection.inputs, selection.rows)
-        artifacts.save_rows(folder / "labels.npy", selection.labels, selection.rows)
+        stem, labels = folder / split_files.IMAGES, folder / "labels.npy"
+        images = save_inputs(stem, selection.inputs, selection.rows, split)
+        artifacts.save_rows(labels, selection.labels, selection.rows)
+        parts[split] = images, artifacts.load_array(labels)
     if (names := selections["test"].group_names) is not None:
         artifacts.save_json(groups.OF_TEST, names)
-    return {split: artifacts.load_split(split) for split in selections}
+    return parts
+
+
+def save_inputs(stem: Path, inputs: Array, rows: Array, name: str) -> Array:
+    """Writes `inputs[rows]` and returns them; photos as `preprocess.store` says. Raises UserError.
+
+    `stem` is the path without its suffix, `name` what an interrupted decoding is found by.
+    """
+    pixels, photos = stem.with_suffix(".npy"), pictures.on_disk(inputs)
+    if photos is None:
+        artifacts.save_rows(pixels, inputs, rows)
+    elif params.load().preprocess.store == "compressed":
+        used = photos.subset(rows)
+        picture_table.save(stem.with_suffix(".csv"), replace(used.rows, columns={}))
+        return used.as_array()
+    else:
+        decoding.save(pixels, photos.subset(rows), name)
+    return artifacts.load_array(pixels)
 
 
 def prepare_others(settings: Params) -> dict[str, int]:
@@ -103,11 +121,8 @@ def prepare_others(settings: Params) -> dict[str, int]:
         kept, split = split_off(alike, count, "random", settings.preprocess.seed, copies)
         rows, parts = {"train": kept, "test": split}, {**parts, "test": parts["train"]}
     for split_name, images in parts.items():
-        path = artifacts.PREPARED / split_name / artifacts.OTHERS
-        if (photos := pictures.on_disk(images)) is not None:
-            decoding.save(path, photos.subset(rows[split_name]), f"other-{split_name}")
-        else:
-            artifacts.save_rows(path, images, rows[split_name])
+        path = artifacts.PREPARED / split_name / split_files.OTHERS
+        save_inputs(path, images, rows[split_name], f"other-{split_name}")
     return {name: len(numbers) for name, numbers in rows.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,7 +84,7 @@ def report(images: Array, description: Description) -> dict[str, Any]:
         chunk = np.asarray(images[start:stop]).reshape(stop - start, -1)
         counts += np.bincount(chunk.ravel(), minlength=256)
         empty += int((chunk.min(1) == chunk.max(1)).sum())
-    values, pixels = np.arange(256), images.size
+    values, pixels = np.arange(256), math.prod(images.shape)
     mean = int(counts @ values) / pixels
     present = np.flatnonzero(counts)
     return {
@@ -123,18 +124,23 @@ def features(images: Array, rows: Array) -> _split_checks.Features:
 def parts(images: Array) -> Iterator[Array]:
     """The blocks of all images, PART_BYTES at a time."""
     size = max(1, PART_BYTES // blocks(images[:1]).nbytes)
-    for start in range(0, len(images), size):
-        yield blocks(images[start : start + size])
+    for start, stop in artifacts.chunks(len(images), size):
+        yield blocks(images, range(start, stop))
 
 
-def blocks(images: Array) -> Array:
-    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1."""
+def blocks(images: Array, rows: range | None = None) -> Array:
+    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1.
+
+    `rows` are some in succession; by default all.
+    """
+    rows = range(len(images)) if rows is None else rows
     height, width = (max(size // GRID, 1) for size in images.shape[1:3])
-    rows, columns = images.shape[1] // height, images.shape[2] // width
+    down, across = images.shape[1] // height, images.shape[2] // width
     means = []
-    for start, stop in artifacts.chunks_of(images):
-        part = np.asarray(images[start:stop, : rows * height, : columns * width])
-        sums = np.zeros((len(part), rows, columns, part.shape[3]), np.uint32)
+    for start, stop in artifacts.chunks(len(rows), artifacts.chunk_rows(images)):
+        some = np.asarray(images[rows[start] : rows[start] + stop - start])
+        part = some[:, : down * height, : across * width]
+        sums = np.zeros((len(part), down, across, part.shape[3]), np.uint32)
         for y, x in np.ndindex(height, width):  # some times as fast as a sum over two axes
             sums += part[:, y::height, x::width]
         means.append(sums.reshape(len(part), -1).astype(np.float32) / (255 * height * width))

@@ -31,7 +31,7 @@ from pipeline.datasets import (
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._tree import Tree
-from pipeline.files import groups, picture_file, pictures
+from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
 from pipeline.files.splits import position_in_stratum
 from pipeline.planning import arrays, lists, recordings, sensors, unreadable
@@ -56,7 +56,7 @@ def of_params(settings: Params) -> Survey:
 
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Looks at data as `dataset` says, or finds out. Raises UserError for what is not data."""
-    if not path.exists():
+    if not path.exists() and not s3.is_address(path):
         raise UserError(
             f"{path} does not exist; name a folder or zip file of pictures or sounds, or an npz"
         )
@@ -105,7 +105,11 @@ def _pictures(
     if dataset:
         is_list = dataset.name == "image_list"
         labels = dataset.options(image_list.Options).labels if is_list else None
-    values: dict[str, object] = {"name": "image_folder", "path": str(path), "other": given.other}
+    values: dict[str, object] = {
+        "name": "image_folder",
+        "path": s3.shown(path),
+        "other": given.other,
+    }
     if labels is None:
         if given.number:
             raise UserError(

@@ -12,6 +12,7 @@ from rich.progress import track
 from pipeline.process import stage
 
 SOON, WORTH_SAYING = 5, 20  # seconds: when the time left is estimated, and when it is said
+PARTS = 100  # one of so many tells enough, as threads deliver the first of them late
 
 Item = TypeVar("Item")
 
@@ -21,9 +22,9 @@ def followed(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
     started, said = time.monotonic(), False
     hidden = not sys.stdout.isatty()
     shown = track(items, title, total=total, transient=True, disable=hidden)
-    for done, item in enumerate(shown):
+    for done, item in enumerate(shown, 1):
         seconds = time.monotonic() - started
-        if not said and seconds > SOON:
+        if not said and seconds > SOON and done >= total / PARTS:
             left = seconds / done * (total - done)
             said = True
             if left > WORTH_SAYING:

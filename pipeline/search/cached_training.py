@@ -242,10 +242,8 @@ def inputs(settings: Train) -> list[Path]:
     files = [Path(params.FILE), artifacts.RAW / "description.json"]
     files += sorted((artifacts.RAW / "train").glob("*"))
     photos = pictures.on_disk(raw.load("train")[0])
-    if photos is not None and photos.root.is_dir():
-        files += [photos.root / picture.file for picture in photos.rows]
-    elif photos is not None:
-        files.append(photos.root)
+    if photos is not None:
+        files += photos.files_here()
     if whole.preprocess.corrections != params.NONE:
         files += [Path(whole.preprocess.corrections), *sorted((artifacts.RAW / "test").glob("*"))]
     if settings.starts_from_a_file:

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, atomic
+from pipeline.files import artifacts, atomic, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import VerificationReport
@@ -250,7 +250,7 @@ def explain() -> None:
             "expected a model that gives one class"
         )
     float32, int8 = exported(ExportReport.load())
-    validation, _ = artifacts.load_split("validation")
+    validation, _ = split_files.load_split("validation")
     rows = np.linspace(0, len(validation) - 1, min(IMAGES, len(validation)), dtype=int)
     comparison = compare(float32, int8, np.asarray(validation[rows]))
     export = settings.export

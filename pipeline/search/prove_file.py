@@ -30,7 +30,7 @@ from pipeline.config.overrides import parsed
 from pipeline.config.own_model import SUFFIXES, OwnModel
 from pipeline.config.params import Params
 from pipeline.embedded._integer_c import Code
-from pipeline.files import artifacts
+from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.prove import ComparedWith, FileReport
 from pipeline.files.reports.train import Origin
@@ -40,7 +40,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.search import foreign_model, foreign_pairs, prove_c, prove_report, saved_model
 from pipeline.search.foreign_model import ForeignModel
-from pipeline.verification.material import TEST, VALIDATION, Material
+from pipeline.verification.material import Material
 
 with imports.keras_import():
     from pipeline.training import keras_files, own_model
@@ -80,7 +80,7 @@ def prove(question: Question) -> bool:
             for each in models
             for pair in foreign_pairs.run(each, material, settings, each.file.parent)
         ]
-        images = [artifacts.load_split(split)[0] for split in splits]
+        images = [split_files.load_split(split)[0] for split in splits]
         made = code and prove_c.write(*code, model, np.concatenate(images))
         report = FileReport(
             origin=model.origin,
@@ -128,7 +128,7 @@ class Bench:
     def load(cls, settings: Params, folder: Path) -> Bench:
         """Raises UserError unless the data are images of one class each."""
         description = artifacts.load_description()
-        splits = artifacts.load_split("train"), artifacts.load_split("validation")
+        splits = split_files.load_split("train"), split_files.load_split("validation")
         data = Data.described(*splits, description)
         own_model.check_data(data)
         return cls(settings, data, description, folder)
@@ -190,14 +190,14 @@ class Bench:
         return self.outputs(predict, splits), saved_model.origin(path.resolve(), model.origin)
 
     def outputs(self, predict: Callable[[Array], Array], splits: Sequence[str]) -> Array:
-        images = [artifacts.load_split(split)[0] for split in splits]
+        images = [split_files.load_split(split)[0] for split in splits]
         print(f"the reference on {sum(map(len, images)):,} images", flush=True)
         return np.concatenate([predict(part) for part in images])
 
     def material(self, splits: Sequence[str], reference: Array) -> Material:
         """As for verification, but without validation images unless they are asked for."""
         kind, target = inputs.kind(self.description.kind), targets.target(self.description.target)
-        images, labels = artifacts.load_split("test")
+        images, labels = split_files.load_split("test")
         examples = images[golden.spread_rows(target.strata(labels))[::2]]
         np.save(self.folder / "synthetic.npy", kind.synthetic(examples, self.description.range))
         checked = self.settings.verify
@@ -208,13 +208,16 @@ class Bench:
         return Material(
             target=target,
             metric=self.settings.problem.metric,
-            labels=np.concatenate([artifacts.load_split(split)[1] for split in splits]),
+            labels=np.concatenate([split_files.load_split(split)[1] for split in splits]),
             reference=reference,
             tests=len(labels),
             sample=sample,
             synthetic=np.load(self.folder / "synthetic.npy"),
             golden_tests=len(labels),
-            unseen=[*[TEST, VALIDATION][: len(splits)], self.folder / "synthetic.npy"],
+            unseen=[
+                *[split_files.load_split(split)[0] for split in splits],
+                artifacts.load_array(self.folder / "synthetic.npy"),
+            ],
             sampled=self.folder / "sample.npy",
         )
 

@@ -25,7 +25,7 @@ def log(client: Any, run: Any, preprocess: PreprocessReport) -> None:
     settings = params.load()
     inputs = []
     for split, part in preprocess.splits.items():
-        prepared = settings.preprocess.model_dump_json()
+        prepared = settings.preprocess.model_dump_json(exclude={"store"})
         digest = digests.of_facts([*map(str, description.sha256.items()), prepared, split])
         if digest not in logged:
             dataset = Dataset(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pipeline import inputs, targets
 from pipeline.bundle import golden
 from pipeline.config.params import Params
-from pipeline.files import artifacts, predictions
+from pipeline.files import artifacts, pictures, predictions, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import JudgedOn
 from pipeline.reporting import metrics, statistics
@@ -20,8 +21,7 @@ from pipeline.targets import Target, Thresholds, _thresholds
 from serving import gate, metric
 from serving.comparison import AnyComparison, Comparison
 
-TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
-OTHERS = artifacts.PREPARED / "test" / artifacts.OTHERS
+SCRATCH_BYTES = 2**28  # of pixels in a file at a time
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Material:
     runtimes and processors that are too slow for all images. `synthetic` are the generated inputs
     among the golden vectors. `golden_tests` is how many test images the golden vectors may be
     chosen from: all, or none if the data must not be redistributed. Runtimes read images from
-    files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
-    file of the sample. `others` are the test's pictures of none of the classes, which follow all
+    files: `unseen` are all images, on disk, with the synthetic ones last, `sampled` is the file of
+    the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
     that gives numbers; else it is None. `metric` is problem.metric; from `holds_from` each of
     several labels holds; `noun` is what several inputs are called.
@@ -47,7 +47,7 @@ class Material:
     sample: Array
     synthetic: Array
     golden_tests: int
-    unseen: list[Path]
+    unseen: list[Array]
     sampled: Path
     others: int = 0
     sampled_others: Path | None = None
@@ -88,9 +88,29 @@ class Material:
         return JudgedOn(test=self.tests, validation=unseen, noun=self.noun)
 
 
+def files_of(arrays: Sequence[Array], scratch: Path) -> Iterator[list[Path]]:
+    """npy files that hold these memory-mapped arrays, one after the other, for another process.
+
+    Compressed pictures are decoded into `scratch`, SCRATCH_BYTES at a time, in place of the last.
+    """
+    files = list[Path]()
+    for array in arrays:
+        if (photos := pictures.on_disk(array)) is None:
+            files.append(Path(str(cast(np.memmap, array).filename)))
+            continue
+        if files:
+            yield files
+            files = []
+        rows = max(1, SCRATCH_BYTES // artifacts.row_bytes(photos))
+        for start, stop in artifacts.chunks(len(photos), rows):
+            artifacts.save_rows(scratch, photos, np.arange(start, stop))
+            yield [scratch]
+    yield files
+
+
 def gather(settings: Params, folder: Path) -> Material:
     """Reads the outputs of earlier stages, and writes files for the runtimes into `folder`."""
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
     kind, target = inputs.kind(data.kind), targets.target(data.target)
@@ -104,7 +124,7 @@ def gather(settings: Params, folder: Path) -> Material:
     largest = max(settings.verify.micro_images, settings.verify.processor_images)
     sample = np.random.default_rng(settings.preprocess.seed).permutation(len(labels))[:largest]
     np.save(folder / "sample.npy", images[sample])
-    others = artifacts.load_others("test")
+    others = split_files.load_others("test")
     if others is not None:
         random = np.random.default_rng(settings.preprocess.seed).permutation(len(others))
         np.save(folder / "others.npy", others[random[: settings.verify.micro_images]])
@@ -123,9 +143,10 @@ def gather(settings: Params, folder: Path) -> Material:
         synthetic=synthetic,
         golden_tests=0 if private else len(labels),
         unseen=[
-            *(TEST, VALIDATION),
-            *([] if others is None else [OTHERS]),
-            folder / "synthetic.npy",
+            images,
+            split_files.load_split("validation")[0],
+            *([] if others is None else [others]),
+            artifacts.load_array(folder / "synthetic.npy"),
         ],
         sampled=folder / "sample.npy",
         others=0 if others is None else len(others),

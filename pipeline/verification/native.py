@@ -11,7 +11,7 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts, digests, timing_cache
 from pipeline.files.reports.verify import RanPair
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
-from pipeline.verification.material import Material
+from pipeline.verification.material import Material, files_of
 from pipeline.verification.pair import Pair
 
 
@@ -40,15 +40,19 @@ class NativePair:
         output = folder / pair.runtime
         output.mkdir(exist_ok=True)
         few = [path for path in (material.sampled, material.sampled_others) if path]
-        images = few if pair.micro else material.unseen
-        task = Task([pair.file], images, output, program=pair.PROGRAM)
-        self._process = RuntimeProcess(interpreter, pair.runtime, task)
-        answer = self._process.answer()
-        if answer.reason is not None:
-            pair.could_not_run(answer.reason)
-            return
-        self._arena_bytes = answer.arena_bytes
-        pair.probabilities = np.load(output / f"{pair.file.stem}.npy")
+        scratch = output / f"{pair.file.stem}-images.npy"
+        outputs = []
+        for images in [few] if pair.micro else files_of(material.unseen, scratch):
+            self.close()  # the process of the images before these
+            task = Task([pair.file], images, output, program=pair.PROGRAM)
+            self._process = RuntimeProcess(interpreter, pair.runtime, task)
+            answer = self._process.answer()
+            if answer.reason is not None:
+                pair.could_not_run(answer.reason)
+                return
+            self._arena_bytes = answer.arena_bytes
+            outputs.append(np.load(output / f"{pair.file.stem}.npy"))
+        pair.probabilities = np.concatenate(outputs)
 
     def _judge(self, material: Material, settings: Params) -> None:
         pair = self.pair

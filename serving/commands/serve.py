@@ -219,7 +219,7 @@ def _grpc(arguments: argparse.Namespace, service: Service, own: socket.socket) -
     except ImportError as error:
         raise ServingError(
             f"--grpc-port needs grpcio and protobuf ({reason(error)}); "
-            "install them with `pip install grpcio protobuf`"
+            "install requirements/grpc.txt of the bundle"
         ) from None
     shared = arguments.processes > 1
     return GrpcServer(service, own.getsockname()[0], arguments.grpc_port, shared=shared)

@@ -148,7 +148,11 @@ def test_the_golden_vectors_are_the_answers_of_the_files_when_they_were_verified
 
 
 @pytest.mark.parametrize(
-    "group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http", "certificates"]
+    "group",
+    [
+        *("tflite_runtime", "litert", "onnxruntime", "tflite_micro"),
+        *("http", "grpc", "certificates"),
+    ],
 )
 def test_a_device_with_python_3_11_gets_the_verified_packages(
     group: str, monkeypatch: pytest.MonkeyPatch

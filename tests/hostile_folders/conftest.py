@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline import download, preprocess
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import split_files
 from tests.conftest import OWN_PROBLEM, ROOT
 
 GOOD = 24
@@ -57,4 +57,4 @@ def prepared(**values: Any) -> int:
     write_params(**values)
     download.main()
     preprocess.main()
-    return sum(len(artifacts.load_split(split)[1]) for split in ("train", "validation", "test"))
+    return sum(len(split_files.load_split(split)[1]) for split in ("train", "validation", "test"))

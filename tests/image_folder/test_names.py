@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import Raw, _tree
-from pipeline.files import picture_table, pictures
+from pipeline.files import picture_file, picture_table
 from pipeline.files.picture_table import Table
 from pipeline.process.errors import UserError
 from tests.image_folder.conftest import load, picture, rows
@@ -93,7 +93,7 @@ def test_a_hostile_zip_file_harms_nothing(two_classes: Path) -> None:
         link = zipfile.ZipInfo("cat/link.png")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
-        archive.writestr("cat/large.png", bytes(pictures.LARGEST_BYTES + 1))
+        archive.writestr("cat/large.png", bytes(picture_file.LARGEST_BYTES + 1))
     raw = load(path)
     assert len(raw.train_images) == 6
     assert len(raw.left_out) == 6

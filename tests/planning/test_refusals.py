@@ -52,7 +52,12 @@ def no_files(folder: Path) -> Path:
 def archives(folder: Path) -> Path:
     shutil.rmtree(folder)
     folder.mkdir()
-    (folder / "photos.zip").touch()
+    (folder / "photos.7z").touch()
+    return folder
+
+
+def damaged_shard(folder: Path) -> Path:
+    (archives(folder) / "photos.7z").rename(folder / "photos.zip")
     return folder
 
 
@@ -60,6 +65,7 @@ def archives(folder: Path) -> Path:
     ("data", "sentence"),
     [
         (archives, "holds 1 archive and nothing that can be read; unpack it, and name the folder"),
+        (damaged_shard, r"photos\.zip is not a readable zip file"),
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
         (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),

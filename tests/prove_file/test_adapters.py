@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.own_model import OwnModel
-from pipeline.files import artifacts
+from pipeline.files import split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.runtimes import foreign
@@ -84,7 +84,7 @@ def test_an_int8_file_runs_everywhere_as_the_reference_kernels_do(
 def test_the_accuracy_is_that_of_the_formula(linear: Linear, prepared: Path) -> None:
     Path("theirs.tflite").write_bytes(tflite_float(linear))
     assert prove_file.prove(Question(Path("theirs.tflite")))
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     scores = (images / 255).reshape(-1, 784) @ linear.kernel.reshape(10, -1).T + linear.bias
     pair = compared(report(), "litert")
     assert pair.accuracy == (scores.argmax(1) == labels).mean()

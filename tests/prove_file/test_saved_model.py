@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.trackable.resource import CapturableResource
 
-from pipeline.files import artifacts
+from pipeline.files import split_files
 from pipeline.files.reports.verify import ComparedPair
 from pipeline.formats import _saved_model_process
 from pipeline.planning import prove as planning
@@ -87,7 +87,7 @@ def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
     assert origin is not None
     assert (origin.file, origin.source) == ("theirs", "a friend")
     assert origin.scaling == "pixels divided by 255"
-    images, labels = artifacts.load_split("test")
+    images, labels = split_files.load_split("test")
     scores = (images / 255).reshape(-1, 784) @ linear.kernel.reshape(10, -1).T + linear.bias
     assert found.compared_with.accuracy == (scores.argmax(1) == labels).mean() > 0.7
     in_float, in_int8 = (pair for pair in found.here if isinstance(pair, ComparedPair))

@@ -13,6 +13,7 @@ from pipeline.files.reports.report import Report
 
 FOLDS = 5  # unless the user asks for another number
 SECTIONS = {"dataset", "preprocess", "train"}  # of params.yaml: the recipe
+NO_DIFFERENCE = {"preprocess": {"store"}}  # it only says where pixels are
 
 
 class FoldsReport(Report):
@@ -27,7 +28,7 @@ def recipe(settings: Params, description: Description) -> str:
     corrections = settings.preprocess.corrections
     return digests.of_facts(
         [
-            settings.model_dump_json(include=SECTIONS),
+            settings.model_dump_json(include=SECTIONS, exclude=NO_DIFFERENCE),
             str(sorted(description.sha256.items())),
             *([] if corrections == NONE else [artifacts.sha256(Path(corrections))]),
         ]

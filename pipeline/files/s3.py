@@ -1,0 +1,138 @@
+"""Objects in a bucket of S3, read in parts, and kept in a cache of bounded size on this disk.
+
+s3fs reads them, with the keys and the endpoint that boto3 would take. The cache of a checkout is in
+.state/s3; what was not read for the longest time goes first. SQLite keeps it whole if processes
+share it, or are killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.files import artifacts
+from pipeline.files.picture_file import PictureError, check_size
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+
+SCHEME = "s3:"
+CACHE = artifacts.STATE / "s3"
+GIGABYTES = "EDGEPROOF_S3_CACHE_GB"  # of the environment: how large the cache may be
+DEFAULT_GIGABYTES = "10"
+BLOCK = 2**20  # bytes of the end of a zip file that are read at a time
+CURE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else boto3 takes"
+
+
+def is_address(path: Path) -> bool:
+    return path.parts[:1] == (SCHEME,)
+
+
+def address(path: Path) -> str:
+    """As a person writes it; a Path makes one slash of two."""
+    return f"{SCHEME}//{'/'.join(path.parts[1:])}"
+
+
+def shown(path: Path) -> str:
+    """A path or an address, for people."""
+    return address(path) if is_address(path) else str(path)
+
+
+class Bucket:
+    """What is below an address such as s3://bucket/folder, as it is when this is made."""
+
+    readers = 16  # threads, as each waits for the network
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError if it cannot be reached, or nothing is there."""
+        try:
+            import s3fs
+        except ModuleNotFoundError:
+            raise UserError(f"{address(path)} needs s3fs; run `uv sync --extra s3`") from None
+        self.address, self.root = address(path), "/".join(path.parts[1:])
+        with in_words(self.root):
+            # by default it remembers what it has listed, and its keys
+            self.files: Any = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+            found = self.files.find(self.root, detail=True)
+        self.objects: dict[str, dict[str, Any]] = {
+            name.removeprefix(f"{self.root}/"): facts
+            for name, facts in found.items()
+            if name.startswith(f"{self.root}/") and facts["size"]
+        }
+        if not self.objects:
+            raise UserError(f"nothing is at {self.address}; name a bucket, or a folder in one")
+
+    def names(self) -> list[str]:
+        return list(self.objects)
+
+    @cached_property
+    def cache(self) -> Any:
+        import diskcache
+
+        folder = stage.home() / CACHE
+        options = {"size_limit": most_bytes(), "eviction_policy": "least-recently-used"}
+        try:
+            return diskcache.Cache(folder, **options)
+        except sqlite3.DatabaseError:  # somebody has damaged it
+            return diskcache.Cache(artifacts.empty(folder), **options)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """The object as a file that reads only what is asked for; it is not kept in the cache."""
+        path = f"{self.root}/{name}"
+        with in_words(path), self.files.open(path, "rb", block_size=BLOCK) as file:
+            yield file
+
+    def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """All bytes of an object, or those from `start` to `stop`, from the cache if it has them.
+
+        Raises PictureError if it is too large or was not there at first, and UserError if S3 fails.
+        """
+        if name not in self.objects:
+            raise PictureError(f"is not in {self.address}")
+        if start is None:
+            check_size(self.objects[name]["size"])
+        key = f"{self.objects[name]['ETag']} {self.root}/{name} {start} {stop}"
+        data: bytes | None = self.cache.get(key, retry=True)
+        if data is None:
+            with in_words(f"{self.root}/{name}"):
+                data = self.files.cat_file(f"{self.root}/{name}", start=start, end=stop)
+            with suppress(sqlite3.Error, OSError):  # without room, it is fetched again
+                self.cache.set(key, data, retry=True)
+        return data
+
+
+def most_bytes() -> int:
+    """How large the cache may be. Raises UserError."""
+    given = os.environ.get(GIGABYTES, DEFAULT_GIGABYTES)
+    try:
+        return int(float(given) * 1e9)
+    except ValueError:
+        raise UserError(f"{GIGABYTES} is {given}; expected a number of gigabytes") from None
+
+
+@contextmanager
+def in_words(path: str) -> Iterator[None]:
+    """Makes a UserError of whatever s3fs raises; `path` is an address without its scheme."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    where = f"{SCHEME}//{path}"
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{where} is not there; check its name and its bucket") from None
+    except (PermissionError, NoCredentialsError) as error:
+        raise UserError(f"{where} may not be read ({_reason(error)}); {CURE}") from None
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise UserError(
+            f"{where} could not be read ({_reason(error)}); check AWS_ENDPOINT_URL and the "
+            "network, and run again"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

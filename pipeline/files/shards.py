@@ -1,0 +1,109 @@
+"""Zip files that together hold one folder, on disk or in a bucket of S3.
+
+Each of them has paths from that folder, such as cat/1.jpg. Nothing is unpacked: the directories of
+all are read at first, and then each file from where it lies.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import IO, Protocol
+from zipfile import ZipInfo
+
+from pipeline.files.picture_file import PictureError, check_size
+from pipeline.process.errors import UserError
+from serving import photo
+
+SUFFIX = ".zip"
+AT_A_TIME = 16  # directories that are read at a time
+# Of what precedes a file: how long its name and the fields after it are (APPNOTE.TXT, 4.3.7)
+HEADER = struct.Struct("<26xHH")
+SPARE = 256  # bytes that these fields may have before the file must be read once more
+ENCRYPTED = 1  # in `ZipInfo.flag_bits`
+
+
+class Store(Protocol):
+    """Where shards are: a folder, or a bucket."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def readers(self) -> int: ...
+
+    def names(self) -> Iterable[str]: ...
+
+    def open(self, name: str) -> AbstractContextManager[IO[bytes]]: ...
+
+    def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes: ...
+
+
+def named(names: Iterable[str]) -> list[str]:
+    """The zip files among `names`, if neither pictures nor folders, as in a/1.jpg, are beside them.
+
+    Then they are shards; otherwise they only lie there, and there are none.
+    """
+    found = []
+    for name in names:
+        if name.startswith("."):
+            continue
+        if "/" in name or name.lower().endswith(photo.SUFFIXES):
+            return []
+        if name.lower().endswith(SUFFIX):
+            found.append(name)
+    return sorted(found)
+
+
+class Shards:
+    """The files in all of the shards, and those beside them, such as a list of labels."""
+
+    def __init__(self, store: Store, names: Sequence[str]) -> None:
+        """Raises UserError for a shard that is damaged, or has a picture of another one."""
+        self.store = store
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            self.entries = dict(zip(names, pool.map(self._entries, names), strict=True))
+        self.places: dict[str, tuple[str, ZipInfo]] = {}
+        for shard, entries in self.entries.items():
+            for entry in entries:
+                other, _ = self.places.setdefault(entry.filename, (shard, entry))
+                if other != shard and entry.filename.lower().endswith(photo.SUFFIXES):
+                    raise UserError(
+                        f"{other} and {shard} in {store.address} both hold {entry.filename}; "
+                        "expected each file in one of them"
+                    )
+
+    def _entries(self, shard: str) -> list[ZipInfo]:
+        try:
+            with self.store.open(shard) as file:
+                return zipfile.ZipFile(file).infolist()
+        except zipfile.BadZipFile as error:
+            raise UserError(
+                f"{self.store.address}/{shard} is not a readable zip file ({error})"
+            ) from None
+
+    @property
+    def readers(self) -> int:
+        return self.store.readers
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, as its checksum in the shard says. Raises PictureError."""
+        if name not in self.places:
+            return self.store.read(name)
+        shard, entry = self.places[name]
+        check_size(max(entry.file_size, entry.compress_size))
+        if entry.flag_bits & ENCRYPTED:
+            raise PictureError("is encrypted")
+        first = entry.header_offset
+        length = HEADER.size + len(entry.orig_filename.encode()) + SPARE + entry.compress_size
+        data = self.store.read(shard, first, first + length)
+        start = HEADER.size + sum(HEADER.unpack_from(data))
+        stop = start + entry.compress_size
+        if stop > len(data):
+            data = self.store.read(shard, first, first + stop)
+        with zipfile.ZipExtFile(io.BytesIO(data[start:stop]), "r", entry) as file:
+            return file.read()
