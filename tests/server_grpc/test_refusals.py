@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from serving.server.grpc_messages import CLASSES
-from tests.grpc_calls import (
+from tests.record_triton import INFER, image, inputs, tensor
+from tests.server import FORMAT, Server
+from tests.server_grpc.calls import (
     BLACK,
     MODEL,
     RAW,
@@ -30,19 +32,9 @@ from tests.grpc_calls import (
     request,
     wanted,
 )
-from tests.record_triton import INFER, image, inputs, tensor
-from tests.server import FORMAT, Server
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server(archive: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT, "--grpc-port", "0") as running:
-        yield running
-        assert running.process.poll() is None
-        assert running.stop() == (0, "")
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {

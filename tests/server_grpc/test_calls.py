@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ from serving import Classifier
 from serving.model_card import FILE, ModelCard
 from serving.server.grpc_messages import CLASSES
 from tests.acceptance_sets import change_card
-from tests.grpc_calls import (
+from tests.prediction_log.conftest import send_label
+from tests.record_triton import image
+from tests.server import FORMAT, Server, failed
+from tests.server_grpc.calls import (
     BLACK,
     MODEL,
     RAW,
@@ -35,22 +38,11 @@ from tests.grpc_calls import (
     request,
     wanted,
 )
-from tests.prediction_log.conftest import send_label
-from tests.record_triton import image
-from tests.server import FORMAT, Server, failed
 from tests.test_server_processes import serving
 from tests.test_server_protocol import answers, check_kserves_client
 from tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server(archive: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT, "--grpc-port", "0") as running:
-        yield running
-        assert running.process.poll() is None
-        assert running.stop() == (0, "")
 
 
 def test_tritons_client_gets_over_grpc_what_it_gets_over_http(
