@@ -18,20 +18,18 @@ from pipeline.planning.networks import Candidate
 RATE = 16_000  # Hz: what speech and most machines need
 SHORTEST, LONGEST = 0.3, 3.0  # seconds
 FRAME = 0.032  # seconds of a window
-# Recordings that are cut to a word begin with its first sound, which must stay. So they are shifted
-# to a later time only, before they are zoomed about the middle.
 AUGMENTATION = [
-    {
-        "class_name": "RandomTranslation",
-        "config": {"height_factor": [0.0, 0.15], "width_factor": 0.08, "fill_mode": "constant"},
-    },
     {
         "class_name": "RandomZoom",
         "config": {
-            "height_factor": [-0.2, 0.25],
+            "height_factor": [-0.25, 0.25],
             "width_factor": [-0.12, 0.12],
             "fill_mode": "constant",
         },
+    },
+    {
+        "class_name": "RandomTranslation",
+        "config": {"height_factor": 0.15, "width_factor": 0.08, "fill_mode": "constant"},
     },
     {
         "class_name": "RandomErasing",
