@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from pipeline.datasets import _fetch, fsdd
+from pipeline.datasets import fsdd
 from pipeline.files.artifacts import Array
 from pipeline.process.words import percent
 from pipeline.reporting import tables
@@ -53,9 +53,8 @@ class Track:
 
 
 def recordings() -> list[Recording]:
-    sources = [source.then(fsdd.recordings) for source in _fetch.mirrored(fsdd.FILE)]
     result = []
-    for name, data in _fetch.first(sources, fsdd.FILE).items():
+    for name, data in fsdd.published().items():
         digit, speaker, _ = name.split("_")
         result.append(Recording(int(digit), speaker, sound.samples(data, name, RATE, 60 * RATE)))
     return result

@@ -14,31 +14,29 @@ motion.npz holds recordings as docs/series.md describes them, with an array `sub
 from __future__ import annotations
 
 import argparse
-import importlib
-import io
-import json
-import logging
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
 from scipy import stats
 
-from benchmarks import project
+from benchmarks import held_out
 from pipeline.files.artifacts import Array
 from pipeline.process.words import percent
 
-STAGES = ("download", "preprocess", "baseline", "train", "evaluate", "export", "verify", "embed")
 RECIPE: dict[str, Any] = {
-    "dataset": {"rate": 50, "seconds": 4.0, "step": 1.0},
+    "dataset": {
+        "name": "series_folder",
+        "path": "recordings",
+        "rate": 50,
+        "seconds": 4.0,
+        "step": 1.0,
+    },
     "preprocess": {"validation": 0.15, "group": "subject"},
     "train": {
         "architecture": "series_cnn",
@@ -48,18 +46,6 @@ RECIPE: dict[str, Any] = {
         "augmentation": [{"class_name": "RandomTurn", "config": {"degrees": 12}}],
         "keep": "last",  # one person who validates says little of others
     },
-}
-# Only what is measured here; the rest of params.yaml is as it came.
-MEASURED: dict[str, Any] = {
-    "problem": {"target": 0.5, "statement": "Which exercise?", "use": "Benchmark.", "limits": []},
-    "export": {"formats": ["tflite_int8"], "max_accuracy_drop": 0.05},  # no file is refused
-    "verify": {
-        "runtimes": ["litert", "tflite_micro"],
-        "processors": ["native"],
-        "micro_images": 100_000,
-        "latency_runs": 50,
-    },
-    "embed": {"targets": ["c"], "images": 100_000, "programs": []},
 }
 
 
@@ -81,7 +67,7 @@ class Result:
         return max(self.random_forest, self.majority)
 
 
-def held_out(source: Path, folder: Path, people: Sequence[int]) -> None:
+def write(source: Path, folder: Path, people: Sequence[int]) -> None:
     """Writes the recordings of all others to folder/train/ and those of the people to test/."""
     with np.load(source, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
@@ -102,55 +88,27 @@ def own(array: Array, recordings: Array, rows: Array) -> Array:
     return array
 
 
-def configure(folder: Path) -> None:
-    yaml, path = YAML(typ="safe"), folder / "params.yaml"
-    values = yaml.load(path)
-    for changes in (RECIPE, MEASURED):
-        for section, settings in changes.items():
-            values[section] |= settings
-    values["dataset"] |= {"name": "series_folder", "path": "recordings"}
-    yaml.dump(values, path)
-
-
-def measured(source: Path, folder: Path, person: int) -> Result:
-    """Runs the stages in `folder`, the current one."""
-    shutil.rmtree(folder / "recordings", ignore_errors=True)
-    held_out(source, folder / "recordings", [person])
-    for stage in STAGES:
-        with redirect_stdout(io.StringIO()):
-            importlib.import_module(f"pipeline.{stage}").main()
-    return result(folder / "reports")
-
-
 def all_measured(source: Path, people: list[int]) -> Iterator[Result]:
-    """All in one process, so that TensorFlow is imported once."""
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of several models
-    with tempfile.TemporaryDirectory() as name, chdir(name):
-        folder = Path(name)
-        project.fresh(folder)
-        configure(folder)
+    with held_out.workspace(RECIPE) as folder:
         for person in people:
-            yield measured(source, folder, person)
+            shutil.rmtree(folder / "recordings", ignore_errors=True)
+            write(source, folder / "recordings", [person])
+            held_out.run()
+            yield result()
 
 
-def result(reports: Path) -> Result:
-    def report(name: str) -> Any:
-        return json.loads((reports / f"{name}.json").read_text(encoding="utf-8"))
-
-    baseline, pairs = report("baseline"), report("verify")["pairs"]
-    (micro,) = (pair for pair in pairs if pair["runtime"] == "tflite_micro")
-    (c,) = report("embed")["targets"]
-    if refused := c.get("refused"):
-        raise SystemExit(f"there is no C of the model: {refused}")
+def result() -> Result:
+    """Of the current folder."""
+    baseline, micro, c = held_out.report("baseline"), held_out.on_micro(), held_out.in_c()
     return Result(
         windows=micro["test_images"],
-        float_model=report("evaluate")["test_accuracy"],
+        float_model=held_out.report("evaluate")["test_accuracy"],
         micro=micro["accuracy"],
-        c=c["measured"]["accuracy"],
+        c=c["accuracy"],
         random_forest=baseline["test_random_forest"]["accuracy"],
         majority=baseline["test_majority"]["accuracy"],
         file_bytes=micro["bytes"],
-        arena_bytes=c["measured"]["arena_bytes"],
+        arena_bytes=c["arena_bytes"],
     )
 
 

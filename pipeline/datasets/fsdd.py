@@ -29,8 +29,7 @@ SPEAKER = "speaker"
 
 
 def load(params: Dataset) -> Raw:
-    sources = [*fetch.mirrored(FILE), Source(ADDRESS, lambda: fetch.download(ADDRESS))]
-    files = fetch.first([source.then(recordings) for source in sources], FILE)
+    files = published()
     candidates = []
     for name in files:
         digit, speaker, _ = name.split("_")
@@ -38,6 +37,12 @@ def load(params: Dataset) -> Raw:
     listed = Listed(candidates, [str(digit) for digit in range(10)], {})
     raw = _sounds.dataset(params, listed, _sounds.in_memory(files))
     return replace(raw, group=SPEAKER)
+
+
+def published() -> dict[str, bytes]:
+    """The recordings by name, from the mirror or the publisher. Raises UserError."""
+    sources = [*fetch.mirrored(FILE), Source(ADDRESS, lambda: fetch.download(ADDRESS))]
+    return fetch.first([source.then(recordings) for source in sources], FILE)
 
 
 def recordings(data: bytes) -> dict[str, bytes]:

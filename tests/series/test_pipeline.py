@@ -31,7 +31,7 @@ def watch(project: Project, run_stages: Callable[..., None]) -> Project:
 
     The network is shown to beat the forest on the people held out here, not on any three.
     """
-    motion.held_out(RECORDINGS, project.folder / "recordings", [3, 9, 10])
+    motion.write(RECORDINGS, project.folder / "recordings", [3, 9, 10])
     project.change(
         {
             **OWN_PROBLEM,
