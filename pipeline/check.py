@@ -57,6 +57,11 @@ def check(settings: Params) -> None:
         ),
     ):
         if key == "dataset.path" and s3.is_address(Path(path)):
+            if settings.dataset.name not in ("image_folder", "image_list"):
+                raise UserError(
+                    f"dataset.path {path} is on S3, and dataset.name {settings.dataset.name}; only "
+                    "image_folder and image_list are read from there"
+                )
             s3.Bucket(Path(path))
         elif not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")

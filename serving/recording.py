@@ -18,7 +18,8 @@ from serving.typed_json import expect
 
 TIME = "time"  # optional column, in seconds
 GAP, TOLERANCE = 1.5, 0.05  # intervals; of the rate
-DECIMAL_COMMA = re.compile(r"\A\s*([-+]?\d*),(\d+(?:e[-+]?\d+)?)\s*\Z", re.IGNORECASE)
+DECIMAL = re.compile(r"\s*[-+]?\d*([.,])\d+(?:e[-+]?\d+)?\s*", re.IGNORECASE)
+SWAPPED = str.maketrans(",.", ".,")
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,25 @@ class Sampling:
 def cells(first: str, lines: Iterable[str]) -> Iterator[List[str]]:
     """The rows of a CSV, between commas, semicolons or tabs, as its `first` line tells.
 
-    Between the last two a number may have a decimal comma, which becomes a point.
+    Between the last two, numbers may have decimal commas, which become points. The first number
+    with either tells; the other sign then makes a cell no number, for it may separate thousands.
     """
     delimiter = max(",;\t", key=first.count)
     table = csv.reader(chain([first], lines), delimiter=delimiter)
-    if delimiter == ",":
-        return table
-    return ([DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in row] for row in table)
+    return table if delimiter == "," else _with_points(table)
+
+
+def _with_points(table: Iterable[List[str]]) -> Iterator[List[str]]:
+    sign = None
+    for row in table:
+        if sign != ".":
+            numbers = [DECIMAL.fullmatch(cell) for cell in row]
+            sign = sign or next((number[1] for number in numbers if number), None)
+            if sign == ",":
+                pairs = zip(row, numbers)
+                yield [cell.translate(SWAPPED) if number else cell for cell, number in pairs]
+                continue
+        yield row
 
 
 def _is_name(cell: str) -> bool:

@@ -38,8 +38,9 @@ def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
     labels = (ids.sum(1) % 2).astype(np.int64)
     dice = np.random.default_rng(1)
     reference = dice.dirichlet(np.ones(2), len(ids)).astype(np.float32)
-    for path, array in (("test/images", ids), ("test/labels", labels)):
-        artifacts.save_array(artifacts.PREPARED / f"{path}.npy", array)
+    for split, count in (("test", len(ids)), ("validation", 10)):
+        for name, array in (("images", ids), ("labels", labels)):
+            artifacts.save_array(artifacts.PREPARED / split / f"{name}.npy", array[:count])
     description = Description(
         "own",
         ["no", "yes"],
@@ -74,7 +75,8 @@ def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
 @pytest.fixture
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for folder in (artifacts.PREPARED / "test", artifacts.VALIDATION.parent):
+    parts = artifacts.PREPARED / "test", artifacts.PREPARED / "validation"
+    for folder in (*parts, artifacts.VALIDATION.parent):
         folder.mkdir(parents=True)
     return tmp_path
 

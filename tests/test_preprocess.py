@@ -69,7 +69,7 @@ def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> No
         (3, [0, 1], "3 images and 2 labels"),
         (2, [0, 2], "labels from 0 to 2; expected 0 to 1"),
         (2, [-1, 0], "labels from -1 to 0"),
-        (2, [0, 0], "class 'b' has no image"),
+        (2, [0, 0], "class 'b' has no example"),
         (0, [], "is empty"),
     ],
 )

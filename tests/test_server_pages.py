@@ -53,7 +53,7 @@ def test_the_page_speaks_in_words_and_offers_only_an_engine_that_the_server_has(
     assert not page.is_visible("#compare")
     card = page.inner_text("#card")
     assert "WebAssembly module, bytes: " in card
-    assert "verdict on all test images: proven" in card
+    assert "verdict on all test examples: proven" in card
     assert "RAM available to the model, bytes" in card
     assert "wasm bytes" not in card
 

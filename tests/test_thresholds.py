@@ -115,7 +115,7 @@ def test_a_broken_promise_stops_the_bundle_with_its_cure() -> None:
     bundled = reports.bundled(verify=reports.verification(pair))
     settings = PARAMS.model_copy(update={"problem": problem(coverage=0.9)})
     (sentence,) = gates.by_gate(settings, bundled)["verify"]
-    assert sentence.startswith("tflite_int8 on litert accepts 300 of 400 test images")
+    assert sentence.startswith("tflite_int8 on litert accepts 300 of 400 test examples")
     assert "problem.coverage is 0.9; are validation and test set alike?" in sentence
 
 

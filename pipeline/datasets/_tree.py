@@ -173,7 +173,7 @@ def _archive(path: Path, key: str, tree: Tree) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             entries = file.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except shards.UNREADABLE as error:
         raise UserError(
             f"{key} {path} is neither a folder nor a readable zip file ({error})"
         ) from None

@@ -155,7 +155,7 @@ def load(path: Path) -> Table:
     return _load(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2)  # the training part, and that of the test
+@lru_cache(maxsize=5)  # the raw parts, or the splits and the pictures of none of the classes
 def _load(path: Path, changed: int, size: int) -> Table:
     with path.open("rb") as binary:
         most = sum(line.count(b"\n") for line in binary)

@@ -58,6 +58,8 @@ class Folder:
                 yield f"{entry.name}/" if entry.is_dir() else entry.name
 
     def open(self, name: str) -> IO[bytes]:
+        if not (self.root / name).is_file():  # a pipe might never end
+            raise OSError("it is not a file")
         return (self.root / name).open("rb")
 
     def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
@@ -87,7 +89,8 @@ class Archive:
         except KeyError:
             raise PictureError("is not in the zip file") from None
         check_size(entry.file_size)
-        return self.file.read(entry)
+        with self.file.open(entry) as file:
+            return file.read(entry.file_size)
 
 
 def source(path: Path) -> Source:
@@ -104,7 +107,7 @@ def source(path: Path) -> Source:
         return Archive(path)
     except FileNotFoundError:
         raise UserError(f"dataset.path {path} is not there any more; put it back") from None
-    except (OSError, zipfile.BadZipFile) as error:
+    except shards.UNREADABLE as error:
         raise UserError(f"dataset.path {path} is not a readable zip file ({error})") from None
 
 

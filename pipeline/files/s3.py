@@ -7,13 +7,15 @@ share it, or are killed.
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from pipeline.files import artifacts
 from pipeline.files.picture_file import PictureError, check_size
@@ -24,8 +26,14 @@ SCHEME = "s3:"
 CACHE = artifacts.STATE / "s3"
 GIGABYTES = "EDGEPROOF_S3_CACHE_GB"  # of the environment: how large the cache may be
 DEFAULT_GIGABYTES = "10"
+CHECKSUM = 4  # bytes before what is kept
 BLOCK = 2**20  # bytes of the end of a zip file that are read at a time
 CURE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else boto3 takes"
+
+
+class Object(NamedTuple):
+    size: int
+    etag: str
 
 
 def is_address(path: Path) -> bool:
@@ -57,9 +65,12 @@ class Bucket:
         with in_words(self.root):
             # by default it remembers what it has listed, and its keys
             self.files: Any = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
-            found = self.files.find(self.root, detail=True)
-        self.objects: dict[str, dict[str, Any]] = {
-            name.removeprefix(f"{self.root}/"): facts
+            try:
+                found = self.files.find(self.root, detail=True)
+            except ValueError as error:  # of botocore, for an address without http
+                raise OSError(str(error)) from None
+        self.objects = {
+            name.removeprefix(f"{self.root}/"): Object(facts["size"], facts["ETag"])
             for name, facts in found.items()
             if name.startswith(f"{self.root}/") and facts["size"]
         }
@@ -77,6 +88,10 @@ class Bucket:
         options = {"size_limit": most_bytes(), "eviction_policy": "least-recently-used"}
         try:
             return diskcache.Cache(folder, **options)
+        except sqlite3.OperationalError as error:  # it is whole, but locked, or the disk is full
+            raise UserError(
+                f"{CACHE} cannot be used ({error}); make room on the disk, and run again"
+            ) from None
         except sqlite3.DatabaseError:  # somebody has damaged it
             return diskcache.Cache(artifacts.empty(folder), **options)
 
@@ -94,30 +109,45 @@ class Bucket:
         """
         if name not in self.objects:
             raise PictureError(f"is not in {self.address}")
+        size, etag = self.objects[name]
         if start is None:
-            check_size(self.objects[name]["size"])
-        key = f"{self.objects[name]['ETag']} {self.root}/{name} {start} {stop}"
-        data: bytes | None = self.cache.get(key, retry=True)
-        if data is None:
-            with in_words(f"{self.root}/{name}"):
-                data = self.files.cat_file(f"{self.root}/{name}", start=start, end=stop)
+            check_size(size)
+        first, last = start or 0, size if stop is None else min(stop, size)
+        path = f"{self.root}/{name}"
+        key = f"{etag} {path} {first} {last}"
+        if (data := self._cached(key)) is None:
+            with in_words(path):
+                data = bytes(self.files.cat_file(path, start=first, end=last))
             with suppress(sqlite3.Error, OSError):  # without room, it is fetched again
-                self.cache.set(key, data, retry=True)
+                self.cache.set(key, _checksum(data) + data, retry=True)
         return data
+
+    def _cached(self, key: str) -> bytes | None:
+        """What is kept, if it is whole: a power cut may leave half of it."""
+        with suppress(sqlite3.Error, OSError):  # reading notes the time, for which there is no room
+            kept: bytes = self.cache.get(key, b"", retry=True)
+            data = kept[CHECKSUM:]
+            return data if kept[:CHECKSUM] == _checksum(data) and kept else None
+        return None
+
+
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(CHECKSUM, "big")
 
 
 def most_bytes() -> int:
     """How large the cache may be. Raises UserError."""
     given = os.environ.get(GIGABYTES, DEFAULT_GIGABYTES)
-    try:
-        return int(float(given) * 1e9)
-    except ValueError:
-        raise UserError(f"{GIGABYTES} is {given}; expected a number of gigabytes") from None
+    with suppress(ValueError):
+        if 0 <= float(given) < math.inf:
+            return int(float(given) * 1e9)
+    raise UserError(f"{GIGABYTES} is {given}; expected a number of gigabytes")
 
 
 @contextmanager
 def in_words(path: str) -> Iterator[None]:
     """Makes a UserError of whatever s3fs raises; `path` is an address without its scheme."""
+    import aiohttp
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     where = f"{SCHEME}//{path}"
@@ -127,7 +157,7 @@ def in_words(path: str) -> Iterator[None]:
         raise UserError(f"{where} is not there; check its name and its bucket") from None
     except (PermissionError, NoCredentialsError) as error:
         raise UserError(f"{where} may not be read ({_reason(error)}); {CURE}") from None
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError) as error:
         raise UserError(
             f"{where} could not be read ({_reason(error)}); check AWS_ENDPOINT_URL and the "
             "network, and run again"

@@ -6,9 +6,9 @@ all are read at first, and then each file from where it lies.
 
 from __future__ import annotations
 
-import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -20,11 +20,14 @@ from pipeline.process.errors import UserError
 from serving import photo
 
 SUFFIX = ".zip"
+READ = (*photo.SUFFIXES, ".csv", ".tsv")  # what must be in one place only
 AT_A_TIME = 16  # directories that are read at a time
 # Of what precedes a file: how long its name and the fields after it are (APPNOTE.TXT, 4.3.7)
 HEADER = struct.Struct("<26xHH")
 SPARE = 256  # bytes that these fields may have before the file must be read once more
 ENCRYPTED = 1  # in `ZipInfo.flag_bits`
+# What zipfile raises for a damaged or foreign file
+UNREADABLE = (OSError, ValueError, NotImplementedError, struct.error, zipfile.BadZipFile)
 
 
 class Store(Protocol):
@@ -63,25 +66,31 @@ class Shards:
     """The files in all of the shards, and those beside them, such as a list of labels."""
 
     def __init__(self, store: Store, names: Sequence[str]) -> None:
-        """Raises UserError for a shard that is damaged, or has a picture of another one."""
+        """Raises UserError for a shard that is damaged, or has a file of another one."""
         self.store = store
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             self.entries = dict(zip(names, pool.map(self._entries, names), strict=True))
         self.places: dict[str, tuple[str, ZipInfo]] = {}
+        beside = {*store.names()}
         for shard, entries in self.entries.items():
             for entry in entries:
-                other, _ = self.places.setdefault(entry.filename, (shard, entry))
-                if other != shard and entry.filename.lower().endswith(photo.SUFFIXES):
+                name = entry.filename
+                other, _ = self.places.setdefault(name, (shard, entry))
+                is_twice = other != shard or name in beside
+                if is_twice and name.lower().endswith(READ):
+                    where = other if other != shard else "a file beside it"
                     raise UserError(
-                        f"{other} and {shard} in {store.address} both hold {entry.filename}; "
-                        "expected each file in one of them"
+                        f"{where} and {shard} in {store.address} both hold {name}; "
+                        "expected it in one place"
                     )
 
     def _entries(self, shard: str) -> list[ZipInfo]:
+        """Of several files with one name, the last, which has replaced the others."""
         try:
             with self.store.open(shard) as file:
-                return zipfile.ZipFile(file).infolist()
-        except zipfile.BadZipFile as error:
+                entries = zipfile.ZipFile(file).infolist()
+            return list({entry.filename: entry for entry in entries}.values())
+        except UNREADABLE as error:
             raise UserError(
                 f"{self.store.address}/{shard} is not a readable zip file ({error})"
             ) from None
@@ -105,5 +114,17 @@ class Shards:
         stop = start + entry.compress_size
         if stop > len(data):
             data = self.store.read(shard, first, first + stop)
-        with zipfile.ZipExtFile(io.BytesIO(data[start:stop]), "r", entry) as file:
-            return file.read()
+        return _content(entry, data[start:stop])
+
+
+def _content(entry: ZipInfo, packed: bytes) -> bytes:
+    """Unpacks no more than the directory says. Raises PictureError, or zlib.error."""
+    if entry.compress_type == zipfile.ZIP_STORED:
+        data = packed
+    elif entry.compress_type == zipfile.ZIP_DEFLATED:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.file_size + 1)
+    else:
+        raise PictureError("is packed by another method than stored or deflated")
+    if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
+        raise PictureError("is damaged in the zip file")
+    return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import onnx
@@ -34,14 +35,16 @@ def _embed_tflite(data: bytes, card: bytes) -> bytes:
 
 
 def _shorten_names(graph: Any) -> None:
-    """Keeps the name of the layer that a tensor comes from; constants need none.
+    """Keeps the first name of a tensor, if no other has it; constants need none.
 
     The converter joins the names of all operators that it has fused, for weights and biases too: a
     tenth of the file of a network of 6,000 weights. The runtimes find tensors by their number.
     """
     written = {index for operator in graph.operators for index in operator.outputs}
+    short = {index: graph.tensors[index].name.split(b";", maxsplit=1)[0] for index in written}
+    uses = Counter(short.values())
     for index, tensor in enumerate(graph.tensors):
         if index in written:
-            tensor.name = tensor.name.split(b";", maxsplit=1)[0]
+            tensor.name = short[index] if uses[short[index]] == 1 else tensor.name
         elif index not in graph.inputs:
             tensor.name = b""

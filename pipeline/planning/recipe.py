@@ -105,10 +105,13 @@ def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
             Choice("verify.runtimes", RUNTIMES),
             Choice(drop, INT8_DROP, "int8 may cost such a network a point"),
         ]
+    is_judged = data.target == "classes" and unseen >= INT8_UNSEEN
     large = Choice("verify.runtimes", RUNTIMES[:-1], "no microcontroller has room for it")
-    if unseen < INT8_UNSEEN:
+    if not is_judged:
         few = f"{unseen:,} unseen examples are too few to tell what an int8 file loses"
-        return [Choice(formats, FLOAT_FORMATS, few), large, Choice(drop, ACCURACY_DROP)]
+        unknown = "what an int8 file of such a network loses is known for classes alone"
+        reason = few if data.target == "classes" else unknown
+        return [Choice(formats, FLOAT_FORMATS, reason), large, Choice(drop, ACCURACY_DROP)]
     return [
         Choice(formats, [*FLOAT_FORMATS, "tflite_int8"]),
         large,

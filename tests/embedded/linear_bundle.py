@@ -97,6 +97,7 @@ def write_inputs(model: Linear, data: Description, images: Array, labels: Array)
     probabilities = model.probabilities(images)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_array(artifacts.PREPARED / "validation/images.npy", images)
+    artifacts.save_array(artifacts.PREPARED / "validation/labels.npy", labels)
     predictions.save(
         artifacts.VALIDATION,
         predictions.Predictions(probabilities, labels, digests.of_examples(images)),

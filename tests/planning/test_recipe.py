@@ -22,7 +22,7 @@ from pipeline.planning import (
     start,
     survey,
 )
-from pipeline.planning.data import Given, Survey
+from pipeline.planning.data import Given, Number, Survey
 from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
@@ -52,6 +52,8 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     assert (own["export.max_accuracy_drop"], many["export.max_accuracy_drop"]) == (0.002, 0.01)
     assert "tflite_micro" not in many["verify.runtimes"]
     assert many["embed.targets"] == []
+    numbers = photos(2000, target="number", number=Number("years", 0.0, 90.0, 20.0))
+    assert "tflite_int8" not in values(numbers, weights=True)["export.formats"]
     assert values(photos(500), weights=False)["train.architecture"] == "edge"
     assert values(photos(500, side=32), weights=True)["train.architecture"] == "edge"
     micro = values(photos(500), board="rp2040", weights=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.datasets._windows import RecordingError
 from serving.errors import InputError
 from tests.recordings.conftest import BROKEN, LENGTH, RATE, SAMPLING, as_csv, read, rows
 
@@ -37,3 +38,13 @@ def test_a_device_cuts_a_csv_as_the_pipeline_does(tmp_path: Path) -> None:
 def test_a_device_refuses_a_broken_csv_in_a_sentence(name: str) -> None:
     with pytest.raises(InputError, match=r"^a.csv (is not a recording: |has no window)"):
         list(SAMPLING.windows(BROKEN[name][0], "a.csv", LENGTH))
+
+
+@pytest.mark.parametrize("row", ["1,234;5.60", "5.60;1,234", "1.5;2,5"])
+def test_a_comma_beside_a_point_is_no_decimal_comma(row: str) -> None:
+    """It may separate thousands, on a device and in the pipeline."""
+    data = "\n".join(["x;y", *[row] * 30]).encode()
+    with pytest.raises(InputError, match=r"a\.csv is not a recording: row 1: "):
+        list(SAMPLING.windows(data, "a.csv", LENGTH))
+    with pytest.raises(RecordingError):
+        read(data, channels=("x", "y"))

@@ -12,6 +12,7 @@
  * without either has one, held at its last row. Outputs have nine digits, which represent a float
  * exactly.
  */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static const char *const channel_names[MODEL_CHANNELS] = MODEL_CHANNEL_NAMES;
 struct table {
     const char *name;
     FILE *file;
-    char separator;
+    char separator, decimal; /* between cells, and in numbers; 0: not known yet */
     int cells, time; /* of a row; the column of the time, or -1 */
     int columns[MODEL_CHANNELS];
     unsigned long rows;
@@ -44,12 +45,18 @@ static int fault(const struct table *table, const char *reason)
     return 1;
 }
 
-/* Makes a decimal comma a point, where a comma does not end a cell. */
-static void set_point(const struct table *table, char *cell)
+/* Makes a decimal comma a point, where a comma does not end a cell. The first number with either
+ * tells; the other sign then makes a cell no number, for it may separate thousands. */
+static void set_point(struct table *table, char *cell)
 {
-    char *comma = strchr(cell, ',');
-    if (table->separator != ',' && comma && cell[strspn(cell, "+-0123456789,eE")] == '\0')
-        *comma = '.';
+    char *sign = cell + strcspn(cell, ",.");
+    if (table->separator == ',' || !*sign || !isdigit((unsigned char)sign[1]) ||
+        cell[strspn(cell, "+-0123456789,.eE")] != '\0')
+        return;
+    if (!table->decimal)
+        table->decimal = *sign;
+    if (table->decimal == ',')
+        *sign = *sign == ',' ? '.' : ',';
 }
 
 /* Reads a line into cells without blanks and quotes. Returns how many; 0 at the end, -1: too long. */
@@ -210,7 +217,7 @@ static int classify_rows(struct table *table)
 
 static int classify_csv(const char *name)
 {
-    struct table table = {name, NULL, 0, 0, -1, {0}, 0};
+    struct table table = {name, NULL, 0, 0, 0, -1, {0}, 0};
     int failed;
     table.file = strcmp(name, "-") ? fopen(name, "rb") : stdin;
     if (!table.file) {

@@ -1,9 +1,10 @@
-"""Photos in a folder of zip files, and in a bucket of S3: the same data as in a folder."""
+"""Photos in a bucket of S3, as they are or in shards: the same data as in a folder."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -16,100 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config.params import Dataset
-from pipeline.datasets import image_folder, image_list
-from pipeline.files import artifacts, pictures, s3
+from pipeline.files import artifacts, s3
 from pipeline.files.pictures import Pictures
-from pipeline.files.shards import Shards
 from pipeline.process.errors import UserError
 from pipeline.team import seaweedfs, server, settings
 from tests.conftest import OWN_PROBLEM, ROOT, Project
+from tests.shards.conftest import SIZE, check_equal, load, sharded
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-SIDE = 16
-SIZE = {"height": SIDE, "width": SIDE, "channels": 3}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """40 pictures of two classes."""
-    for number in range(40):
-        path = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number:02}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noise = np.random.default_rng(number).integers(0, 256, (40, 48, 3), np.uint8)
-        Image.fromarray(noise).save(path, quality=95)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "photos"
-
-
-def sharded(folder: Path, method: int = zipfile.ZIP_STORED) -> Path:
-    """Three zip files with the pictures of a folder, in a folder of their own."""
-    shards = folder.with_name("shards")
-    shards.mkdir()
-    files = sorted(folder.rglob("*.jpg"))
-    for number in range(3):
-        with zipfile.ZipFile(shards / f"{number}.zip", "w", method) as archive:
-            for file in files[number::3]:
-                archive.write(file, file.relative_to(folder))
-    return shards
-
-
-def load(path: Path | str, **values: Any) -> Pictures:
-    dataset = {"name": "image_folder", "path": str(path), **SIZE, **values}
-    module = image_list if dataset["name"] == "image_list" else image_folder
-    photos = pictures.on_disk(module.load(Dataset.model_validate(dataset)).train_images)
-    assert photos is not None
-    return photos
-
-
-def check_equal(photos: Pictures, others: Pictures) -> None:
-    assert photos.rows.files.tolist() == others.rows.files.tolist()
-    assert photos.sha256() == others.sha256()
-    np.testing.assert_array_equal(photos[:], others[:])
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_shards_are_read_as_the_folder_that_they_hold(folder: Path, method: int) -> None:
-    photos = load(sharded(folder, method))
-    assert isinstance(photos.source, Shards)
-    assert [path.name for path in photos.files_here()] == ["0.zip", "1.zip", "2.zip"]
-    check_equal(photos, load(folder))
-
-
-def test_a_list_lies_beside_the_shards(folder: Path) -> None:
-    shards = sharded(folder)
-    rows = [f"cat/{number:02}.jpg,{number % 4}" for number in range(0, 40, 2)]
-    (shards / "labels.csv").write_text("\n".join(["file,label", *rows]))
-    photos = load(shards, name="image_list", labels="labels.csv")
-    assert len(photos) == 20
-    assert photos[:].shape == (20, SIDE, SIDE, 3)
-
-
-def test_a_zip_file_beside_folders_is_no_shard(folder: Path) -> None:
-    (sharded(folder) / "0.zip").rename(folder / "extra.zip")
-    assert len(load(folder)) == 40
-
-
-def test_a_file_in_two_shards_is_refused(folder: Path) -> None:
-    shards = sharded(folder)
-    with zipfile.ZipFile(shards / "3.zip", "w") as archive:
-        archive.write(folder / "cat/00.jpg", "cat/00.jpg")
-    with pytest.raises(UserError, match=r"0\.zip and 3\.zip in .* both hold cat/00\.jpg"):
-        load(shards)
-
-
-def test_a_damaged_shard_and_a_damaged_picture_are_named(folder: Path) -> None:
-    shards = sharded(folder)
-    data = bytearray((shards / "1.zip").read_bytes())
-    with zipfile.ZipFile(shards / "1.zip") as archive:
-        entry = archive.infolist()[0]
-    data[entry.header_offset + 100] ^= 255
-    (shards / "1.zip").write_bytes(data)
-    assert len(load(shards)) == 39
-    (shards / "1.zip").write_bytes(data[:-30])
-    with pytest.raises(UserError, match=r"1\.zip is not a readable zip file"):
-        load(shards)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +60,25 @@ def test_a_damaged_cache_is_made_anew(folder: Path, bucket: Any) -> None:
     (s3.CACHE / "cache.db").write_bytes(b"no database" * 1000)
     check_equal(load(address), load(folder))
     assert cached_bytes() > sum(path.stat().st_size for path in folder.rglob("*.jpg"))
+    kept = sorted(s3.CACHE.rglob("*.val"))
+    for number, path in enumerate(kept):  # as a power cut may leave them
+        path.write_bytes(b"" if number % 2 else path.read_bytes()[:-100] + bytes(100))
+    check_equal(load(address), load(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_full_disk_damages_no_picture(
+    folder: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = upload(bucket, folder, "full")
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("diskcache.Cache.get", full)
+    monkeypatch.setattr("diskcache.Cache.set", full)
+    check_equal(load(address), load(folder))
 
 
 def cached_bytes() -> int:
@@ -198,9 +132,10 @@ def test_what_has_changed_or_cannot_be_reached_is_said_in_a_sentence(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(UserError, match="may not be read"):
         load(address)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match="could not be read"):
-        load(address)
+    for url in ("http://127.0.0.1:9", "localhost:9"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(UserError, match="could not be read"):
+            load(address)
 
 
 READ = """
@@ -262,7 +197,10 @@ def test_dvc_notices_a_changed_bucket(project: Project, bucket: Any, folder: Pat
     assert len(artifacts.load_array(project.folder / "data/raw/train/labels.npy")) == 41
 
 
-def test_a_size_of_the_cache_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(s3.GIGABYTES, "ten")
-    with pytest.raises(UserError, match="is ten; expected a number of gigabytes"):
+@pytest.mark.parametrize("size", ["ten", "inf", "nan", "-1"])
+def test_a_size_of_the_cache_that_is_no_number_is_refused(
+    size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(s3.GIGABYTES, size)
+    with pytest.raises(UserError, match=f"is {size}; expected a number of gigabytes"):
         s3.most_bytes()
