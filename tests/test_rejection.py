@@ -179,8 +179,8 @@ def test_prove_reports_the_answers_beside_its_verdict(
         assert pair[name] == without[name], name
     count, images = int(answered.sum()), len(answered)
     assert (
-        f"answers {count:,} of {images:,} examples ({100 * count / images:.2f} %), {wrong:,} of them "
-        f"wrong ({100 * wrong / count:.2f} %); rejects the others as none of the classes" in prove()
+        f"answers {count:,} of {images:,} examples ({100 * count / images:.2f} %), {wrong:,} of "
+        f"them wrong ({100 * wrong / count:.2f} %); rejects the others as none of the classes" in prove()
     )
 
 

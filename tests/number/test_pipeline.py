@@ -84,7 +84,7 @@ def test_the_serving_commands_print_the_number_with_its_interval_and_unit(made: 
     assert rows[0] == "picture,number,low,high,unit"
     assert rows[1].startswith("one.png,")
     proven = made.run(*serving, "prove", bundle)
-    assert "is proven: on 120 images it adds at most" in proven
+    assert "is proven: on 120 examples it adds at most" in proven
     assert "degrees to the mean absolute error, where 1 is allowed" in proven
     assert "true numbers" in proven
     assert "accuracy" not in proven

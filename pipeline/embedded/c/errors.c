@@ -90,7 +90,7 @@ void score_print_sentence(const struct maker *maker, enum verdict verdict, doubl
                "%.3g is allowed, and it reproduces the golden vectors within %.1g %s\n",
                total, bound, MODEL_UNIT, maker->allowed, golden, MODEL_UNIT);
     else
-        printf("proven: its maker showed on %lu images that it adds at most %.3g %s, and those "
+        printf("proven: its maker showed on %lu examples that it adds at most %.3g %s, and those "
                "here do not contradict it, where %.3g is allowed, and it reproduces the golden "
                "vectors within %.1g %s\n",
                maker->images, maker->bound, MODEL_UNIT, maker->allowed, golden, MODEL_UNIT);

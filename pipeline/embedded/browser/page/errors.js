@@ -41,7 +41,7 @@ export function inWords(facts, elsewhere) {
   const { state, unit, maker, error_added_bound: bound, golden_difference: golden } = facts;
   const write = count => count.toLocaleString("en");
   const allowed = general(facts.max_error_added, 3);
-  const added = `on ${write(facts.images)} images it adds`;
+  const added = `on ${write(facts.images)} examples it adds`;
   if (state === gate.WORSE && maker.verdict === gate.WORSE)
     return `worse: its maker found it worse than the model that it was made from; ${elsewhere}`;
   if (state === gate.WORSE)
@@ -56,7 +56,7 @@ export function inWords(facts, elsewhere) {
       `${allowed} allowed either`
     );
   const makers =
-    `its maker showed on ${write(maker.images)} images that it adds at most ` +
+    `its maker showed on ${write(maker.images)} examples that it adds at most ` +
     `${general(maker.bound, 3)} ${unit}, and those here do not contradict it`;
   return (
     `proven: ${bound > facts.max_error_added ? makers : shown}, where ${allowed} is allowed, ` +
