@@ -178,9 +178,9 @@ def test_prove_reports_the_answers_beside_its_verdict(
     for name in ("state", "accuracy", "lost", "gained", "sentence"):
         assert pair[name] == without[name], name
     count, images = int(answered.sum()), len(answered)
-    assert (
-        f"answers {count:,} of {images:,} examples ({100 * count / images:.2f} %), {wrong:,} of "
-        f"them wrong ({100 * wrong / count:.2f} %); rejects the others as none of the classes" in prove()
+    answers = f"answers {count:,} of {images:,} examples ({100 * count / images:.2f} %)"
+    mistakes = f"{wrong:,} of them wrong ({100 * wrong / count:.2f} %)"
+    assert f"{answers}, {mistakes}; rejects the others as none of the classes" in prove()
     )
 
 
