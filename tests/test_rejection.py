@@ -181,7 +181,6 @@ def test_prove_reports_the_answers_beside_its_verdict(
     answers = f"answers {count:,} of {images:,} examples ({100 * count / images:.2f} %)"
     mistakes = f"{wrong:,} of them wrong ({100 * wrong / count:.2f} %)"
     assert f"{answers}, {mistakes}; rejects the others as none of the classes" in prove()
-    )
 
 
 def test_the_server_says_none_and_counts_it_and_reloads_another_threshold(
