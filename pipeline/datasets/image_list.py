@@ -19,7 +19,7 @@ from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree
-from pipeline.files import list_file, pictures
+from pipeline.files import list_file, pictures, s3
 from pipeline.files.picture_file import Box
 from pipeline.files.picture_table import OWN_COLUMNS
 from pipeline.process.errors import UserError
@@ -66,7 +66,7 @@ def listed(params: Dataset) -> Listed:
         )
     tree = _tree.read(root)
     folder, rows = rows_of(root, tree, options.labels)
-    path = f"{root / folder / options.labels}"
+    path = s3.shown(root / folder / options.labels)
     labels = _label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = split_column(path, rows, labels.columns)
@@ -81,7 +81,7 @@ def listed(params: Dataset) -> Listed:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     if not files.there.intersection(candidate.file for candidate in candidates):
         raise UserError(
-            f"{path} names none of the {len(tree.files):,} pictures in {root}: its row 2 has the "
+            f"{path} names none of the {len(tree.files):,} pictures in {s3.shown(root)}: its row 2 has the "
             f"file {rows[0]['file']}; expected their paths, relative to the CSV"
         )
     listed = {candidate.file for candidate in candidates}
@@ -95,10 +95,10 @@ def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
     if folder is None:
         raise UserError(
-            f"dataset.path {root} holds no {name}; set dataset.labels to the name of its CSV"
+            f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of its CSV"
         )
     del tree.left_out[f"{folder}{name}"]
-    path = f"{root / folder / name}"
+    path = s3.shown(root / folder / name)
     table = list_file.read(path, pictures.source(root).read(f"{folder}{name}"))
     _check_columns(path, table.columns)
     known = _known(table.columns)
