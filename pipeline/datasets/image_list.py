@@ -81,8 +81,8 @@ def listed(params: Dataset) -> Listed:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     if not files.there.intersection(candidate.file for candidate in candidates):
         raise UserError(
-            f"{path} names none of the {len(tree.files):,} pictures in {s3.shown(root)}: its row 2 has the "
-            f"file {rows[0]['file']}; expected their paths, relative to the CSV"
+            f"{path} names none of the {len(tree.files):,} pictures in {s3.shown(root)}: its row 2 "
+            f"has the file {rows[0]['file']}; expected their paths, relative to the CSV"
         )
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
@@ -95,7 +95,8 @@ def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
     if folder is None:
         raise UserError(
-            f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of its CSV"
+            f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of "
+            "its CSV"
         )
     del tree.left_out[f"{folder}{name}"]
     path = s3.shown(root / folder / name)
