@@ -169,6 +169,17 @@ def row(results: Results, server: RunningServer) -> list[str]:
     return [server.name, f"{server.seconds_to_ready:.1f}", *figures, f"{server.megabytes():.0f}"]
 
 
+def unpacked(folder: Path) -> tuple[Path, Any]:
+    """The bundle of dist/, unpacked into a folder, and its golden images (G, ...)."""
+    archives = list((ROOT / "dist").glob("*.tar.gz"))
+    if not archives:
+        sys.exit("error: dist/ holds no bundle; `make run` makes one")
+    shutil.unpack_archive(archives[0], folder)
+    bundle = next(path for path in folder.iterdir() if path.is_dir())
+    with np.load(bundle / "golden.npz") as golden:
+        return bundle, golden["images"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_serve")
     parser.add_argument("--seconds", type=int, default=3, help="the length of each measurement")
@@ -186,15 +197,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("error: wrk is not installed; on Debian: apt-get install wrk")
-    archives = list((ROOT / "dist").glob("*.tar.gz"))
-    if not archives:
-        sys.exit("error: dist/ holds no bundle; `make run` makes one")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.unpack_archive(archives[0], folder)
-        bundle = next(path for path in folder.iterdir() if path.is_dir())
-        with np.load(bundle / "golden.npz") as golden:
-            images = golden["images"]
+        bundle, images = unpacked(folder)
         running: list[RunningServer] = []
         try:
             running.extend(servers(arguments, bundle, images, folder))

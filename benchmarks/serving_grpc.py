@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import socket
 import statistics
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 import grpc.aio
 import numpy as np
 
-from benchmarks.project import ROOT
+from benchmarks.bench_serve import unpacked
 from benchmarks.serving_load import CONNECTIONS, LoadRequest, RunningServer, load_request, start
 from benchmarks.serving_peers import requests
 from pipeline.reporting import tables
@@ -117,15 +116,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2, help="the length of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    archives = list((ROOT / "dist").glob("*.tar.gz"))
-    if not archives:
-        sys.exit("error: dist/ holds no bundle; `make run` makes one")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.unpack_archive(archives[0], folder)
-        bundle = next(path for path in folder.iterdir() if path.is_dir())
-        with np.load(bundle / "golden.npz") as golden:
-            images = golden["images"]
+        bundle, images = unpacked(folder)
         with socket.create_server(("127.0.0.1", 0)) as free:
             grpc_port = free.getsockname()[1]
         headers, body = requests(images)["json"]

@@ -57,10 +57,10 @@ def check(settings: Params) -> None:
         ),
     ):
         if key == "dataset.path" and s3.is_address(Path(path)):
-            if settings.dataset.name not in ("image_folder", "image_list"):
+            if "PHOTOS" not in declared("datasets", settings.dataset.name):
                 raise UserError(
-                    f"dataset.path {path} is on S3, and dataset.name {settings.dataset.name}; only "
-                    "image_folder and image_list are read from there"
+                    f"dataset.path {path} is on S3, which holds photos only; expected "
+                    f"image_folder or image_list, and dataset.name is {settings.dataset.name}"
                 )
             s3.Bucket(Path(path))
         elif not Path(path).exists():

@@ -143,7 +143,7 @@ def _is_sized(names: Collection[str]) -> bool:
 
 
 def _with_far_edges(row: Row) -> Row:
-    """Instead of its width and height. What is no number is left for `_box` to refuse."""
+    """The row with right and bottom in place of width and height; `_box` refuses other text."""
     result = {name: cell for name, cell in row.items() if name not in SIZED[2:]}
     for far, near, size in (("right", "left", "width"), ("bottom", "top", "height")):
         try:

@@ -97,7 +97,7 @@ class Bucket:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """The object as a file that reads only what is asked for; it is not kept in the cache."""
+        """Opens an object as a file, which fetches what is read of it, past the cache."""
         path = f"{self.root}/{name}"
         with in_words(path), self.files.open(path, "rb", block_size=BLOCK) as file:
             yield file

@@ -27,8 +27,8 @@ FORMATS = [
 RUNTIMES = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
 ACCURACY_DROP = 0.002
 PROCESSORS = ["native", "nehalem", "haswell", "cortex-a72"]
-# Those of a backbone that lose no accuracy. Its int8 file loses up to half a point: so much may be
-# lost, and there must be so many unseen examples that two of them are not more.
+# Formats of a backbone that lose no accuracy. Its int8 file loses up to half a point, so a file may
+# lose a point, which is at least three of the fewest unseen examples that judge it.
 FLOAT_FORMATS = ["tflite_float32", "tflite_float16", "onnx_float32"]
 INT8_DROP, INT8_UNSEEN = 0.01, 300
 

@@ -12,7 +12,7 @@ from rich.progress import track
 from pipeline.process import stage
 
 SOON, WORTH_SAYING = 5, 20  # seconds: when the time left is estimated, and when it is said
-PARTS = 100  # one of so many tells enough, as threads deliver the first of them late
+PARTS = 100  # of the work; the first tells the pace, as threads deliver the first item late
 
 Item = TypeVar("Item")
 
