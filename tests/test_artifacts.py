@@ -106,6 +106,14 @@ def test_a_name_that_no_font_can_show_is_its_number_in_pictures(tmp_path: Path) 
 
 
 @pytest.mark.filterwarnings("error")
+def test_long_names_leave_room_for_the_pictures(tmp_path: Path) -> None:
+    """Matplotlib warns when the names take all of it."""
+    names = ["a" * 200, "a pair of trousers with a belt", "b" * 100]
+    assert pictures.shown_names(names)[1] == "a pair of t… with a belt"
+    draw_all(tmp_path / "long", names)
+
+
+@pytest.mark.filterwarnings("error")
 def test_a_name_comes_from_a_font_that_has_it(
     tmp_path: Path, font: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,10 +12,9 @@ import numpy as np
 from pipeline.files.reports.evaluate import EvaluationReport, GroupScore
 from pipeline.process.words import percent
 from pipeline.reporting import drawing
-from pipeline.reporting.pictures import plain, shown_names
+from pipeline.reporting.pictures import plain, short, shown_names
 
 MOST = 40  # bars; of more only the worst are drawn
-LONGEST = 24  # letters of a name
 MOST_LEFT_OUT = 9  # tenths of the axis: where all bars are long, their ends are shown
 WIDTH, HEIGHT = 6.0, 0.24  # inches of a panel, and of a bar
 
@@ -75,7 +74,7 @@ def _rows(panels: Sequence[Bars]) -> int:
 def draw(figure: Any, panels: Sequence[Bars]) -> None:
     """The panels side by side, as high as the longest needs."""
     # All text goes through `plain` before the first axis, which takes the fonts set by then.
-    names = [[plain(_short(bar.name)) for bar in _worst(panel)] for panel in panels]
+    names = [[plain(short(bar.name)) for bar in _worst(panel)] for panel in panels]
     axes = figure.subplots(1, len(panels), squeeze=False).flat
     for axis, panel, shown in zip(axes, panels, names, strict=True):
         draw_panel(axis, panel, shown, _rows(panels))
@@ -83,10 +82,6 @@ def draw(figure: Any, panels: Sequence[Bars]) -> None:
 
 def _worst(panel: Bars) -> list[Bar]:
     return sorted(panel.bars, key=lambda bar: (bar.share, -bar.images))[:MOST]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def draw_panel(axis: Any, panel: Bars, names: Sequence[str], rows: int) -> None:

@@ -15,13 +15,12 @@ from pipeline.reporting.pictures import plain, shown_names
 NAMED = 40  # classes; of more, only the smallest and the largest are named
 EXTREMES = 3
 MANY_HEIGHT = 4.5  # inches, of a picture of more
-LONGEST = 24  # characters of a name
 
 
 def draw(path: Path, counts: Mapping[str, Array], class_names: Sequence[str]) -> None:
     """`counts` (K,) by split. Above NAMED classes the picture grows no further."""
     # Before the first axis, which takes the fonts set by then.
-    names = [plain(name)[:LONGEST] for name in shown_names(class_names)]
+    names = [plain(name) for name in shown_names(class_names)]
     height = 1.6 + 0.22 * len(names) if len(names) <= NAMED else MANY_HEIGHT
     with drawing.figure(path, (8, height)) as figure:
         axis = figure.add_subplot()

@@ -9,10 +9,9 @@ import numpy as np
 
 from pipeline.files.artifacts import Array
 from pipeline.reporting import drawing
-from pipeline.reporting.pictures import plain
+from pipeline.reporting.pictures import plain, short
 
 BINS = 40
-LONGEST = 24  # letters of a name
 
 
 def spread(path: Path, labels: Mapping[str, Array], unit: str, title: str) -> None:
@@ -58,7 +57,7 @@ def bars(
     title: str,
 ) -> None:
     """A bar for each row of name, count, mean absolute error and its 95 % interval."""
-    names = [plain(name if len(name) <= LONGEST else f"{name[:LONGEST]}…") for name, *_ in rows]
+    names = [plain(short(name)) for name, *_ in rows]
     places, means = np.arange(len(rows)), np.array([mean for _, _, mean, _ in rows])
     ends = np.array([interval for *_, interval in rows]).T
     with drawing.figure(path, (7, 1.4 + 0.24 * len(rows))) as figure:

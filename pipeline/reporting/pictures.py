@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence, Set
 from functools import cache
@@ -22,6 +23,8 @@ from pipeline.reporting.calibration import Bin
 
 MOST_POINTS = 5000  # of true and predicted numbers
 INDICATIVE = 20  # ids of each class
+LONGEST_NAME = 24  # letters
+TITLE = 18, 3  # letters of a line, and lines, above an image of a sheet
 NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
 
 # Its warnings are of families without a regular weight, of which another weight does as well.
@@ -53,10 +56,26 @@ def is_control(letter: str) -> bool:
 
 
 def shown_names(class_names: Sequence[str]) -> list[str]:
-    """Class names for a picture; a name that no font here can draw becomes its number."""
+    """Short class names for a picture; a name that no font here can draw becomes its number."""
     return [
-        name if all(map(font_of, name)) else str(number) for number, name in enumerate(class_names)
+        short(name) if all(map(font_of, name)) else str(number)
+        for number, name in enumerate(class_names)
     ]
+
+
+def short(name: str) -> str:
+    """The name, or its beginning and its end if it has more than LONGEST_NAME letters."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = LONGEST_NAME // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
+
+
+def wrapped(title: str) -> str:
+    """The title of an image in lines that fit above it; what is more is left out."""
+    width, most = TITLE
+    lines = [line for part in title.split("\n") for line in textwrap.wrap(part, width) or [""]]
+    return "\n".join(lines if len(lines) <= most else [*lines[: most - 1], lines[-1]])
 
 
 @cache
@@ -91,7 +110,7 @@ def code_points(family: str) -> Set[int]:
 
 def images(path: Path, pictures: Array, titles: Sequence[str], title: str = "") -> None:
     """A sheet of images (N, H, W, C), values 0 to 255, each under its title."""
-    titles = [plain(text) for text in titles]
+    titles = [wrapped(plain(text)) for text in titles]
     columns = max(min(10, len(pictures)), 1)
     rows = max(-(-len(pictures) // columns), 1)
     # Inches: the width and height of a cell, and the longer side of the picture in it.
