@@ -31,6 +31,7 @@ TURNS = {  # what undoes each of its values; 1 is upright
     8: "ROTATE_90",
 }
 STRIP = 256  # rows
+CURE = "save it with 8 or 16 bits a channel"
 FRAMINGS = ("resize", "letterbox", "centre_crop", "region")
 PARTS = 10_000  # of a side, in which a region is measured
 # Larger than any phone's photo; a small file can claim to be much larger.
@@ -156,17 +157,37 @@ def _middle(image: Any, size: Tuple[int, int]) -> Any:
 
 
 def upright(image: Any, mode: str) -> Any:
-    """`image` in `mode`, upright by its EXIF orientation, on white, scaled to 8 bits."""
+    """`image` in `mode`, upright by its EXIF orientation, on white, scaled to 8 bits.
+
+    Raises InputError if it cannot be known which of its values is white.
+    """
     from PIL import Image
 
     turn = TURNS.get(image.getexif().get(ORIENTATION))
     if turn:  # ImageOps.exif_transpose rewrites the other EXIF tags and fails on malformed ones
         image = image.transpose(Image.Transpose[turn])
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.mode == "F":
+        _check_floats(np.asarray(image))
     if image.mode in TRANSPARENT or "transparency" in image.info:
         return _on_white(image, mode)
     return image.convert(mode)
+
+
+def _eight_bits(grey: Any) -> Any:
+    """Of grey levels (H, W) of 16 bits. Raises InputError for others."""
+    low, high = int(grey.min()), int(grey.max())
+    if low < 0 or high > 0xFFFF:
+        raise InputError(f"the photo has grey levels from {low:,} to {high:,}; {CURE}")
+    return (grey >> 8).astype(np.uint8)
+
+
+def _check_floats(grey: Any) -> None:
+    """Raises InputError unless grey levels (H, W) are of 8 bits; those up to 1 may be shares."""
+    low, high = float(grey.min()), float(grey.max())
+    if not (low >= 0 and (high == 0 or 1 < high <= 255)):
+        raise InputError(f"the photo has floating-point pixels from {low:g} to {high:g}; {CURE}")
 
 
 def _on_white(image: Any, mode: str) -> Any:

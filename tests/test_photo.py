@@ -105,6 +105,26 @@ def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
     assert np.abs(result.astype(int) - photo.to_input(grey, DIGITS)).mean() < 8
 
 
+@pytest.mark.parametrize(
+    ("pixels", "sentence"),
+    [
+        (np.array([[0, 70_000]], np.int32), "grey levels from 0 to 70,000"),
+        (np.array([[-1, 255]], np.int32), "grey levels from -1 to 255"),
+        (np.array([[0, 0.5]], np.float32), "floating-point pixels from 0 to 0.5"),
+        (np.array([[0, 4000]], np.float32), "floating-point pixels from 0 to 4000"),
+        (np.array([[0, np.nan]], np.float32), "floating-point pixels from nan to nan"),
+    ],
+)
+def test_a_picture_whose_white_cannot_be_known_is_refused(
+    pixels: np.ndarray, sentence: str
+) -> None:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "TIFF")
+    with pytest.raises(InputError) as caught:
+        photo.read(file.getvalue(), DIGITS)
+    assert str(caught.value) == (f"the picture has {sentence}; save it with 8 or 16 bits a channel")
+
+
 @pytest.mark.parametrize("orientation", range(10))
 def test_a_picture_is_turned_upright_by_its_exif_orientation_as_in_pillow(
     raw_mnist: Raw, orientation: int

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.files.artifacts import Array
 from serving import photo
+from serving.errors import InputError
 
 Shape = tuple[int, int, int]  # height, width, channels
 Framing = str | list[float]  # one of photo.FRAMINGS, or left, top, right, bottom of a region
@@ -68,13 +69,21 @@ def inspect(data: bytes, box: Box | None) -> tuple[str, int]:
     with _turn(opened), opened:
         _check_box(box, opened)
         opened.draft(None, (4 * HASH, 4 * HASH))  # enough for the hash, and reads the whole file
-        bits = 0
-        if opened.mode.startswith("I"):
-            bits = int(np.asarray(opened).max()).bit_length()
+        # Pillow says it only until it has decoded the picture
+        is_deep = opened.mode.startswith("I") or ";16" in str(getattr(opened, "tile", ""))
         size = (HASH + 1, HASH)
         grey = photo.upright(opened, "L").resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+        bits = _bits(opened) if is_deep else 0
     pixels = np.asarray(grey)
     return np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes().hex(), bits
+
+
+def _bits(opened: Image.Image) -> int:
+    """How many of 16 bits a picture uses; in colour Pillow has kept the higher 8 of them."""
+    if opened.mode.startswith("I"):
+        return int(np.asarray(opened).max()).bit_length()
+    bands = [band for band in opened.getbands() if band != "A"]
+    return 8 + max(int(np.asarray(opened.getchannel(band)).max()).bit_length() for band in bands)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -122,6 +131,8 @@ def reason(error: Exception) -> str:
     """Why a picture could not be read, as part of a sentence."""
     if isinstance(error, PictureError):
         return str(error)
+    if isinstance(error, InputError):
+        return str(error).removeprefix("the photo ")
     if isinstance(error, UnidentifiedImageError):
         return f"is not a picture; expected {', '.join(photo.FORMATS)}"
     if isinstance(error, OSError) and error.strerror:

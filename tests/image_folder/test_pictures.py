@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -134,10 +136,38 @@ def test_grey_levels_that_use_12_of_16_bits_are_reported(
     levels = np.linspace(0, 4095, 81).astype(np.uint16).reshape(9, 9)
     Image.fromarray(levels).save(two_classes / "cat" / "twelve.png")
     Image.fromarray(levels * 16).save(two_classes / "cat" / "sixteen.png")
+    colours = levels[..., None].repeat(3, 2)
+    (two_classes / "dog" / "twelve.png").write_bytes(deep_png(colours))
+    (two_classes / "dog" / "sixteen.png").write_bytes(deep_png(colours * 16))
     load(two_classes)
     assert (
-        "warning: nearly black, as 12 bits or fewer of 16 are used, 1 picture: "
-        "cat/twelve.png; multiply the grey levels by 16" in capsys.readouterr().out
+        "warning: nearly black, as 12 bits or fewer of 16 are used, 2 pictures: "
+        "cat/twelve.png, dog/twelve.png; multiply the grey levels by 16" in capsys.readouterr().out
+    )
+
+
+def deep_png(colours: np.ndarray) -> bytes:
+    """A PNG of (H, W, 3) uint16, which Pillow cannot write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+    height, width, _ = colours.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
+    chunks = (b"IHDR", header), (b"IDAT", compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def test_a_picture_whose_white_is_unknown_is_left_out(
+    two_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shares = np.linspace(0, 1, 81, dtype=np.float32).reshape(9, 9)
+    Image.fromarray(shares).save(two_classes / "cat" / "shares.tif")
+    load(two_classes)
+    assert (
+        "could not be read: cat/shares.tif; the first has floating-point pixels from 0 to 1; "
+        "save it with 8 or 16 bits a channel" in capsys.readouterr().out
     )
 
 
