@@ -11,7 +11,7 @@ from rich.box import ASCII2
 
 from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, result_notes, summary, terminal
-from pipeline.reporting.tables import MILLISECONDS
+from pipeline.reporting.tables import MILLISECONDS, table
 from tests import reports
 from tests.conftest import EDGEPROOF, Project
 
@@ -216,3 +216,8 @@ def test_a_file_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="add them where the table belongs"):
         marked_tables.replace(page, "table", marked_tables.BEGIN, marked_tables.END)
     assert page.read_text() == "no markers"
+
+
+def test_the_name_of_a_class_neither_shifts_a_table_nor_begins_html() -> None:
+    rows = table(["class", "recall"], [["<b>a|b</b>", "1.0"]]).split("\n")
+    assert rows[-1] == r"| \<b>a\|b\</b> | 1.0 |"

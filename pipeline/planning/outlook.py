@@ -14,6 +14,7 @@ from pipeline.process import stage
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
+from pipeline.verification.rejection import RISK, fewest
 
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
@@ -54,7 +55,21 @@ def splits(parts: Parts, settings: Params) -> list[str]:
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
         )
-    return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+    lines.append(_gate(parts.unseen, settings.export.max_accuracy_drop))
+    coverage = settings.problem.coverage
+    if coverage is not None and parts.validation < fewest(coverage):
+        lines.append(_rejects_nothing(parts.validation, coverage))
+    return lines
+
+
+def _rejects_nothing(validation: int, coverage: float) -> str:
+    # That of `fewest`, the other way round, with a digit less
+    possible = int(100 * RISK ** (1 / max(validation, 1))) / 100
+    return (
+        f'"none of these": {validation:,} validation examples are too few to reject any and still '
+        f"answer {100 * coverage:g} % of new ones, which takes {fewest(coverage):,}: every input "
+        f"gets a class; problem.coverage: {possible:g} is the most that they can promise"
+    )
 
 
 def has_folds(settings: Params) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipeline.config.parts import choices, declared
 from pipeline.process.words import percent
 
+BAR, LESS = r"\|", r"\<"  # as letters in Markdown
 MILLISECONDS = "ms/input"  # the heading of latencies
 # The baselines in words, by the names in reports/baseline.json.
 BASELINES: dict[str, str] = {
@@ -41,8 +42,8 @@ def listed(names: Sequence[str], most: int = 10) -> str:
 
 
 def markdown(cells: Sequence[str]) -> str:
-    """One row of a table in Markdown."""
-    return f"| {' | '.join(cells)} |"
+    """One row of a table in Markdown. The name of a class may hold its signs, or begin HTML."""
+    return f"| {' | '.join(cell.replace('|', BAR).replace('<', LESS) for cell in cells)} |"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

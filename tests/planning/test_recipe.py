@@ -25,6 +25,7 @@ from pipeline.planning import (
 from pipeline.planning.data import Given, Number, Survey
 from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
+from pipeline.verification import rejection
 from tests.conftest import ROOT
 from tests.planning.conftest import SHIPPED, arrays, photo, photos, values
 
@@ -106,7 +107,23 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     assert "; 5 folds judge the recipe on all 400" in outlook.splits(Parts(320, 80, 100), judged)[1]
     many = outlook.splits(Parts(60_000, 6_000, 10_000), settings)
     assert "folds" not in many[1]
-    assert many[2] == "gate: 16,000 unseen examples can prove a loss of at most 0.2 points"
+    assert many[2:] == ["gate: 16,000 unseen examples can prove a loss of at most 0.2 points"]
+
+
+@pytest.mark.parametrize(
+    ("validation", "possible"), [(298, 0.98), (59, 0.95), (56, 0.94), (29, 0.9)]
+)
+def test_too_few_examples_to_reject_any_are_told(validation: int, possible: float) -> None:
+    settings = params.override(params.load(ROOT / "params.yaml"), {"problem.coverage": 0.99})
+    line = outlook.splits(Parts(320, validation, 100), settings)[-1]
+    assert line == (
+        f'"none of these": {validation} validation examples are too few to reject any and still '
+        "answer 99 % of new ones, which takes 299: every input gets a class; "
+        f"problem.coverage: {possible} is the most that they can promise"
+    )
+    confidences = np.linspace(0, 1, validation)
+    assert rejection.for_coverage(confidences, possible) is not None
+    assert rejection.for_coverage(confidences, possible + 0.01) is None
 
 
 def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
