@@ -20,7 +20,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Box
 from pipeline.files.picture_table import TEXT, Picture, Table
 from pipeline.files.pictures import Pictures, Source
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -122,7 +122,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     noun = "label" if target == "labels" else "class"
     _check_classes(f"{params.path}: {noun}", _labels.counts(target, labels[train], class_names))
     strata = _labels.strata(target, labels[train])
-    order = np.argsort(position_in_stratum(strata), kind="stable")
+    order = stratified(strata)
     validation = np.flatnonzero(order >= len(train) - len(named))
     train = train[order]
     say_what_is_left_out(len(candidates), unreadable, left_out)

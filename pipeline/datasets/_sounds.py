@@ -27,7 +27,7 @@ from pipeline.datasets._photos import Candidate, Listed
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
@@ -116,8 +116,8 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
             f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
             "what follows is not used"
         )
-    order = _order([class_names.index(row.label) for row, _ in readable])
-    rows = [(readable[number][0], readable[number][1][0]) for number in order]
+    labels = np.array([class_names.index(row.label) for row, _ in readable], np.int64)
+    rows = [(readable[number][0], readable[number][1][0]) for number in stratified(labels)]
     parts: dict[str, Any] = {}
     for part in ("train", "test"):
         own = [(row, array) for row, array in rows if (row.part == "test") == (part == "test")]
@@ -137,13 +137,6 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         group=RECORDING if any(row.seconds for row, _ in rows) else None,
         left_out={**left_out, **unreadable},
     )
-
-
-def _order(labels: Sequence[int]) -> list[int]:
-    order: list[int] = np.argsort(
-        position_in_stratum(np.array(labels, np.int64)), kind="stable"
-    ).tolist()
-    return order
 
 
 def _stacked(arrays: Sequence[Array], mel: LogMel, samples: int) -> Array:

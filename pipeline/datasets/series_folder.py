@@ -38,7 +38,7 @@ from pipeline.datasets._recordings import (
 from pipeline.datasets._windows import RecordingError
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
@@ -272,7 +272,7 @@ def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Windows
             f"label {unknown[0]} has windows for testing and none for training; expected both"
         )
     numbers = np.array([class_names.index(label) for label in labels], np.int64)
-    order = np.argsort(position_in_stratum(numbers), kind="stable")
+    order = stratified(numbers)
     empty = np.empty((0, how.length, len(how.channels or ())), np.float32)
     inputs = np.concatenate([empty, *(part.windows for part in parts)])[order]
     owners = [part for part in parts for _ in part.labels]

@@ -23,7 +23,7 @@ from pipeline.datasets._sounds import SoundError
 from pipeline.datasets._tree import Tree, part_of
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -98,7 +98,7 @@ def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
 def _headers(path: Path, candidates: Sequence[Candidate]) -> tuple[list[Header], dict[str, str]]:
     """Of SAMPLE recordings, of every class in turn; and why some cannot be read."""
     numbers = np.unique([row.label for row in candidates], return_inverse=True)[1]
-    order = np.argsort(position_in_stratum(numbers), kind="stable")[:SAMPLE]
+    order = stratified(numbers)[:SAMPLE]
     rows = [candidates[row] for row in order]
     archive = None if path.is_dir() else zipfile.ZipFile(path)
 

@@ -33,7 +33,7 @@ from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.planning import arrays, lists, recordings, sensors, unreadable
 from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
@@ -189,7 +189,7 @@ def _open(path: Path, listed: Listed) -> _Opened:
             return picture_file.reason(error)
 
     numbers = np.unique([candidate.label for candidate in candidates], return_inverse=True)[1]
-    order = [candidates[row] for row in np.argsort(position_in_stratum(numbers), kind="stable")]
+    order = [candidates[row] for row in stratified(numbers)]
     results = pictures.in_threads(inspect, order[:SAMPLE])
     with imports.quiet():
         followed_results = followed(results, min(len(order), SAMPLE), "looking at pictures")
