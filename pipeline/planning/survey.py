@@ -1,7 +1,7 @@
 """What the data of a user are: a folder or zip file of pictures, with or without a list, or an npz.
 
 All files are counted, but at most SAMPLE pictures are opened, of every class in turn. For a folder
-of sounds see `recordings.py`, for recordings of sensors `sensors.py`.
+of sounds see `sounds.py`, for recordings of sensors `sensors.py`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
-from pipeline.files.splits import stratified
-from pipeline.planning import arrays, lists, recordings, sensors, unreadable
+from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
 from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -91,7 +90,7 @@ def _recorded(
     recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
-        return recordings.survey(path, recorded, labels or lists.find(path, recorded))
+        return sounds.survey(path, recorded, labels or lists.find(path, recorded))
     if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
         return sensors.survey(path, given)
     return None
@@ -153,7 +152,7 @@ def _photographs(
     texts = [candidate.label for candidate in readable if candidate.part != "test"]
     labels = _labels.array(target, texts, class_names)
     counts = _labels.counts(target, labels, class_names)
-    _check_classes(path, counts, seen)
+    media_files.check_classes(path, counts, "picture", seen.faults)
     columns = candidates[0].columns if candidates else {}
     group = held_together([*columns])
     examples = Counter(candidate.part for candidate in readable)
@@ -170,7 +169,7 @@ def _photographs(
         group=group,
         groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
         remarks=[
-            *_left_out(left_out, seen),
+            *media_files.left_out(left_out, seen.faults, "picture"),
             *_odd(seen, candidates),
         ],
     )
@@ -178,7 +177,6 @@ def _photographs(
 
 def _open(path: Path, listed: Listed) -> _Opened:
     """Opens SAMPLE pictures, of every class in turn, and of each class until one can be read."""
-    candidates = listed.candidates
     source, seen = pictures.source(path), _Opened()
 
     def inspect(candidate: Candidate) -> tuple[Picture, tuple[int, int], bool] | str:
@@ -188,8 +186,7 @@ def _open(path: Path, listed: Listed) -> _Opened:
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
 
-    numbers = np.unique([candidate.label for candidate in candidates], return_inverse=True)[1]
-    order = [candidates[row] for row in stratified(numbers)]
+    order = media_files.of_every_class_in_turn(listed.candidates)
     results = pictures.in_threads(inspect, order[:SAMPLE])
     with imports.quiet():
         followed_results = followed(results, min(len(order), SAMPLE), "looking at pictures")
@@ -221,26 +218,6 @@ def _look(data: bytes) -> tuple[tuple[int, int], bool]:
         opened.draft("RGB", (TINY, TINY))
         pixels = np.asarray(opened.convert("RGB").resize((TINY, TINY)), np.int16)
     return size, int(np.ptp(pixels, axis=2).max()) > GREY
-
-
-def _check_classes(path: Path, counts: dict[str, int], seen: _Opened) -> None:
-    for name, count in counts.items():
-        if not count:
-            faults = [reason for file, reason in seen.faults.items() if f"{name}/" in file]
-            why = f" (the first {faults[0]})" if faults else ""
-            raise UserError(
-                f"{path}: class {name} holds no readable picture for training{why}; add some, or "
-                "take its folder out"
-            )
-
-
-def _left_out(left_out: dict[str, str], seen: _Opened) -> list[str]:
-    reasons = Counter(left_out.values())
-    lines = [f"left out {count:,}: it {reason}" for reason, count in reasons.items()]
-    if seen.faults:
-        file, reason = next(iter(seen.faults.items()))
-        lines.append(f"{len(seen.faults):,} pictures cannot be read, such as {file}: it {reason}")
-    return lines
 
 
 def _odd(seen: _Opened, candidates: Sequence[Candidate]) -> list[str]:
