@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import _photos, _tree
+from pipeline.datasets import _parts, _photos, _tree
 from pipeline.datasets._photos import Candidate
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
@@ -60,7 +60,7 @@ def _images(path: Path, key: str, array: Array, shape: tuple[int, ...]) -> Array
 
 def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]:
     tree = _tree.read(path, "dataset.other")
-    test = _tree.parts(tree, _tree.base(tree)).get(TEST)
+    test = _parts.parts(tree, _parts.base(tree)).get(TEST)
     candidates = [
         Candidate(file, "other", TEST if test and file.startswith(test) else TRAIN)
         for file in tree.files

@@ -10,10 +10,10 @@ from typing import IO
 
 import numpy as np
 
-from pipeline.datasets import _tree
+from pipeline.datasets import _parts, _tree
 from pipeline.datasets._label_columns import spelling
 from pipeline.datasets._recording_columns import CERTAIN, LABEL, LABELS, label_in
-from pipeline.datasets._tree import nfc
+from pipeline.datasets._tree import Open, nfc
 from pipeline.datasets._windows import Block, Recording
 from pipeline.files import list_file
 from pipeline.files.artifacts import Array
@@ -30,7 +30,6 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
 
 UNLABELLED = -1  # rows
 
-Open = Callable[[str], IO[bytes]]
 Marks = Callable[[Block], Array]
 
 
@@ -59,14 +58,14 @@ class Listed:
 
 def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Listed]:
     """The files of a tree, with what its list says, or else its folders. Raises UserError."""
-    base = _tree.base(tree)
+    base = _parts.base(tree)
     folder = next((at for at in ("", base) if f"{at}{name}" in tree.files), None)
     if folder is not None:
         tree.files.remove(f"{folder}{name}")
         with open_file(f"{folder}{name}") as file:
             return of_list(f"{root / folder / name}", folder, tree, file)
     result = []
-    for part, prefix in _tree.parts(tree, base).items():
+    for part, prefix in _parts.parts(tree, base).items():
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
             result.append(Listed(path, part, nfc(label) if slash else ""))
@@ -112,7 +111,7 @@ def add_row(
     if file is None:
         raise UserError(f"{where} names {name or 'no file'}; expected a CSV or npz file beside it")
     label = nfc(row[LABEL])
-    split = _tree.part_of(row.get("split") or "train")
+    split = _parts.part_of(row.get("split") or "train")
     start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
     if not label or split is None or not start < end:
         raise UserError(

@@ -9,18 +9,14 @@ file and label, for a part of a file start and end in seconds, and anything else
 from __future__ import annotations
 
 import math
-import stat
-import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _class_folders, _recordings, _sounds, _tree, image_list
+from pipeline.datasets import Raw, _class_folders, _parts, _recordings, _sounds, _tree, image_list
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._sounds import SoundError
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -34,21 +30,13 @@ def load(params: Dataset) -> Raw:
     root = Path(params.path)
     tree = _tree.read(root, suffixes=_sounds.SUFFIXES, noun="sound")
     listed = candidates(root, tree, params.options(Options).labels)
-    if root.is_dir():
-        return _sounds.dataset(params, listed, lambda name: opened(root / name))
-    with zipfile.ZipFile(root) as archive:
-        return _sounds.dataset(params, listed, archive.open)
-
-
-def opened(path: Path) -> IO[bytes]:
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe might never end
-        raise SoundError("is not a file")
-    return path.open("rb")
+    with _tree.opened(root) as open_file:
+        return _sounds.dataset(params, listed, open_file)
 
 
 def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
-    if not {labels, f"{_tree.base(tree)}{labels}"} & set(tree.left_out):
+    if not {labels, f"{_parts.base(tree)}{labels}"} & set(tree.left_out):
         return _class_folders.listed(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
     rows = [_recordings.renamed(row) for row in rows]

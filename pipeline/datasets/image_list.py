@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _label_columns, _photos, _tree
+from pipeline.datasets import Raw, _label_columns, _parts, _photos, _tree
 from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
@@ -92,7 +92,7 @@ def listed(params: Dataset) -> Listed:
 
 def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     """The folder of the CSV, and its rows. Archives often hold everything in one folder."""
-    folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
+    folder = next((at for at in ("", _parts.base(tree)) if f"{at}{name}" in tree.left_out), None)
     if folder is None:
         raise UserError(
             f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of "
@@ -177,7 +177,7 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
         return "split"
     others = [name for name in rows[0] if name not in ("file", *taken)]
     cells = {name: {row[name] for row in rows} for name in others}
-    parts = {name: set(map(_tree.part_of, cells[name])) for name in others}
+    parts = {name: set(map(_parts.part_of, cells[name])) for name in others}
     named = [name for name in others if "train" in parts[name] and len(parts[name] - {None}) > 1]
     if len(named) > 1 or any(None in parts[name] for name in named):
         raise UserError(
@@ -192,7 +192,7 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
 def part_of(where: str, row: Row, column: str | None) -> str:
     """Raises UserError, which begins with `where`."""
     cell = row.get(column, "") if column else ""
-    part = _tree.part_of(cell) if cell else "train"
+    part = _parts.part_of(cell) if cell else "train"
     if part is None:
         raise UserError(f"{where} has the split {cell}; expected train, validation or test")
     return part

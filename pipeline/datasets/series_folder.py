@@ -10,10 +10,9 @@ recording stay in one split.
 
 from __future__ import annotations
 
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -29,13 +28,12 @@ from pipeline.datasets._recording_files import SUFFIXES
 from pipeline.datasets._recordings import (
     UNLABELLED,
     Listed,
-    Open,
     columns_of,
     listed,
     marks_of,
     observed,
 )
-from pipeline.datasets._windows import RecordingError
+from pipeline.datasets._tree import FileError, Open
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import stratified
@@ -121,12 +119,7 @@ def opened(root: Path, labels: str) -> Iterator[tuple[list[Listed], Open, dict[s
         yield [Listed(root.name)], lambda name: root.open("rb"), {}
         return
     tree = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
-    with ExitStack() as stack:
-        archive = None if root.is_dir() else stack.enter_context(zipfile.ZipFile(root))
-
-        def open_file(name: str) -> IO[bytes]:
-            return archive.open(name) if archive else (root / name).open("rb")
-
+    with _tree.opened(root) as open_file:
         yield listed(root, tree, labels, open_file), open_file, tree.left_out
 
 
@@ -143,7 +136,7 @@ def dataset(
         try:
             with open_file(row.file) as file:
                 parts += list(read(file, row, how))  # all of a file, or nothing
-        except (RecordingError, OSError) as error:
+        except (FileError, OSError) as error:
             unreadable[row.file] = str(error)
     _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
     say(parts, how)
@@ -222,7 +215,7 @@ def say(parts: list[Part], how: Windows) -> None:
 
 
 def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
-    """The windows of each recording in a file. Raises RecordingError."""
+    """The windows of each recording in a file. Raises FileError."""
     for recording in _recording_files.recordings(file, row.file, how.channels):
         how.channels = how.channels or recording.channels
         codes: dict[str, int] = {}

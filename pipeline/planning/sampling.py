@@ -14,7 +14,8 @@ import numpy as np
 from pipeline.datasets import _recording_files, series_folder
 from pipeline.datasets._recording_columns import LABELS
 from pipeline.datasets._recordings import Listed
-from pipeline.datasets._windows import Block, Recording, RecordingError, is_close, rate_of
+from pipeline.datasets._tree import FileError
+from pipeline.datasets._windows import Block, Recording, is_close, rate_of
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
@@ -97,7 +98,7 @@ def _recordings(
                     for recording in _recording_files.recordings(file, row.file):
                         blocks = _readable(recording.blocks, row.file, faults)
                         yield row, replace(recording, blocks=blocks)
-            except (RecordingError, OSError) as error:
+            except (FileError, OSError) as error:
                 if faults is not None:
                     faults[row.file] = str(error)
 
@@ -106,7 +107,7 @@ def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str] | None)
     """The blocks before a fault, which is kept."""
     try:
         yield from blocks
-    except RecordingError as error:
+    except FileError as error:
         if faults is not None:
             faults[file] = str(error)
 
@@ -122,7 +123,7 @@ def _seen(path: Path) -> Seen:
         if rate is None and block.times is not None and len(block.times) > 1:
             try:
                 rate = rate_of(np.diff(block.times))
-            except RecordingError as error:
+            except FileError as error:
                 seen.faults[row.file] = str(error)
         seen.beginnings.append(Beginning(recording.channels, block.values, rate))
     return seen

@@ -5,7 +5,6 @@ All files are counted, but of at most SAMPLE the beginning is read: their length
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,10 @@ import numpy as np
 import soundfile
 
 from pipeline.config.params import NONE
-from pipeline.datasets import _sounds, audio_folder
+from pipeline.datasets import _sounds, _tree, audio_folder
 from pipeline.datasets._photos import Candidate
 from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._sounds import SoundError
-from pipeline.datasets._tree import Tree
+from pipeline.datasets._tree import FileError, Open, Tree
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
@@ -37,7 +35,8 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     """Looks at sounds in class folders, or in a list of this name. Raises UserError."""
     named = labels or audio_folder.Options().labels
     candidates, class_names, left_out, _ = audio_folder.candidates(path, tree, named)
-    headers, faults = _headers(path, candidates)
+    with _tree.opened(path) as open_file:
+        headers, faults = _headers(open_file, candidates)
     readable = [row for row in candidates if row.file not in faults]
     train = [row for row in readable if row.part != "test"]
     of_class = Counter(row.label for row in train)
@@ -82,14 +81,15 @@ def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
     return expression, names
 
 
-def _headers(path: Path, candidates: Sequence[Candidate]) -> tuple[list[Header], dict[str, str]]:
+def _headers(
+    open_file: Open, candidates: Sequence[Candidate]
+) -> tuple[list[Header], dict[str, str]]:
     """Of SAMPLE recordings; and why some cannot be read."""
     rows = media_files.of_every_class_in_turn(candidates)[:SAMPLE]
-    archive = None if path.is_dir() else zipfile.ZipFile(path)
 
     def header(row: Candidate) -> Header | str:
         try:
-            with _opened(path, archive, row.file) as opened:
+            with open_file(row.file) as opened:
                 return _header(opened, row.seconds)
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
             return _sounds.reason(error)
@@ -100,15 +100,11 @@ def _headers(path: Path, candidates: Sequence[Candidate]) -> tuple[list[Header],
     return [result for _, result in results if not isinstance(result, str)], faults
 
 
-def _opened(path: Path, archive: zipfile.ZipFile | None, file: str) -> IO[bytes]:
-    return archive.open(file) if archive else audio_folder.opened(path / file)
-
-
 def _header(file: IO[bytes], span: tuple[float, float] | None) -> Header:
     with soundfile.SoundFile(file) as opened:
         _sounds.check(opened)
         if not opened.frames:
-            raise SoundError("holds no samples")
+            raise FileError("holds no samples")
         seconds = opened.frames / opened.samplerate
         return opened.samplerate, min(span[1], seconds) - span[0] if span else seconds
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
-from pipeline.datasets import _tree, image_list
+from pipeline.datasets import _parts, image_list
 from pipeline.planning import (
     outlook,
     start,
@@ -199,7 +199,7 @@ def test_channels_before_steps_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_parts_have_many_spellings(name: str, part: str | None) -> None:
-    assert _tree.part_of(name) == part
+    assert _parts.part_of(name) == part
 
 
 def test_a_class_may_be_called_trainers(folder: Path) -> None:
