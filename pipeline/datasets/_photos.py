@@ -120,7 +120,8 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "label" if target == "labels" else "class"
-    _check_classes(f"{params.path}: {noun}", _labels.counts(target, labels[train], class_names))
+    counts = _labels.counts(target, labels[train], class_names)
+    check_classes(f"{params.path}: {noun}", counts, "picture", photo.SUFFIXES)
     strata = _labels.strata(target, labels[train])
     order = stratified(strata)
     validation = np.flatnonzero(order >= len(train) - len(named))
@@ -173,13 +174,13 @@ def opened(candidate: Candidate, data: bytes) -> tuple[Picture, int]:
     return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
 
-def _check_classes(where: str, counts: dict[str, int]) -> None:
-    """Raises UserError, which begins with `where`, if one has no picture."""
+def check_classes(where: str, counts: dict[str, int], noun: str, suffixes: Sequence[str]) -> None:
+    """Raises UserError, which begins with `where`, if one has no file, which is a `noun`."""
     for name, count in counts.items():
         if not count:
             raise UserError(
-                f"{where} {name} holds no readable picture for training; expected files "
-                f"that end in {', '.join(photo.SUFFIXES)}"
+                f"{where} {name} holds no readable {noun} for training; expected files "
+                f"that end in {', '.join(suffixes)}"
             )
 
 

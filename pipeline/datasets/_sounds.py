@@ -119,7 +119,8 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         parts[f"{part}_labels"] = np.array([class_names.index(row.label) for row, _ in own])
         parts[f"{part}_columns"] = _columns([row for row, _ in own])
     train = [row for row, _ in rows if row.part != "test"]
-    _check_classes(params.path, class_names, {row.label for row in train})
+    counts = {name: sum(row.label == name for row in train) for name in class_names}
+    _photos.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
     validation = np.flatnonzero([row.part == "validation" for row in train])
     return Raw(
         **parts,
@@ -145,15 +146,6 @@ def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
     files = [row.file for row in rows]
     is_cut = any(row.seconds for row in rows)  # so parts of a file stay in one split
     return {**columns, FILE: files, **({RECORDING: files} if is_cut else {})}
-
-
-def _check_classes(path: str, class_names: Sequence[str], present: set[str]) -> None:
-    for name in class_names:
-        if name not in present:
-            raise UserError(
-                f"{path}: class {name} holds no readable recording for training; expected files "
-                f"that end in {', '.join(SUFFIXES)}"
-            )
 
 
 def reason(error: Exception) -> str:
