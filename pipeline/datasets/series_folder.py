@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -34,6 +35,7 @@ from pipeline.datasets._recordings import (
     observed,
 )
 from pipeline.datasets._tree import FileError, Open
+from pipeline.datasets._windows import Window
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import stratified
@@ -223,38 +225,32 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
         recording.blocks = observed(recording.blocks, seen)
         marks = marks_of(row, recording, how.rate, codes)
         most = MOST_VALUES // (how.length * len(how.channels))
-        values: list[Array] = []
-        labels: list[int] = []
-        starts: list[int] = []
-        is_longer = is_held = False
-        for window in _windows.windows(recording, how.sampling, how.length, marks):
-            if window.mark == UNLABELLED:
-                continue
-            if is_longer := len(values) == most:
-                break
-            values.append(window.values)
-            labels.append(window.mark)
-            starts.append(window.start)
-            is_held = window.held
+        windows = _windows.windows(recording, how.sampling, how.length, marks)
+        labelled = (window for window in windows if window.mark != UNLABELLED)
+        used = list(islice(labelled, most))
+        is_longer = next(labelled, None) is not None
         names = list(codes)
         how.others |= set(seen)
         yield Part(
             row.part,
-            np.array(values, np.float32).reshape(-1, how.length, len(how.channels)),
-            [names[label] for label in labels],
-            stretches(starts, labels, how.step),
+            np.array([window.values for window in used], np.float32).reshape(
+                -1, how.length, len(how.channels)
+            ),
+            [names[window.mark] for window in used],
+            stretches(used, how.step),
             columns_of(row, recording, seen),
             recording.missing,
             recording.gaps,
             is_longer,
-            is_held,
+            any(window.held for window in used),
         )
 
 
-def stretches(starts: list[int], labels: list[int], step: int) -> Array:
+def stretches(windows: list[Window], step: int) -> Array:
     """Numbers (N,) of windows: another one where a window does not follow the one before it."""
-    breaks = (np.diff(starts) != step) | (np.diff(labels) != 0)
-    return np.concatenate([np.zeros(min(len(starts), 1), np.int64), breaks.cumsum()])
+    starts, marks = [window.start for window in windows], [window.mark for window in windows]
+    breaks = (np.diff(starts) != step) | (np.diff(marks) != 0)
+    return np.concatenate([np.zeros(min(len(windows), 1), np.int64), breaks.cumsum()])
 
 
 def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Windows) -> dict[str, Any]:
