@@ -77,7 +77,7 @@ def plan(path: Path, rate: float | None) -> Plan:
 
 def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
     """The rows of each recording, of which at most about `most` are read; has it one label?"""
-    for row, recording in _recordings(path):
+    for row, recording in _recordings(path, {}):
         count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
@@ -87,9 +87,7 @@ def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
         yield min(count, most), row.spans is None and not labels
 
 
-def _recordings(
-    path: Path, faults: dict[str, str] | None = None
-) -> Iterator[tuple[Listed, Recording]]:
+def _recordings(path: Path, faults: dict[str, str]) -> Iterator[tuple[Listed, Recording]]:
     """All that can be read; `faults` then has the reasons why others cannot."""
     with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
         for row in rows:
@@ -99,17 +97,15 @@ def _recordings(
                         blocks = _readable(recording.blocks, row.file, faults)
                         yield row, replace(recording, blocks=blocks)
             except (FileError, OSError) as error:
-                if faults is not None:
-                    faults[row.file] = str(error)
+                faults[row.file] = str(error)
 
 
-def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str] | None) -> Iterator[Block]:
+def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str]) -> Iterator[Block]:
     """The blocks before a fault, which is kept."""
     try:
         yield from blocks
     except FileError as error:
-        if faults is not None:
-            faults[file] = str(error)
+        faults[file] = str(error)
 
 
 def _seen(path: Path) -> Seen:
