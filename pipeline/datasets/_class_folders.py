@@ -19,7 +19,7 @@ ANNOTATIONS = (".xml", ".json", ".txt", ".xlsx", ".xls", ".ods", ".mat")
 
 def listed(root: Path, tree: Tree) -> Listed:
     """The candidates among the files of a tree: none is opened. Raises UserError."""
-    parts = _parts.parts(tree, _parts.base(tree))
+    parts = _parts.parts(tree)
     class_names = sorted(set(map(_class_name, tree.children[parts["train"]])))
     if len(class_names) < 2:
         raise UserError(

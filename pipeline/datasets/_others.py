@@ -60,7 +60,7 @@ def _images(path: Path, key: str, array: Array, shape: tuple[int, ...]) -> Array
 
 def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]:
     tree = _tree.read(path, "dataset.other")
-    test = _parts.parts(tree, _parts.base(tree)).get(TEST)
+    test = _parts.parts(tree).get(TEST)
     candidates = [
         Candidate(file, "other", TEST if test and file.startswith(test) else TRAIN)
         for file in tree.files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from pipeline.datasets._tree import Tree, split
 from pipeline.process.errors import UserError
@@ -40,11 +41,17 @@ def base(tree: Tree) -> str:
         folder = only
 
 
-def parts(tree: Tree, folder: str) -> dict[str, str]:
+def folder_of_list(tree: Tree, name: str, files: Container[str]) -> str | None:
+    """The folder that has a list of this name among the `files`: the root, or else the base."""
+    return next((folder for folder in ("", base(tree)) if f"{folder}{name}" in files), None)
+
+
+def parts(tree: Tree) -> dict[str, str]:
     """The folders of train, validation and test; only train if the data are not in parts.
 
     A class may have the name of a part. Raises UserError.
     """
+    folder = base(tree)
     names = tree.children[folder]
     found: dict[str, list[str]] = {}
     for name in names:

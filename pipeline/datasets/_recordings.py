@@ -58,14 +58,13 @@ class Listed:
 
 def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Listed]:
     """The files of a tree, with what its list says, or else its folders. Raises UserError."""
-    base = _parts.base(tree)
-    folder = next((at for at in ("", base) if f"{at}{name}" in tree.files), None)
+    folder = _parts.folder_of_list(tree, name, tree.files)
     if folder is not None:
         tree.files.remove(f"{folder}{name}")
         with open_file(f"{folder}{name}") as file:
             return of_list(f"{root / folder / name}", folder, tree, file)
     result = []
-    for part, prefix in _parts.parts(tree, base).items():
+    for part, prefix in _parts.parts(tree).items():
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
             result.append(Listed(path, part, nfc(label) if slash else ""))
@@ -98,7 +97,7 @@ def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[L
         row = renamed(dict(zip(table.columns, map(str.strip, cells), strict=True)))
         row = {LABEL: row.pop(of_label), **row}
         add_row(result, f"row {number} of {path}", row, folder, files)
-    tree.left_out |= {name: "is not in the list" for name in tree.files if name not in result}
+    tree.leave_out_unlisted(result)
     return list(result.values())
 
 

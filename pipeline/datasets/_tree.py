@@ -7,10 +7,11 @@ import stat
 import unicodedata
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -68,6 +69,11 @@ class Tree:
         """The folders that hold pictures, or sounds, directly."""
         return {split(file)[0] for file in self.files}
 
+    def leave_out_unlisted(self, listed: Container[str]) -> None:
+        for name in self.files:
+            if name not in listed:
+                self.left_out[name] = "is not in the list"
+
     def add(self, name: str) -> None:
         """Adds a file that has one of the suffixes, and says of any other that it has not."""
         if name.lower().endswith(self.suffixes):
@@ -105,8 +111,8 @@ def read(
     tree = Tree(suffixes, noun)
     source = pictures.source(root) if in_bucket or (of_pictures and root.is_dir()) else None
     if isinstance(source, Shards):
-        for entries in source.entries.values():
-            _add_members(tree, entries)
+        for entry in chain.from_iterable(source.entries.values()):
+            _add_member(tree, entry)
         _add_names(tree, source.store.names())
     elif isinstance(source, Bucket):
         _add_names(tree, source.names())
@@ -191,7 +197,8 @@ def _archive(path: Path, key: str, tree: Tree) -> None:
             f"{key} {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
             f"own; expected {tree.noun}s, which hardly compress"
         )
-    _add_members(tree, entries)
+    for entry in {entry.filename: entry for entry in entries}.values():  # the last of one name
+        _add_member(tree, entry)
 
 
 def _add_names(tree: Tree, names: Iterable[str]) -> None:
@@ -199,11 +206,6 @@ def _add_names(tree: Tree, names: Iterable[str]) -> None:
     for name in names:
         if not name.lower().endswith(shards.SUFFIX):
             _add_member(tree, zipfile.ZipInfo(name))
-
-
-def _add_members(tree: Tree, entries: Sequence[zipfile.ZipInfo]) -> None:
-    for entry in {entry.filename: entry for entry in entries}.values():
-        _add_member(tree, entry)
 
 
 def _add_member(tree: Tree, entry: zipfile.ZipInfo) -> None:

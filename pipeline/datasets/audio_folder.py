@@ -36,7 +36,7 @@ def load(params: Dataset) -> Raw:
 
 def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
-    if not {labels, f"{_parts.base(tree)}{labels}"} & set(tree.left_out):
+    if _parts.folder_of_list(tree, labels, tree.left_out) is None:
         return _class_folders.listed(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
     rows = [_recordings.renamed(row) for row in rows]
@@ -51,9 +51,8 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     names = sorted({candidate.label for candidate in found})
     if len(names) < 2:
         raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
-    used = {candidate.file for candidate in found}
-    unlisted = {name: "is not in the list" for name in tree.files if name not in used}
-    return Listed(found, names, {**tree.left_out, **unlisted})
+    tree.leave_out_unlisted({candidate.file for candidate in found})
+    return Listed(found, names, tree.left_out)
 
 
 def _check_whole_files(path: str, found: list[Candidate]) -> None:

@@ -79,20 +79,19 @@ def listed(params: Dataset) -> Listed:
     labels.check(path)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
-    if not files.there.intersection(candidate.file for candidate in candidates):
+    named = {candidate.file for candidate in candidates}
+    if files.there.isdisjoint(named):
         raise UserError(
             f"{path} names none of the {len(tree.files):,} pictures in {s3.shown(root)}: its row 2 "
             f"has the file {rows[0]['file']}; expected their paths, relative to the CSV"
         )
-    listed = {candidate.file for candidate in candidates}
-    unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
-    left_out = {**tree.left_out, **unlisted}
-    return Listed(candidates, labels.names, left_out, labels.target)
+    tree.leave_out_unlisted(named)
+    return Listed(candidates, labels.names, tree.left_out, labels.target)
 
 
 def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
-    """The folder of the CSV, and its rows. Archives often hold everything in one folder."""
-    folder = next((at for at in ("", _parts.base(tree)) if f"{at}{name}" in tree.left_out), None)
+    """The folder of the CSV, and its rows."""
+    folder = _parts.folder_of_list(tree, name, tree.left_out)
     if folder is None:
         raise UserError(
             f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of "
