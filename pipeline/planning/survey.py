@@ -76,32 +76,29 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     named = path.name if is_csv else None
     path = path.parent if is_csv else path
     tree = _tree.read(path)
-    return _recorded(path, tree, given, dataset, named) or _pictures(
-        path, tree, given, dataset, named
-    )
+    survey_files = _pictures if tree.files else _recorded
+    return survey_files(path, tree, given, dataset, named)
 
 
 def _recorded(
     path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
-) -> Survey | None:
-    """Sounds or recordings of sensors, if there are no pictures. Raises UserError."""
-    if tree.files:
-        return None
+) -> Survey:
+    """Sounds or recordings of sensors, beside which there are no pictures. Raises UserError."""
     recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
         return sounds.survey(path, recorded, labels or lists.find(path, recorded))
     if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
         return sensors.survey(path, given)
-    return None
+    raise UserError(unreadable.why(path, tree))
 
 
 def _pictures(
     path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
 ) -> Survey:
-    unreadable.check(path, tree)
-    labels = named or lists.find(path, tree)
-    if dataset:
+    if dataset is None:
+        labels = named or lists.find(path, tree)
+    else:
         is_list = dataset.name == "image_list"
         labels = dataset.options(image_list.Options).labels if is_list else None
     values: dict[str, object] = {

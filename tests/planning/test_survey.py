@@ -86,6 +86,7 @@ def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder:
     data = survey.survey(folder / "sample.csv")
     assert (data.values["path"], data.values["labels"]) == (str(folder), "sample.csv")
     assert data.counts == {"cat": 1, "dog": 1}
+    assert survey.survey(folder, dataset=params.Dataset.model_validate(data.values)) == data
 
 
 def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
