@@ -9,7 +9,7 @@ column.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pipeline.config import section
@@ -39,8 +39,13 @@ FILE = (
 )
 BOX = ("left", "top", "right", "bottom")
 SIZED = ("left", "top", "width", "height")  # a box, if no column names its other edges
-CORNER = {"x": "left", "y": "top", "w": "width", "h": "height"}
-EDGES = {  # as other programs call them
+# As other programs call them
+CORNER = {
+    **dict(zip(SIZED, SIZED, strict=True)),
+    **dict(zip(("x", "y", "w", "h"), SIZED, strict=True)),
+}
+EDGES = {
+    **dict(zip(BOX, BOX, strict=True)),
     **dict(zip(("xmin", "ymin", "xmax", "ymax"), BOX, strict=True)),
     **dict(zip(("x1", "y1", "x2", "y2"), BOX, strict=True)),
     **dict(zip(("roix1", "roiy1", "roix2", "roiy2"), BOX, strict=True)),
@@ -117,28 +122,21 @@ def is_list(names: Collection[str]) -> bool:
 
 def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
+    spellings = [spelling(name) for name in names]
+    known = {
+        **(CORNER if _is_sized(spellings) else EDGES),
+        "split": "split",
+        **dict.fromkeys(SEVERAL, "labels"),
+        **dict.fromkeys(LABEL, "label"),
+        **dict.fromkeys([name for name in FILE if name in spellings][:1], "file"),
+    }
+    return [known.get(small, name) for small, name in zip(spellings, names, strict=True)]
+
+
+def _is_sized(names: Iterable[str]) -> bool:
     spellings = {spelling(name) for name in names}
-    file = next((name for name in FILE if name in spellings), None)
-
-    def known(name: str) -> str:
-        small = spelling(name)
-        if small == file:
-            return "file"
-        if small in LABEL:
-            return "label"
-        if small in SEVERAL:
-            return "labels"
-        edge = CORNER.get(small, small) if is_sized else EDGES.get(small, small)
-        return edge if edge in ("split", *(SIZED if is_sized else BOX)) else name
-
-    is_sized = _is_sized(names)
-    return list(map(known, names))
-
-
-def _is_sized(names: Collection[str]) -> bool:
-    spellings = {spelling(name) for name in names}
-    has_far_edge = {"right", "bottom"} & {EDGES.get(name, name) for name in spellings}
-    return not has_far_edge and {*SIZED} <= {CORNER.get(name, name) for name in spellings}
+    has_far_edge = {"right", "bottom"} & {EDGES.get(name) for name in spellings}
+    return not has_far_edge and {*SIZED} <= {CORNER.get(name) for name in spellings}
 
 
 def _with_far_edges(row: Row) -> Row:
