@@ -14,7 +14,15 @@ from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _class_folders, _parts, _recordings, _sounds, _tree, image_list
+from pipeline.datasets import (
+    Raw,
+    _class_folders,
+    _parts,
+    _recording_list,
+    _sounds,
+    _tree,
+    image_list,
+)
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
@@ -39,7 +47,7 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     if _parts.folder_of_list(tree, labels, tree.left_out) is None:
         return _class_folders.listed(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
-    rows = [_recordings.renamed(row) for row in rows]
+    rows = [_recording_list.renamed(row) for row in rows]
     path = f"{root / folder / labels}"
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = image_list.split_column(path, rows, {"label"})
@@ -70,8 +78,8 @@ def _check_whole_files(path: str, found: list[Candidate]) -> None:
 def _candidate(where: str, split: str | None, row: dict[str, str], files: Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     label = nfc(row.get("label", ""))
-    start = _recordings.seconds(where, row, "start", 0.0)
-    end = _recordings.seconds(where, row, "end", math.inf)
+    start = _recording_list.seconds(where, row, "start", 0.0)
+    end = _recording_list.seconds(where, row, "end", math.inf)
     if not label or not 0 <= start < end:
         raise UserError(
             f"{where} has label {label!r}, start {start:g} and end {end:g}; expected a label, and "
@@ -80,7 +88,9 @@ def _candidate(where: str, split: str | None, row: dict[str, str], files: Files)
     part = image_list.part_of(where, row, split)
     found = image_list.candidate_of(where, part, row, label, files)
     others = {
-        name: cell for name, cell in found.columns.items() if name not in _recordings.LIST_COLUMNS
+        name: cell
+        for name, cell in found.columns.items()
+        if name not in _recording_list.LIST_COLUMNS
     }
     is_part = bool(row.get("start") or row.get("end"))
     return replace(found, columns=others, seconds=(start, end) if is_part else None)

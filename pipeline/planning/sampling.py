@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.datasets import _recording_files, series_folder
 from pipeline.datasets._recording_columns import LABELS
-from pipeline.datasets._recordings import Listed
+from pipeline.datasets._recording_list import RecordingFile
 from pipeline.datasets._tree import FileError
 from pipeline.datasets._windows import Block, Recording, is_close, rate_of
 from pipeline.files.artifacts import Array
@@ -87,7 +87,7 @@ def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
         yield min(count, most), row.spans is None and not labels
 
 
-def _recordings(path: Path, faults: dict[str, str]) -> Iterator[tuple[Listed, Recording]]:
+def _recordings(path: Path, faults: dict[str, str]) -> Iterator[tuple[RecordingFile, Recording]]:
     """All that can be read; `faults` then has the reasons why others cannot."""
     with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
         for row in rows:
