@@ -10,9 +10,10 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -129,27 +130,24 @@ def _is_of_sensors(path: Path) -> bool:
         return False  # whoever reads it says so
 
 
-@dataclass
-class _Opened:
-    """Pictures that were opened: their sizes, which have colour, and why some are not readable."""
+class _Look(NamedTuple):
+    """What one picture is: its size is width and height."""
 
-    pictures: list[Picture] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    colours: list[bool] = field(default_factory=list)
-    faults: dict[str, str] = field(default_factory=dict)
-    labels: Counter[str] = field(default_factory=Counter)
+    picture: Picture
+    size: tuple[int, int]
+    has_colour: bool
 
 
 def _photographs(
     path: Path, values: dict[str, object], listed: Listed, unit: str | None = None
 ) -> Survey:
     candidates, class_names, left_out, target = listed
-    seen = _open(path, listed)
-    readable = [candidate for candidate in candidates if candidate.file not in seen.faults]
+    looks, faults = _looks(path, listed)
+    readable = [candidate for candidate in candidates if candidate.file not in faults]
     texts = [candidate.label for candidate in readable if candidate.part != "test"]
     labels = _labels.array(target, texts, class_names)
     counts = _labels.counts(target, labels, class_names)
-    media_files.check_classes(path, counts, "picture", seen.faults)
+    media_files.check_classes(path, counts, "picture", faults)
     columns = candidates[0].columns if candidates else {}
     group = held_together([*columns])
     examples = Counter(candidate.part for candidate in readable)
@@ -160,55 +158,45 @@ def _photographs(
         counts=counts,
         target=target,
         number=Number.of(labels, unit) if target == "number" else None,
-        side=round(median(min(size) for size in seen.sizes)),
-        colour=sum(seen.colours) * 20 > len(seen.colours),  # one in twenty may be a stray
-        opened=len(seen.sizes),
+        side=round(median(min(look.size) for look in looks)),
+        colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
+        opened=len(looks),
         group=group,
         groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
         remarks=[
-            *media_files.left_out(left_out, seen.faults, "picture"),
-            *_odd(seen, candidates),
+            *media_files.left_out(left_out, faults, "picture"),
+            *_odd(looks, faults, candidates),
         ],
     )
 
 
-def _open(path: Path, listed: Listed) -> _Opened:
-    """Opens SAMPLE pictures, of every class in turn, and of each class until one can be read."""
-    source, seen = pictures.source(path), _Opened()
+def _looks(path: Path, listed: Listed) -> tuple[list[_Look], dict[str, str]]:
+    """SAMPLE pictures, and of each class more until one can be read; and why others cannot."""
+    source, order = pictures.source(path), media_files.of_every_class_in_turn(listed.candidates)
 
-    def inspect(candidate: Candidate) -> tuple[Picture, tuple[int, int], bool] | str:
+    def look(candidate: Candidate) -> _Look | str:
         try:
             data = source.read(candidate.file)
-            return _photos.opened(candidate, data)[0], *_look(data)
+            return _Look(_photos.opened(candidate, data)[0], *_size_and_colour(data))
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
 
-    order = media_files.of_every_class_in_turn(listed.candidates)
-    results = pictures.in_threads(inspect, order[:SAMPLE])
     with imports.quiet():
-        followed_results = followed(results, min(len(order), SAMPLE), "looking at pictures")
-        for candidate, result in zip(order, followed_results, strict=False):
-            _note(seen, candidate, result)
+        results = pictures.in_threads(look, order[:SAMPLE])
+        results = followed(results, min(len(order), SAMPLE), "looking at pictures")
+        pairs = list(zip(order, results, strict=False))
+        readable = {candidate.label for candidate, result in pairs if isinstance(result, _Look)}
         for candidate in order[SAMPLE:] if listed.target == "classes" else ():
-            if not seen.labels[candidate.label]:
-                _note(seen, candidate, inspect(candidate))
-    return seen
+            if candidate.label not in readable:
+                result = look(candidate)
+                pairs.append((candidate, result))
+                if isinstance(result, _Look):
+                    readable.add(candidate.label)
+    faults = {candidate.file: result for candidate, result in pairs if isinstance(result, str)}
+    return [result for _, result in pairs if isinstance(result, _Look)], faults
 
 
-def _note(
-    seen: _Opened, candidate: Candidate, result: tuple[Picture, tuple[int, int], bool] | str
-) -> None:
-    if isinstance(result, str):
-        seen.faults[candidate.file] = result
-        return
-    picture, size, colour = result
-    seen.pictures.append(picture)
-    seen.sizes.append(size)
-    seen.colours.append(colour)
-    seen.labels[candidate.label] += 1
-
-
-def _look(data: bytes) -> tuple[tuple[int, int], bool]:
+def _size_and_colour(data: bytes) -> tuple[tuple[int, int], bool]:
     """The width and height of a picture, and whether it has colours."""
     with Image.open(io.BytesIO(data)) as opened:
         size = opened.size
@@ -217,11 +205,13 @@ def _look(data: bytes) -> tuple[tuple[int, int], bool]:
     return size, int(np.ptp(pixels, axis=2).max()) > GREY
 
 
-def _odd(seen: _Opened, candidates: Sequence[Candidate]) -> list[str]:
+def _odd(
+    looks: Sequence[_Look], faults: dict[str, str], candidates: Sequence[Candidate]
+) -> list[str]:
     """Copies, and shapes that resizing would distort."""
     lines = []
-    if len(seen.pictures) + len(seen.faults) == len(candidates):
-        copies = groups.of_copies(Table.of(seen.pictures, len(candidates)))
+    if len(looks) + len(faults) == len(candidates):
+        copies = groups.of_copies(Table.of((look.picture for look in looks), len(candidates)))
         part = {candidate.file: candidate.part for candidate in candidates} if copies else {}
         across = [files for files in copies if len({part[file] for file in files}) > 1]
         cure = (
@@ -234,7 +224,7 @@ def _odd(seen: _Opened, candidates: Sequence[Candidate]) -> list[str]:
                 f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "
                 f"{' and '.join((across or copies)[0][:2])}; {cure}"
             )
-    shapes = np.array([width / height for width, height in seen.sizes])
+    shapes = np.array([width / height for width, height in (look.size for look in looks)])
     low, high = np.quantile(shapes, (0.05, 0.95))
     if high > 2 * low:
         lines.append(
