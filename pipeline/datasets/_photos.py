@@ -99,7 +99,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     Raises UserError.
     """
     candidates, class_names, left_out, target = listed
-    root, input_shape = Path(params.path), shape(params)
+    root = Path(params.path)
     unreadable: dict[str, str] = {}
     dark, parts, texts = list[str](), list[str](), list[str]()
 
@@ -116,6 +116,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
             yield picture
 
     table = Table.of(readable(), len(candidates))
+    images = Pictures(root, table, shape(params), params.framing)
     labels = _labels.array(target, texts, class_names)
     test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
@@ -128,15 +129,11 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     train = train[order]
     say_what_is_left_out(len(candidates), unreadable, left_out)
     _say_what_is_odd(table, train, labels, dark)
-    _say_what_is_blank(Pictures(root, table, input_shape, params.framing))
-
-    def on_disk(rows: Array) -> Array:
-        return Pictures(root, table, input_shape, params.framing, rows).as_array()
-
+    _say_what_is_blank(images)
     return Raw(
-        on_disk(train),
+        images.subset(train).as_array(),
         labels[train],
-        on_disk(test),
+        images.subset(test).as_array(),
         labels[test],
         list(class_names),
         sorted(unreadable),

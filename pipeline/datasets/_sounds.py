@@ -115,7 +115,9 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     parts: dict[str, Any] = {}
     for part in ("train", "test"):
         own = [(row, array) for row, array in rows if (row.part == "test") == (part == "test")]
-        parts[f"{part}_images"] = _stacked([array for _, array in own], mel, options.samples)
+        parts[f"{part}_images"] = np.array([array for _, array in own], np.uint8).reshape(
+            -1, *shape(params)
+        )
         parts[f"{part}_labels"] = np.array([class_names.index(row.label) for row, _ in own])
         parts[f"{part}_columns"] = _columns([row for row, _ in own])
     train = [row for row, _ in rows if row.part != "test"]
@@ -132,11 +134,6 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         group=RECORDING if any(row.seconds for row, _ in rows) else None,
         left_out={**left_out, **unreadable},
     )
-
-
-def _stacked(arrays: Sequence[Array], mel: LogMel, samples: int) -> Array:
-    empty = np.empty((0, mel.frames(samples), mel.bands, 1), np.uint8)
-    return np.stack(arrays) if arrays else empty
 
 
 def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
