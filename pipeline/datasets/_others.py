@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import _photos, _tree
+from pipeline.datasets import _parts, _photos, _tree
 from pipeline.datasets._photos import Candidate
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
@@ -60,7 +60,7 @@ def _images(path: Path, key: str, array: Array, shape: tuple[int, ...]) -> Array
 
 def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]:
     tree = _tree.read(path, "dataset.other")
-    test = _tree.parts(tree, _tree.base(tree)).get(TEST)
+    test = _parts.parts(tree).get(TEST)
     candidates = [
         Candidate(file, "other", TEST if test and file.startswith(test) else TRAIN)
         for file in tree.files
@@ -77,7 +77,9 @@ def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]
                 yield result[0]
 
     table = Table.of(readable(), len(candidates))
-    _say_what_is_left_out({**tree.left_out, **unreadable})
+    if left_out := {**tree.left_out, **unreadable}:
+        name, reason = min(left_out.items())
+        print(f"dataset.other: left out {len(left_out):,}, such as {name}: it {reason}")
     if TRAIN not in parts or len(parts) < FEWEST:
         raise UserError(
             f"dataset.other {path} holds too few readable pictures; expected at least one for "
@@ -89,9 +91,3 @@ def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]
         for part, numbers in rows.items()
         if len(numbers)
     }
-
-
-def _say_what_is_left_out(left_out: dict[str, str]) -> None:
-    if left_out:
-        name, reason = min(left_out.items())
-        print(f"dataset.other: left out {len(left_out):,}, such as {name}: it {reason}")

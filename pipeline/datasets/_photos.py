@@ -20,7 +20,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Box
 from pipeline.files.picture_table import TEXT, Picture, Table
 from pipeline.files.pictures import Pictures, Source
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -99,7 +99,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     Raises UserError.
     """
     candidates, class_names, left_out, target = listed
-    root, input_shape = Path(params.path), shape(params)
+    root = Path(params.path)
     unreadable: dict[str, str] = {}
     dark, parts, texts = list[str](), list[str](), list[str]()
 
@@ -116,26 +116,24 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
             yield picture
 
     table = Table.of(readable(), len(candidates))
+    images = Pictures(root, table, shape(params), params.framing)
     labels = _labels.array(target, texts, class_names)
     test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "label" if target == "labels" else "class"
-    _check_classes(f"{params.path}: {noun}", _labels.counts(target, labels[train], class_names))
+    counts = _labels.counts(target, labels[train], class_names)
+    check_classes(f"{params.path}: {noun}", counts, "picture", photo.SUFFIXES)
     strata = _labels.strata(target, labels[train])
-    order = np.argsort(position_in_stratum(strata), kind="stable")
+    order = stratified(strata)
     validation = np.flatnonzero(order >= len(train) - len(named))
     train = train[order]
     say_what_is_left_out(len(candidates), unreadable, left_out)
     _say_what_is_odd(table, train, labels, dark)
-    _say_what_is_blank(Pictures(root, table, input_shape, params.framing))
-
-    def on_disk(rows: Array) -> Array:
-        return Pictures(root, table, input_shape, params.framing, rows).as_array()
-
+    _say_what_is_blank(images)
     return Raw(
-        on_disk(train),
+        images.subset(train).as_array(),
         labels[train],
-        on_disk(test),
+        images.subset(test).as_array(),
         labels[test],
         list(class_names),
         sorted(unreadable),
@@ -173,13 +171,13 @@ def opened(candidate: Candidate, data: bytes) -> tuple[Picture, int]:
     return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
 
-def _check_classes(where: str, counts: dict[str, int]) -> None:
-    """Raises UserError, which begins with `where`, if one has no picture."""
+def check_classes(where: str, counts: dict[str, int], noun: str, suffixes: Sequence[str]) -> None:
+    """Raises UserError, which begins with `where`, if one has no file, which is a `noun`."""
     for name, count in counts.items():
         if not count:
             raise UserError(
-                f"{where} {name} holds no readable picture for training; expected files "
-                f"that end in {', '.join(photo.SUFFIXES)}"
+                f"{where} {name} holds no readable {noun} for training; expected files "
+                f"that end in {', '.join(suffixes)}"
             )
 
 

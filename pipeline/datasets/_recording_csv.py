@@ -11,10 +11,10 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.datasets import _recording_columns
+from pipeline.datasets._tree import FileError
 from pipeline.datasets._windows import (
     Block,
     Recording,
-    RecordingError,
     check_channels,
     float32_or_nan,
 )
@@ -29,30 +29,30 @@ Numbered = tuple[int, Row]  # with its number in the file, from 1
 
 
 def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Recording]:
-    """As `_recording_files.recordings`. Raises RecordingError."""
+    """As `_recording_files.recordings`. Raises FileError."""
     lines = _lines(text)
     first = next(lines, "")
     rows: Iterator[Row] = filter(None, cells(first, lines))
     names, start = [cell.strip() for cell in next(rows, [])], list(islice(rows, 2))
     if not start:
-        raise RecordingError("holds no rows")
+        raise FileError("holds no rows")
     rows = chain(start, rows)
     if all(map(_is_number, names)):  # it has no names
         rows, numbered = chain([names], rows), [str(number + 1) for number in range(len(names))]
         fits = channels is not None and len(channels) == len(names)
         names = list(channels) if channels is not None and fits else numbered
     if len(set(names)) < len(names):
-        raise RecordingError("names a column twice in its first line")
+        raise FileError("names a column twice in its first line")
     columns = _Columns.of(names, start, channels)
     for number, run in enumerate(columns.runs(_whole(rows, len(names)))):
         yield Recording(columns.channels, columns.blocks(run), number or None)
 
 
 def _whole(rows: Iterator[Row], count: int) -> Iterator[Numbered]:
-    """The rows with their numbers. Raises RecordingError for one without `count` cells."""
+    """The rows with their numbers. Raises FileError for one without `count` cells."""
     for number, row in enumerate(rows, 1):
         if len(row) != count:
-            raise RecordingError(
+            raise FileError(
                 f"has {len(row)} cells in row {number}; expected {count}, as in its first line"
             )
         yield number, row
@@ -61,7 +61,7 @@ def _whole(rows: Iterator[Row], count: int) -> Iterator[Numbered]:
 def _lines(text: IO[str]) -> Iterator[str]:
     while line := text.readline(LONGEST_LINE):
         if len(line) == LONGEST_LINE:
-            raise RecordingError(f"has a line of more than {LONGEST_LINE:,} characters")
+            raise FileError(f"has a line of more than {LONGEST_LINE:,} characters")
         yield line
 
 
@@ -92,14 +92,14 @@ class _Columns:
 
     @classmethod
     def of(cls, header: Row, start: list[Row], channels: Sequence[str] | None) -> _Columns:
-        """Of the names in the `header` and the first rows. Raises RecordingError."""
+        """Of the names in the `header` and the first rows. Raises FileError."""
         shown = dict(zip(header, map(str.strip, start[0]), strict=False))
         names = _recording_columns.canonical(header, shown, channels or ())
         taken = tuple(channels or _of_numbers(names, start[0]))
         if not taken and any(_is_number(cell.replace(",", ".")) for cell in shown.values()):
-            raise RecordingError("has decimal commas between commas; expected decimal points")
+            raise FileError("has decimal commas between commas; expected decimal points")
         if not taken:
-            raise RecordingError(
+            raise FileError(
                 f"has {', '.join(start[0])[:SHOWN]!r} below its first line; expected names there, "
                 "between commas, semicolons or tabs, and numbers from the second line on, without "
                 "comments or units"
@@ -140,7 +140,7 @@ class _Columns:
             )
 
     def _times(self, rows: list[Numbered]) -> Any | None:
-        """Seconds (B,) float64. Raises RecordingError."""
+        """Seconds (B,) float64. Raises FileError."""
         if self.clock is None:
             return None
         return _numbers(rows, [self.names.index(TIME)], self.names, self.clock)[:, 0]
@@ -149,7 +149,7 @@ class _Columns:
 def _numbers(
     rows: list[Numbered], places: list[int], names: Row, read: _recording_columns.Clock = float
 ) -> Any:
-    """The cells in these places (B, P) float64; an empty one is NaN. Raises RecordingError."""
+    """The cells in these places (B, P) float64; an empty one is NaN. Raises FileError."""
     try:
         return np.array([[read(row[place] or "nan") for place in places] for _, row in rows])
     except ValueError:
@@ -168,6 +168,6 @@ def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> 
         )
         if _is_number(cell.strip().replace(",", ".")):
             expected = "a decimal point instead of the comma"
-        raise RecordingError(
+        raise FileError(
             f"has {cell[:SHOWN]!r} in row {number} of column {name}; expected {expected}"
         ) from None

@@ -20,10 +20,10 @@ import numpy as np
 
 from pipeline.datasets import _recording_csv
 from pipeline.datasets._recording_csv import BLOCK
+from pipeline.datasets._tree import FileError
 from pipeline.datasets._windows import (
     Block,
     Recording,
-    RecordingError,
     check_channels,
     float32_or_nan,
 )
@@ -37,7 +37,7 @@ LARGEST_NPZ = 2**30  # bytes, unpacked
 def recordings(
     file: IO[bytes], name: str, channels: Sequence[str] | None = None
 ) -> Iterator[Recording]:
-    """The recordings in a file of this name. Raises RecordingError, also while they are read.
+    """The recordings in a file of this name. Raises FileError, also while they are read.
 
     Without `channels` all columns of numbers are channels, but for `time`, `label` and `class`.
     """
@@ -56,15 +56,15 @@ def _guarded(blocks: Iterator[Block]) -> Iterator[Block]:
 
 @contextmanager
 def _damage() -> Iterator[None]:
-    """Raises RecordingError for whatever csv, zipfile and NumPy raise on damaged files."""
+    """Raises FileError for whatever csv, zipfile and NumPy raise on damaged files."""
     try:
         yield
-    except RecordingError:
+    except FileError:
         raise
     except UnicodeDecodeError:
-        raise RecordingError("is not a CSV in UTF-8; save it as one") from None
+        raise FileError("is not a CSV in UTF-8; save it as one") from None
     except Exception as error:
-        raise RecordingError(f"cannot be read: {reason(error)}") from None
+        raise FileError(f"cannot be read: {reason(error)}") from None
 
 
 def _csv(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]:
@@ -78,24 +78,24 @@ def _csv(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
 
 def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]:
     if not zipfile.is_zipfile(file):
-        raise RecordingError("is not an npz file")
+        raise FileError("is not an npz file")
     file.seek(0)
     with np.load(file, allow_pickle=False) as archive:
         size = sum(entry.file_size for entry in archive.zip.infolist())
         if size > LARGEST_NPZ:
-            raise RecordingError(f"unpacks to {size:,} bytes; expected at most {LARGEST_NPZ:,}")
+            raise FileError(f"unpacks to {size:,} bytes; expected at most {LARGEST_NPZ:,}")
         arrays = {key: archive[key] for key in archive.files}
     signal = arrays.pop("signal", None)
     if signal is None or signal.ndim not in (1, 2) or signal.dtype.kind not in "fiu":
-        raise RecordingError("has no array signal (T, C) of numbers")
+        raise FileError("has no array signal (T, C) of numbers")
     if not len(signal):
-        raise RecordingError("holds no rows")
+        raise FileError("holds no rows")
     signal = signal.reshape(len(signal), -1)
     numbered = [str(number + 1) for number in range(signal.shape[1])]
     names = arrays.pop("channels", np.array(numbered)).astype(str).tolist()
     taken = tuple(channels or names)
     if len(names) != signal.shape[1]:
-        raise RecordingError(f"names {len(names)} channels and has {signal.shape[1]}")
+        raise FileError(f"names {len(names)} channels and has {signal.shape[1]}")
     check_channels(taken, names)
     places = [names.index(name) for name in taken]
     rate = _rate(arrays)
@@ -104,9 +104,7 @@ def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
         arrays["label"] = np.asarray(classes)[arrays["label"]]
     lengths = arrays.pop("length", np.array([len(signal)])).astype(np.int64).ravel()
     if lengths.min(initial=0) < 0 or lengths.sum() != len(signal):
-        raise RecordingError(
-            f"holds {len(signal):,} rows, and its lengths add up to {lengths.sum():,}"
-        )
+        raise FileError(f"holds {len(signal):,} rows, and its lengths add up to {lengths.sum():,}")
     ends = np.cumsum(lengths).tolist()
     for number, (start, end) in enumerate(pairwise([0, *ends])):
         columns, rows = _columns(arrays, number, (start, end), len(lengths), len(signal))

@@ -7,10 +7,8 @@ those of `serving.log_mel`, which a device computes too.
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import IO, Annotated, Any
 
@@ -24,10 +22,11 @@ from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos
 from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets._tree import FileError, Open
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
@@ -42,7 +41,6 @@ MOST_CHANNELS = 32
 LOUDEST = 100.0  # of floats that should be -1 to 1: encoders overshoot, and int16 is far beyond
 MARGIN = 64  # more samples than are used, so that resampling has no edge there
 
-Open = Callable[[str], AbstractContextManager[IO[bytes]]]
 Read = tuple[Array, bool]  # features (T, bands, 1), and whether the recording is longer
 
 
@@ -59,10 +57,6 @@ class Options(section.Options):
     def samples(self) -> int:
         """Of a recording."""
         return int(self.seconds * self.rate)
-
-
-class SoundError(Exception):
-    """A file that is left out; the message says why, and follows its name."""
 
 
 def front_end(options: Options) -> LogMel:
@@ -116,16 +110,19 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
             f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
             "what follows is not used"
         )
-    order = _order([class_names.index(row.label) for row, _ in readable])
-    rows = [(readable[number][0], readable[number][1][0]) for number in order]
+    labels = np.array([class_names.index(row.label) for row, _ in readable], np.int64)
+    rows = [(readable[number][0], readable[number][1][0]) for number in stratified(labels)]
     parts: dict[str, Any] = {}
     for part in ("train", "test"):
         own = [(row, array) for row, array in rows if (row.part == "test") == (part == "test")]
-        parts[f"{part}_images"] = _stacked([array for _, array in own], mel, options.samples)
+        parts[f"{part}_images"] = np.array([array for _, array in own], np.uint8).reshape(
+            -1, *shape(params)
+        )
         parts[f"{part}_labels"] = np.array([class_names.index(row.label) for row, _ in own])
         parts[f"{part}_columns"] = _columns([row for row, _ in own])
     train = [row for row, _ in rows if row.part != "test"]
-    _check_classes(params.path, class_names, {row.label for row in train})
+    counts = {name: sum(row.label == name for row in train) for name in class_names}
+    _photos.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
     validation = np.flatnonzero([row.part == "validation" for row in train])
     return Raw(
         **parts,
@@ -139,18 +136,6 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     )
 
 
-def _order(labels: Sequence[int]) -> list[int]:
-    order: list[int] = np.argsort(
-        position_in_stratum(np.array(labels, np.int64)), kind="stable"
-    ).tolist()
-    return order
-
-
-def _stacked(arrays: Sequence[Array], mel: LogMel, samples: int) -> Array:
-    empty = np.empty((0, mel.frames(samples), mel.bands, 1), np.uint8)
-    return np.stack(arrays) if arrays else empty
-
-
 def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
     """What is known of each recording, and its file, for `preprocess.group`."""
     names = rows[0].columns if rows else {}
@@ -160,17 +145,8 @@ def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
     return {**columns, FILE: files, **({RECORDING: files} if is_cut else {})}
 
 
-def _check_classes(path: str, class_names: Sequence[str], present: set[str]) -> None:
-    for name in class_names:
-        if name not in present:
-            raise UserError(
-                f"{path}: class {name} holds no readable recording for training; expected files "
-                f"that end in {', '.join(SUFFIXES)}"
-            )
-
-
 def reason(error: Exception) -> str:
-    if isinstance(error, SoundError):
+    if isinstance(error, FileError):
         return str(error)
     text = " ".join(str(getattr(error, "error_string", error)).split()) or type(error).__name__
     return f"cannot be read: {text.rstrip('.')}"
@@ -181,7 +157,7 @@ def features(
 ) -> Read:
     """The features of the first `count` samples between two seconds, or of the whole file.
 
-    Raises SoundError and the errors of libsndfile.
+    Raises FileError and the errors of libsndfile.
     """
     start, end = seconds or (0.0, math.inf)
     with soundfile.SoundFile(file) as opened:
@@ -199,24 +175,24 @@ def features(
 
 
 def check_samples(values: Array, start: float) -> None:
-    """Raises SoundError for what is no sound; `start` is the second that values (S,) begin at."""
+    """Raises FileError for what is no sound; `start` is the second that values (S,) begin at."""
     if not len(values):
-        raise SoundError(f"ends before {start:g} s" if start else "holds no samples")
+        raise FileError(f"ends before {start:g} s" if start else "holds no samples")
     if not np.isfinite(values).all():
-        raise SoundError("holds NaN or infinity")
+        raise FileError("holds NaN or infinity")
     if (loudest := float(np.abs(values).max())) > LOUDEST:
-        raise SoundError(
+        raise FileError(
             f"has floats up to {loudest:,.4g}; expected -1 to 1, such as int16 divided by 32,768"
         )
 
 
 def check(opened: soundfile.SoundFile) -> None:
-    """Raises SoundError for a rate or channels that are not taken."""
+    """Raises FileError for a rate or channels that are not taken."""
     rate, channels = opened.samplerate, opened.channels
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise SoundError(f"has a rate of {rate:,} Hz; expected {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
+        raise FileError(f"has a rate of {rate:,} Hz; expected {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
     if channels > MOST_CHANNELS:
-        raise SoundError(f"has {channels} channels; expected at most {MOST_CHANNELS}")
+        raise FileError(f"has {channels} channels; expected at most {MOST_CHANNELS}")
 
 
 def resampled(values: Array, rate: int, wanted: int) -> Array:
@@ -232,7 +208,3 @@ def as_int16(values: Array) -> Array:
     """Samples from -1 to 1 as 16-bit PCM has them; those of a 16-bit file are its own."""
     result: Array = np.clip(np.rint(values * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
     return result
-
-
-def in_memory(files: dict[str, bytes]) -> Open:
-    return lambda name: io.BytesIO(files[name])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import unicodedata
 import zipfile
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
 from pipeline.files import pictures, s3, shards
 from pipeline.files.s3 import Bucket
@@ -29,19 +31,15 @@ JUNK = {
     "system volume information",
     "lost+found",
 }
-PARTS = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation", "dev", "development"),
-    "test": ("test", "testing", "holdout", "heldout", "eval", "evaluation"),
-}
-# What may follow them, as in train_images; digits may stand anywhere, as in 1_train
-AFTER_PART = ("", "set", "data", "dataset", "images", "pictures", "photos", "split")
-SPELLED = {
-    name + after: part for part, names in PARTS.items() for name in names for after in AFTER_PART
-}
 # Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
 LARGEST_RATIO, SMALL_BYTES = 100, 2**30
 JUNK_REASON = "is hidden or belongs to the operating system"
+
+Open = Callable[[str], IO[bytes]]
+
+
+class FileError(Exception):
+    """A file that is left out; the message says why, and follows its name."""
 
 
 @dataclass
@@ -71,6 +69,11 @@ class Tree:
         """The folders that hold pictures, or sounds, directly."""
         return {split(file)[0] for file in self.files}
 
+    def leave_out_unlisted(self, listed: Container[str]) -> None:
+        for name in self.files:
+            if name not in listed:
+                self.left_out[name] = "is not in the list"
+
     def add(self, name: str) -> None:
         """Adds a file that has one of the suffixes, and says of any other that it has not."""
         if name.lower().endswith(self.suffixes):
@@ -87,11 +90,6 @@ def split(name: str) -> tuple[str, str]:
 
 def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
-
-
-def part_of(name: str) -> str | None:
-    """The part of the data that a folder of this name is: train, validation or test."""
-    return SPELLED.get("".join(filter(str.isalpha, name.lower())))
 
 
 def nfc(name: str) -> str:
@@ -113,8 +111,8 @@ def read(
     tree = Tree(suffixes, noun)
     source = pictures.source(root) if in_bucket or (of_pictures and root.is_dir()) else None
     if isinstance(source, Shards):
-        for entries in source.entries.values():
-            _add_members(tree, entries)
+        for entry in chain.from_iterable(source.entries.values()):
+            _add_member(tree, entry)
         _add_names(tree, source.store.names())
     elif isinstance(source, Bucket):
         _add_names(tree, source.names())
@@ -124,6 +122,22 @@ def read(
         _archive(root, key, tree)
     tree.files.sort()
     return tree
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Open]:
+    """Opens the files of a tree: those below a folder, or in a zip file."""
+
+    def in_folder(name: str) -> IO[bytes]:
+        if not stat.S_ISREG((root / name).stat().st_mode):  # a pipe might never end
+            raise FileError("is not a file")
+        return (root / name).open("rb")
+
+    if root.is_dir():
+        yield in_folder
+        return
+    with zipfile.ZipFile(root) as archive:
+        yield archive.open
 
 
 def _folder(root: Path, tree: Tree) -> None:
@@ -183,7 +197,8 @@ def _archive(path: Path, key: str, tree: Tree) -> None:
             f"{key} {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
             f"own; expected {tree.noun}s, which hardly compress"
         )
-    _add_members(tree, entries)
+    for entry in {entry.filename: entry for entry in entries}.values():  # the last of one name
+        _add_member(tree, entry)
 
 
 def _add_names(tree: Tree, names: Iterable[str]) -> None:
@@ -191,11 +206,6 @@ def _add_names(tree: Tree, names: Iterable[str]) -> None:
     for name in names:
         if not name.lower().endswith(shards.SUFFIX):
             _add_member(tree, zipfile.ZipInfo(name))
-
-
-def _add_members(tree: Tree, entries: Sequence[zipfile.ZipInfo]) -> None:
-    for entry in {entry.filename: entry for entry in entries}.values():
-        _add_member(tree, entry)
 
 
 def _add_member(tree: Tree, entry: zipfile.ZipInfo) -> None:
@@ -211,83 +221,3 @@ def _add_member(tree: Tree, entry: zipfile.ZipInfo) -> None:
         tree.folders |= {"/".join(folders[: depth + 1]) + "/" for depth in range(len(folders))}
         if not entry.is_dir():
             tree.add(entry.filename)
-
-
-def base(tree: Tree) -> str:
-    """The folder that holds the classes or parts: the root, or the only folder at the top.
-
-    Archives often hold everything in one folder.
-    """
-    folder = ""
-    while True:
-        names = tree.children[folder]
-        if len(names) != 1 or part_of(names[0]) or folder in tree.with_files:
-            return folder
-        only = f"{folder}{names[0]}/"
-        if not tree.children[only] or only in tree.with_files:
-            return folder
-        folder = only
-
-
-def parts(tree: Tree, folder: str) -> dict[str, str]:
-    """The folders of train, validation and test; only train if the data are not in parts.
-
-    A class may have the name of a part. Raises UserError.
-    """
-    names = tree.children[folder]
-    found: dict[str, list[str]] = {}
-    for name in names:
-        if part := part_of(name):
-            found.setdefault(part, []).append(f"{folder}{name}/")
-    _check_strangers(tree, folder, {path for paths in found.values() for path in paths})
-    twice = next((part for part, paths in found.items() if len(paths) > 1), None)
-    if twice and any(tree.children[path] for path in found.get("train", [])):
-        raise UserError(
-            f"{' and '.join(found[twice])} are both the {twice} part; expected only one"
-        )
-    if twice:  # classes such as test1 and test2
-        return {"train": folder}
-    folders = {part: path for part, (path,) in found.items()}
-    if "train" not in folders:
-        if folders and len(folders) == len(names):
-            raise UserError(
-                f"dataset.path has {', '.join(folders.values())}, but no folder train/; "
-                "expected one"
-            )
-        return {"train": folder}
-    if len(folders) < len(names) and not tree.children[folders["train"]]:
-        return {"train": folder}
-    return folders
-
-
-def _check_strangers(tree: Tree, folder: str, parts: set[str]) -> None:
-    """Raises UserError for a folder that holds the classes of the training part beside it.
-
-    Taken for a class, or left out, it would spoil the test without a word.
-    """
-    paths = [f"{folder}{name}/" for name in tree.children[folder]]
-    named = (path for path in paths if _is_train(split(path[:-1])[1]))
-    train = next(named, None)
-    if train is None:
-        return
-    classes = set(tree.children[_innermost(tree, train)])
-    for path in paths:
-        inner = tree.children[_innermost(tree, path)]
-        if path not in {train, *parts} and classes & set(inner):
-            raise UserError(
-                f"{path} and {train} hold folders of the same names; if they are parts of the "
-                "data, call them train, validation and test, and take out what is none of these"
-            )
-
-
-def _innermost(tree: Tree, path: str) -> str:
-    """The folder below `path` that is not the only one in its folder, as in seg_train/seg_train."""
-    while len(tree.children[path]) == 1 and path not in tree.with_files:
-        path = f"{path}{tree.children[path][0]}/"
-    return path
-
-
-def _is_train(name: str) -> bool:
-    """Whether one word of a name is that of the training part, as in seg_train and trainA."""
-    words = re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name)
-    return part_of(name) == "train" or any(word.lower() in PARTS["train"] for word in words)

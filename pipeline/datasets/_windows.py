@@ -12,13 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.datasets._tree import FileError
 from serving.recording import GAP, TOLERANCE, Sampling
 
 MOST_CHANNELS = 1024
-
-
-class RecordingError(Exception):
-    """A file that cannot be used; the message says why, and follows its name."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def windows(
     """The windows of `length` rows, each within rows that follow each other and have one mark.
 
     A shorter recording whose rows all do so has one window, held at its last row; it needs two.
-    `marks` gives an integer for each row of a block. Raises RecordingError.
+    `marks` gives an integer for each row of a block. Raises FileError.
     """
     _check_rate(recording.rate, sampling.rate, "a rate of ", "")
     waiting = np.empty((0, len(recording.channels)), np.float32)
@@ -116,7 +113,7 @@ def _begins(missing: Any, mark: Any, last: tuple[bool, float, int] | None) -> An
 
 
 def _gaps(block: Block, last: tuple[bool, float, int] | None, interval: float) -> Any:
-    """Whether each row (B,) does not follow the one before it in time. Raises RecordingError."""
+    """Whether each row (B,) does not follow the one before it in time. Raises FileError."""
     if block.times is None:
         return np.zeros(len(block.values), bool)
     time = math.nan if last is None else last[1]
@@ -129,10 +126,10 @@ def _gaps(block: Block, last: tuple[bool, float, int] | None, interval: float) -
 
 
 def rate_of(steps: Any) -> float:
-    """Hz by the seconds from each row to the next. Raises RecordingError."""
+    """Hz by the seconds from each row to the next. Raises FileError."""
     middle = float(np.median(steps))
     if not middle > 0:
-        raise RecordingError(
+        raise FileError(
             "has times that stand still or run backwards; expected a later time in each row, or no "
             "column of times, and `--rate` for `edgeproof start`"
         )
@@ -141,7 +138,7 @@ def rate_of(steps: Any) -> float:
 
 def _check_rate(rate: float | None, expected: float, before: str, after: str) -> None:
     if rate is not None and not is_close(rate, expected):
-        raise RecordingError(f"has {before}{rate:.4g} Hz{after}; expected {expected:g} Hz")
+        raise FileError(f"has {before}{rate:.4g} Hz{after}; expected {expected:g} Hz")
 
 
 def is_close(rate: Any, expected: Any) -> Any:
@@ -151,13 +148,9 @@ def is_close(rate: Any, expected: Any) -> Any:
 
 def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:
     if missing := [name for name in channels if name not in names]:
-        raise RecordingError(
-            f"has no column {missing[0]}; its columns are {', '.join(names)[:200]}"
-        )
+        raise FileError(f"has no column {missing[0]}; its columns are {', '.join(names)[:200]}")
     if not 1 <= len(channels) <= MOST_CHANNELS:
-        raise RecordingError(
-            f"has {len(channels)} columns of numbers; expected 1 to {MOST_CHANNELS}"
-        )
+        raise FileError(f"has {len(channels)} columns of numbers; expected 1 to {MOST_CHANNELS}")
 
 
 def float32_or_nan(values: Any) -> Any:

@@ -9,18 +9,22 @@ file and label, for a part of a file start and end in seconds, and anything else
 from __future__ import annotations
 
 import math
-import stat
-import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _class_folders, _recordings, _sounds, _tree, image_list
+from pipeline.datasets import (
+    Raw,
+    _class_folders,
+    _parts,
+    _recording_list,
+    _sounds,
+    _tree,
+    image_list,
+)
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._sounds import SoundError
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -34,24 +38,16 @@ def load(params: Dataset) -> Raw:
     root = Path(params.path)
     tree = _tree.read(root, suffixes=_sounds.SUFFIXES, noun="sound")
     listed = candidates(root, tree, params.options(Options).labels)
-    if root.is_dir():
-        return _sounds.dataset(params, listed, lambda name: opened(root / name))
-    with zipfile.ZipFile(root) as archive:
-        return _sounds.dataset(params, listed, archive.open)
-
-
-def opened(path: Path) -> IO[bytes]:
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe might never end
-        raise SoundError("is not a file")
-    return path.open("rb")
+    with _tree.opened(root) as open_file:
+        return _sounds.dataset(params, listed, open_file)
 
 
 def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
-    if not {labels, f"{_tree.base(tree)}{labels}"} & set(tree.left_out):
+    if _parts.folder_of_list(tree, labels, tree.left_out) is None:
         return _class_folders.listed(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
-    rows = [_recordings.renamed(row) for row in rows]
+    rows = [_recording_list.renamed(row) for row in rows]
     path = f"{root / folder / labels}"
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = image_list.split_column(path, rows, {"label"})
@@ -63,9 +59,8 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     names = sorted({candidate.label for candidate in found})
     if len(names) < 2:
         raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
-    used = {candidate.file for candidate in found}
-    unlisted = {name: "is not in the list" for name in tree.files if name not in used}
-    return Listed(found, names, {**tree.left_out, **unlisted})
+    tree.leave_out_unlisted({candidate.file for candidate in found})
+    return Listed(found, names, tree.left_out)
 
 
 def _check_whole_files(path: str, found: list[Candidate]) -> None:
@@ -83,8 +78,8 @@ def _check_whole_files(path: str, found: list[Candidate]) -> None:
 def _candidate(where: str, split: str | None, row: dict[str, str], files: Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     label = nfc(row.get("label", ""))
-    start = _recordings.seconds(where, row, "start", 0.0)
-    end = _recordings.seconds(where, row, "end", math.inf)
+    start = _recording_list.seconds(where, row, "start", 0.0)
+    end = _recording_list.seconds(where, row, "end", math.inf)
     if not label or not 0 <= start < end:
         raise UserError(
             f"{where} has label {label!r}, start {start:g} and end {end:g}; expected a label, and "
@@ -93,7 +88,9 @@ def _candidate(where: str, split: str | None, row: dict[str, str], files: Files)
     part = image_list.part_of(where, row, split)
     found = image_list.candidate_of(where, part, row, label, files)
     others = {
-        name: cell for name, cell in found.columns.items() if name not in _recordings.LIST_COLUMNS
+        name: cell
+        for name, cell in found.columns.items()
+        if name not in _recording_list.LIST_COLUMNS
     }
     is_part = bool(row.get("start") or row.get("end"))
     return replace(found, columns=others, seconds=(start, end) if is_part else None)

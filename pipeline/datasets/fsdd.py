@@ -35,7 +35,7 @@ def load(params: Dataset) -> Raw:
         digit, speaker, _ = name.split("_")
         candidates.append(Candidate(name, digit, columns={SPEAKER: speaker}))
     listed = Listed(candidates, [str(digit) for digit in range(10)], {})
-    raw = _sounds.dataset(params, listed, _sounds.in_memory(files))
+    raw = _sounds.dataset(params, listed, lambda name: io.BytesIO(files[name]))
     return replace(raw, group=SPEAKER)
 
 

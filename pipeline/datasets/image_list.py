@@ -9,12 +9,12 @@ column.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _label_columns, _photos, _tree
+from pipeline.datasets import Raw, _label_columns, _parts, _photos, _tree
 from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
@@ -39,8 +39,13 @@ FILE = (
 )
 BOX = ("left", "top", "right", "bottom")
 SIZED = ("left", "top", "width", "height")  # a box, if no column names its other edges
-CORNER = {"x": "left", "y": "top", "w": "width", "h": "height"}
-EDGES = {  # as other programs call them
+# As other programs call them
+CORNER = {
+    **dict(zip(SIZED, SIZED, strict=True)),
+    **dict(zip(("x", "y", "w", "h"), SIZED, strict=True)),
+}
+EDGES = {
+    **dict(zip(BOX, BOX, strict=True)),
     **dict(zip(("xmin", "ymin", "xmax", "ymax"), BOX, strict=True)),
     **dict(zip(("x1", "y1", "x2", "y2"), BOX, strict=True)),
     **dict(zip(("roix1", "roiy1", "roix2", "roiy2"), BOX, strict=True)),
@@ -79,20 +84,19 @@ def listed(params: Dataset) -> Listed:
     labels.check(path)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
-    if not files.there.intersection(candidate.file for candidate in candidates):
+    named = {candidate.file for candidate in candidates}
+    if files.there.isdisjoint(named):
         raise UserError(
             f"{path} names none of the {len(tree.files):,} pictures in {s3.shown(root)}: its row 2 "
             f"has the file {rows[0]['file']}; expected their paths, relative to the CSV"
         )
-    listed = {candidate.file for candidate in candidates}
-    unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
-    left_out = {**tree.left_out, **unlisted}
-    return Listed(candidates, labels.names, left_out, labels.target)
+    tree.leave_out_unlisted(named)
+    return Listed(candidates, labels.names, tree.left_out, labels.target)
 
 
 def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
-    """The folder of the CSV, and its rows. Archives often hold everything in one folder."""
-    folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
+    """The folder of the CSV, and its rows."""
+    folder = _parts.folder_of_list(tree, name, tree.left_out)
     if folder is None:
         raise UserError(
             f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of "
@@ -118,28 +122,21 @@ def is_list(names: Collection[str]) -> bool:
 
 def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
+    spellings = [spelling(name) for name in names]
+    known = {
+        **(CORNER if _is_sized(spellings) else EDGES),
+        "split": "split",
+        **dict.fromkeys(SEVERAL, "labels"),
+        **dict.fromkeys(LABEL, "label"),
+        **dict.fromkeys([name for name in FILE if name in spellings][:1], "file"),
+    }
+    return [known.get(small, name) for small, name in zip(spellings, names, strict=True)]
+
+
+def _is_sized(names: Iterable[str]) -> bool:
     spellings = {spelling(name) for name in names}
-    file = next((name for name in FILE if name in spellings), None)
-
-    def known(name: str) -> str:
-        small = spelling(name)
-        if small == file:
-            return "file"
-        if small in LABEL:
-            return "label"
-        if small in SEVERAL:
-            return "labels"
-        edge = CORNER.get(small, small) if is_sized else EDGES.get(small, small)
-        return edge if edge in ("split", *(SIZED if is_sized else BOX)) else name
-
-    is_sized = _is_sized(names)
-    return list(map(known, names))
-
-
-def _is_sized(names: Collection[str]) -> bool:
-    spellings = {spelling(name) for name in names}
-    has_far_edge = {"right", "bottom"} & {EDGES.get(name, name) for name in spellings}
-    return not has_far_edge and {*SIZED} <= {CORNER.get(name, name) for name in spellings}
+    has_far_edge = {"right", "bottom"} & {EDGES.get(name) for name in spellings}
+    return not has_far_edge and {*SIZED} <= {CORNER.get(name) for name in spellings}
 
 
 def _with_far_edges(row: Row) -> Row:
@@ -177,7 +174,7 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
         return "split"
     others = [name for name in rows[0] if name not in ("file", *taken)]
     cells = {name: {row[name] for row in rows} for name in others}
-    parts = {name: set(map(_tree.part_of, cells[name])) for name in others}
+    parts = {name: set(map(_parts.part_of, cells[name])) for name in others}
     named = [name for name in others if "train" in parts[name] and len(parts[name] - {None}) > 1]
     if len(named) > 1 or any(None in parts[name] for name in named):
         raise UserError(
@@ -192,7 +189,7 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
 def part_of(where: str, row: Row, column: str | None) -> str:
     """Raises UserError, which begins with `where`."""
     cell = row.get(column, "") if column else ""
-    part = _tree.part_of(cell) if cell else "train"
+    part = _parts.part_of(cell) if cell else "train"
     if part is None:
         raise UserError(f"{where} has the split {cell}; expected train, validation or test")
     return part

@@ -14,16 +14,9 @@ from pipeline.files.artifacts import Array
 
 def load(params: Dataset) -> Raw:
     digits = mnist.load(params)
-    train_images, train_labels = pairs(digits.train_images, digits.train_labels)
-    test_images, test_labels = pairs(digits.test_images, digits.test_labels)
-    return Raw(
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        class_names=digits.class_names,
-        target="labels",
-    )
+    train = pairs(digits.train_images, digits.train_labels)
+    test = pairs(digits.test_images, digits.test_labels)
+    return Raw(*train, *test, digits.class_names, target="labels")
 
 
 def pairs(images: Array, labels: Array) -> tuple[Array, Array]:

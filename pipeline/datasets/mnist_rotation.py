@@ -18,16 +18,8 @@ LARGEST = 45.0  # degrees
 
 def load(params: Dataset) -> Raw:
     digits = mnist.load(params)
-    train_images, train_angles = rotated(digits.train_images)
-    test_images, test_angles = rotated(digits.test_images)
-    return Raw(
-        train_images=train_images,
-        train_labels=train_angles,
-        test_images=test_images,
-        test_labels=test_angles,
-        class_names=["rotation"],
-        target="number",
-    )
+    train, test = rotated(digits.train_images), rotated(digits.test_images)
+    return Raw(*train, *test, ["rotation"], target="number")
 
 
 def rotated(images: Array) -> tuple[Array, Array]:

@@ -18,18 +18,9 @@ TRAINED, HELD_OUT = 20, 1000  # examples for training; for validation, and for t
 
 def load(params: Dataset) -> Raw:
     random = np.random.default_rng(0)
-    inputs, targets = drawn(TRAINED + HELD_OUT, random)
-    test_inputs, test_targets = drawn(HELD_OUT, random)
-    return Raw(
-        train_images=inputs,
-        train_labels=targets,
-        test_images=test_inputs,
-        test_labels=test_targets,
-        class_names=["y"],
-        kind="series",
-        target="number",
-        validation=np.arange(TRAINED, TRAINED + HELD_OUT),
-    )
+    train, test = drawn(TRAINED + HELD_OUT, random), drawn(HELD_OUT, random)
+    validation = np.arange(TRAINED, TRAINED + HELD_OUT)
+    return Raw(*train, *test, ["y"], kind="series", target="number", validation=validation)
 
 
 def drawn(count: int, random: np.random.Generator) -> tuple[Array, Array]:

@@ -10,42 +10,31 @@ recording stay in one split.
 
 from __future__ import annotations
 
-import zipfile
-from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _photos, _recording_files, _tree, _windows
+from pipeline.datasets import Raw, _labelled_windows, _photos, _tree
+from pipeline.datasets._labelled_windows import Cutting, Part
 from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._recording_files import SUFFIXES
-from pipeline.datasets._recordings import (
-    UNLABELLED,
-    Listed,
-    Open,
-    columns_of,
-    listed,
-    marks_of,
-    observed,
-)
-from pipeline.datasets._windows import RecordingError
-from pipeline.files.artifacts import Array
+from pipeline.datasets._recording_list import RecordingFile, listed
+from pipeline.datasets._tree import FileError, Open
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.files.splits import position_in_stratum
+from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
-from serving.recording import GAP, Sampling
+from serving.recording import GAP
 
 NOUN = "recording"
-MOST_VALUES = 2**25  # of the windows of one recording, 128 MB; what follows is not used
 
 
 class Options(section.Options):
@@ -58,80 +47,42 @@ class Options(section.Options):
     labels: str = "labels.csv"  # the list, if there is one
 
 
-@dataclass(frozen=True)
-class Part:
-    """The windows (N, T, C) of one recording, their labels, and what is known of it as a whole.
-
-    `stretches` (N,) number the rows that follow each other and have one label.
-    """
-
-    split: str
-    windows: Array
-    labels: list[str]
-    stretches: Array
-    columns: dict[str, str]
-    missing: int = 0
-    gaps: int = 0
-    is_longer: bool = False
-    is_held: bool = False  # at its last row, as it is shorter than a window
-
-
-@dataclass
-class Windows:
-    """How recordings are cut. Without dataset.columns the first one says what the channels are."""
-
-    length: int
-    step: int
-    rate: float
-    channels: tuple[str, ...] | None
-    others: set[str] = field(default_factory=set)  # the columns of text that were seen
-
-    @classmethod
-    def of(cls, options: Options) -> Windows:
-        """Raises UserError for a window shorter than two rows."""
-        length = round(options.seconds * options.rate)
-        if length < 2:
-            raise UserError(
-                f"dataset.seconds is {options.seconds:g} and dataset.rate {options.rate:g} Hz, "
-                f"windows of {counted(length, 'row')}; expected at least 2"
-            )
-        step = options.seconds / 2 if options.step is None else options.step
-        channels = tuple(options.columns) if options.columns else None
-        return cls(length, max(round(step * options.rate), 1), options.rate, channels)
-
-    @property
-    def sampling(self) -> Sampling:
-        return Sampling(self.rate, self.step, self.channels or ())
-
-
 def load(params: Dataset) -> Raw:
     options = params.options(Options)
-    how = Windows.of(options)
+    how = cutting(options)
     with opened(Path(params.path), options.labels) as (rows, open_file, left_out):
         return dataset(how, rows, open_file, left_out, params.path)
 
 
+def cutting(options: Options) -> Cutting:
+    """Raises UserError for a window shorter than two rows."""
+    length = round(options.seconds * options.rate)
+    if length < 2:
+        raise UserError(
+            f"dataset.seconds is {options.seconds:g} and dataset.rate {options.rate:g} Hz, "
+            f"windows of {counted(length, 'row')}; expected at least 2"
+        )
+    step = options.seconds / 2 if options.step is None else options.step
+    channels = tuple(options.columns) if options.columns else None
+    return Cutting(length, max(round(step * options.rate), 1), options.rate, channels)
+
+
 @contextmanager
-def opened(root: Path, labels: str) -> Iterator[tuple[list[Listed], Open, dict[str, str]]]:
+def opened(root: Path, labels: str) -> Iterator[tuple[list[RecordingFile], Open, dict[str, str]]]:
     """The files at `root`, how to open one, and what is left out, with reasons.
 
     `labels` is the name of the list, if there is one. Raises UserError.
     """
     if root.suffix.lower() in SUFFIXES and root.is_file():
-        yield [Listed(root.name)], lambda name: root.open("rb"), {}
+        yield [RecordingFile(root.name)], lambda name: root.open("rb"), {}
         return
     tree = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
-    with ExitStack() as stack:
-        archive = None if root.is_dir() else stack.enter_context(zipfile.ZipFile(root))
-
-        def open_file(name: str) -> IO[bytes]:
-            return archive.open(name) if archive else (root / name).open("rb")
-
+    with _tree.opened(root) as open_file:
         yield listed(root, tree, labels, open_file), open_file, tree.left_out
 
 
 def dataset(
-    how: Windows, rows: list[Listed], open_file: Open, left_out: dict[str, str], path: str
+    how: Cutting, rows: list[RecordingFile], open_file: Open, left_out: dict[str, str], path: str
 ) -> Raw:
     """Reads the recordings. Those that cannot be used are left out, and named in the terminal.
 
@@ -142,8 +93,8 @@ def dataset(
     for row in followed(rows, len(rows), "reading recordings"):
         try:
             with open_file(row.file) as file:
-                parts += list(read(file, row, how))  # all of a file, or nothing
-        except (RecordingError, OSError) as error:
+                parts += list(_labelled_windows.read(file, row, how))  # all of a file, or nothing
+        except (FileError, OSError) as error:
             unreadable[row.file] = str(error)
     _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
     say(parts, how)
@@ -174,7 +125,7 @@ def dataset(
     )
 
 
-def _others(how: Windows) -> str:
+def _others(how: Cutting) -> str:
     """What to do if one of the columns is the label by another name."""
     others = f", and the others {', '.join(sorted(how.others))[:200]}" if how.others else ""
     return f"{others}; if a column holds the label, call it `label`"
@@ -201,7 +152,7 @@ def in_stretches(part: Part) -> list[Part]:
     return result
 
 
-def say(parts: list[Part], how: Windows) -> None:
+def say(parts: list[Part], how: Cutting) -> None:
     count = sum(len(part.labels) for part in parts)
     rate = f"{how.length} rows at {how.rate:g} Hz, {how.step} from one to the next"
     print(f"{counted(len(parts), NOUN)}: {count:,} windows of {rate}")
@@ -218,53 +169,11 @@ def say(parts: list[Part], how: Windows) -> None:
     if empty := sum(not part.labels for part in parts):
         print(f"{counted(empty, NOUN)} without a window: it needs {how.length} rows of one label")
     if longer := sum(part.is_longer for part in parts):
-        print(f"{counted(longer, NOUN)} of more than {MOST_VALUES:,} values: the rest is not used")
+        most = f"{_labelled_windows.MOST_VALUES:,} values"
+        print(f"{counted(longer, NOUN)} of more than {most}: the rest is not used")
 
 
-def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
-    """The windows of each recording in a file. Raises RecordingError."""
-    for recording in _recording_files.recordings(file, row.file, how.channels):
-        how.channels = how.channels or recording.channels
-        codes: dict[str, int] = {}
-        seen: dict[str, set[str]] = defaultdict(set)
-        recording.blocks = observed(recording.blocks, seen)
-        marks = marks_of(row, recording, how.rate, codes)
-        most = MOST_VALUES // (how.length * len(how.channels))
-        values: list[Array] = []
-        labels: list[int] = []
-        starts: list[int] = []
-        is_longer = is_held = False
-        for window in _windows.windows(recording, how.sampling, how.length, marks):
-            if window.mark == UNLABELLED:
-                continue
-            if is_longer := len(values) == most:
-                break
-            values.append(window.values)
-            labels.append(window.mark)
-            starts.append(window.start)
-            is_held = window.held
-        names = list(codes)
-        how.others |= set(seen)
-        yield Part(
-            row.part,
-            np.array(values, np.float32).reshape(-1, how.length, len(how.channels)),
-            [names[label] for label in labels],
-            stretches(starts, labels, how.step),
-            columns_of(row, recording, seen),
-            recording.missing,
-            recording.gaps,
-            is_longer,
-            is_held,
-        )
-
-
-def stretches(starts: list[int], labels: list[int], step: int) -> Array:
-    """Numbers (N,) of windows: another one where a window does not follow the one before it."""
-    breaks = (np.diff(starts) != step) | (np.diff(labels) != 0)
-    return np.concatenate([np.zeros(min(len(starts), 1), np.int64), breaks.cumsum()])
-
-
-def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Windows) -> dict[str, Any]:
+def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Cutting) -> dict[str, Any]:
     """The fields of Raw for one part of the data. Raises UserError for a label without training."""
     labels = [label for part in parts for label in part.labels]
     if unknown := sorted(set(labels) - set(class_names)):
@@ -272,7 +181,7 @@ def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Windows
             f"label {unknown[0]} has windows for testing and none for training; expected both"
         )
     numbers = np.array([class_names.index(label) for label in labels], np.int64)
-    order = np.argsort(position_in_stratum(numbers), kind="stable")
+    order = stratified(numbers)
     empty = np.empty((0, how.length, len(how.channels or ())), np.float32)
     inputs = np.concatenate([empty, *(part.windows for part in parts)])[order]
     owners = [part for part in parts for _ in part.labels]

@@ -45,7 +45,7 @@ def split_off(
         return rows[count:], rows[:count]
     shuffled = np.random.default_rng(seed).permutation(len(strata))
     if order == "stratified":
-        shuffled = shuffled[np.argsort(position_in_stratum(strata[shuffled]), kind="stable")]
+        shuffled = shuffled[stratified(strata[shuffled])]
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
@@ -167,16 +167,17 @@ def _fill(choice: _Choice, order: Array) -> None:
             refused.add(kind)
 
 
-def position_in_stratum(strata: Array) -> Array:
-    """For each row the fraction of its class that precedes it.
+def stratified(strata: Array) -> Array:
+    """The rows (N,) in an order whose first ones hold each stratum in proportion.
 
-    Any prefix of the rows in this order is therefore stratified.
+    They are sorted by the fraction of their stratum that precedes them.
     """
-    position = np.empty(len(strata))
+    preceding = np.empty(len(strata))
     for stratum in np.unique(strata):
         rows = np.flatnonzero(strata == stratum)
-        position[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
-    return position
+        preceding[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    order: Array = np.argsort(preceding, kind="stable")
+    return order
 
 
 def validation_count(validation: float, available: int) -> int:

@@ -93,20 +93,14 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"{len(names) - 1}, as there are {len(names)} classes"
         )
     counts = _labels.counts(raw.target, labels, names)
-    empty_names = [name for name, count in counts.items() if not count]
-    if raw.target == "classes" and empty_names == ["0"]:
+    empty = [name for name, count in counts.items() if not count]
+    if empty == ["0"]:
         raise UserError(
             f"{path}: y_train goes from 1 to {labels.max()}; expected numbers from 0, or texts, "
             "such as y_train.astype(str)"
         )
-    if len(names) < 2 or not all(counts.values()):
-        empty = next((name for name, count in counts.items() if not count), None)
-        raise UserError(
-            f"{path}: "
-            + (
-                f"class {empty} has no example in x_train; expected some"
-                if empty is not None
-                else "y_train has one class; expected at least two"
-            )
-        )
+    if empty:
+        raise UserError(f"{path}: class {empty[0]} has no example in x_train; expected some")
+    if len(names) < 2:
+        raise UserError(f"{path}: y_train has one class; expected at least two")
     return counts

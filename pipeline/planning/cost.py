@@ -103,9 +103,7 @@ class Speed:
 def files(settings: Params, data: Shape) -> Files:
     """The files of the architecture in params.yaml. Cached. Raises UserError."""
     key = _key("files", settings, data, [FORMAT])
-    cached = timing_cache.recall(key)
-    if cached is None:
-        cached = timing_cache.remember(key, asdict(_files(settings, data)))
+    cached = timing_cache.recall(key) or timing_cache.remember(key, asdict(_files(settings, data)))
     return Files(**cached)
 
 
@@ -113,9 +111,7 @@ def speed(settings: Params, data: Shape) -> Speed:
     """How fast the training in params.yaml will be on this machine. Cached. Raises UserError."""
     what = "speed-of-head" if trains_on_features_alone(settings) else "speed"
     key = _key(what, settings, data, [])
-    cached = timing_cache.recall(key)
-    if cached is None:
-        cached = timing_cache.remember(key, asdict(_speed(settings, data)))
+    cached = timing_cache.recall(key) or timing_cache.remember(key, asdict(_speed(settings, data)))
     return Speed(**cached)
 
 

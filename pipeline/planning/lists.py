@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.datasets import _class_folders, _tree, image_list
+from pipeline.datasets import _class_folders, _parts, _tree, image_list
 from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
@@ -45,7 +45,7 @@ def is_of_sensors(path: Path) -> bool:
 
 def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
     """The columns of each CSV that lies beside the classes or above."""
-    source, base = pictures.source(path), _tree.base(tree)
+    source, base = pictures.source(path), _parts.base(tree)
     columns = {}
     for name in tree.left_out:
         folder, last = _tree.split(name)

@@ -13,8 +13,9 @@ import numpy as np
 
 from pipeline.datasets import _recording_files, series_folder
 from pipeline.datasets._recording_columns import LABELS
-from pipeline.datasets._recordings import Listed
-from pipeline.datasets._windows import Block, Recording, RecordingError, is_close, rate_of
+from pipeline.datasets._recording_list import RecordingFile
+from pipeline.datasets._tree import FileError
+from pipeline.datasets._windows import Block, Recording, is_close, rate_of
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
@@ -76,7 +77,7 @@ def plan(path: Path, rate: float | None) -> Plan:
 
 def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
     """The rows of each recording, of which at most about `most` are read; has it one label?"""
-    for row, recording in _recordings(path):
+    for row, recording in _recordings(path, {}):
         count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
@@ -86,9 +87,7 @@ def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
         yield min(count, most), row.spans is None and not labels
 
 
-def _recordings(
-    path: Path, faults: dict[str, str] | None = None
-) -> Iterator[tuple[Listed, Recording]]:
+def _recordings(path: Path, faults: dict[str, str]) -> Iterator[tuple[RecordingFile, Recording]]:
     """All that can be read; `faults` then has the reasons why others cannot."""
     with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
         for row in rows:
@@ -97,18 +96,16 @@ def _recordings(
                     for recording in _recording_files.recordings(file, row.file):
                         blocks = _readable(recording.blocks, row.file, faults)
                         yield row, replace(recording, blocks=blocks)
-            except (RecordingError, OSError) as error:
-                if faults is not None:
-                    faults[row.file] = str(error)
+            except (FileError, OSError) as error:
+                faults[row.file] = str(error)
 
 
-def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str] | None) -> Iterator[Block]:
+def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str]) -> Iterator[Block]:
     """The blocks before a fault, which is kept."""
     try:
         yield from blocks
-    except RecordingError as error:
-        if faults is not None:
-            faults[file] = str(error)
+    except FileError as error:
+        faults[file] = str(error)
 
 
 def _seen(path: Path) -> Seen:
@@ -122,7 +119,7 @@ def _seen(path: Path) -> Seen:
         if rate is None and block.times is not None and len(block.times) > 1:
             try:
                 rate = rate_of(np.diff(block.times))
-            except RecordingError as error:
+            except FileError as error:
                 seen.faults[row.file] = str(error)
         seen.beginnings.append(Beginning(recording.channels, block.values, rate))
     return seen

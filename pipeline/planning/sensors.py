@@ -15,7 +15,7 @@ from pipeline.datasets._recording_columns import held_together
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.planning import recordings, sampling
+from pipeline.planning import sampling, speakers
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, Survey
 from pipeline.planning.kinds import Recipe
@@ -69,7 +69,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         remarks=[
             f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
             *plan.remarks,
-            *(recordings.said(group, names) if names else []),
+            *(speakers.said(group, names) if names else []),
             *([] if group else [_too_few(named) if named else UNKNOWN]),
             *_slow(options.rate),
             *_in_few(path, raw, group),
@@ -90,7 +90,7 @@ def _by_file(raw: Raw) -> tuple[str | None, list[str]]:
     """The expression that finds who was recorded in the paths of files, and the names."""
     labels = [raw.class_names[label] for label in raw.train_labels]
     pairs = set(zip(raw.train_columns[FILE], labels, strict=True))
-    group, names = recordings.speakers(sorted(pairs))
+    group, names = speakers.find(sorted(pairs))
     return (group, names) if group and _are_enough(raw, group) else (None, [])
 
 

@@ -80,8 +80,8 @@ def check_board(board: str | None) -> None:
 
 
 def _check_given(data: Survey, given: Given) -> None:
+    noun = declared("inputs", data.kind)["NOUN"]
     if given.number is not None and data.number is None:
-        noun = declared("inputs", data.kind)["NOUN"]
         raise UserError(
             f"--number is {given.number}, which names a column of a list of pictures, and the data "
             f"are {noun}; leave it out"
@@ -92,7 +92,6 @@ def _check_given(data: Survey, given: Given) -> None:
             "numbers with --number"
         )
     if given.rate is not None and not data.is_of_sensors:
-        noun = declared("inputs", data.kind)["NOUN"]
         raise UserError(
             f"--rate is {given.rate:g}, which is for recordings of sensors, and the data are "
             f"{noun}; leave it out"

@@ -1,7 +1,7 @@
 """What the data of a user are: a folder or zip file of pictures, with or without a list, or an npz.
 
 All files are counted, but at most SAMPLE pictures are opened, of every class in turn. For a folder
-of sounds see `recordings.py`, for recordings of sensors `sensors.py`.
+of sounds see `sounds.py`, for recordings of sensors `sensors.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -33,8 +34,7 @@ from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
-from pipeline.files.splits import position_in_stratum
-from pipeline.planning import arrays, lists, recordings, sensors, unreadable
+from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
 from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -77,32 +77,29 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     named = path.name if is_csv else None
     path = path.parent if is_csv else path
     tree = _tree.read(path)
-    return _recorded(path, tree, given, dataset, named) or _pictures(
-        path, tree, given, dataset, named
-    )
+    survey_files = _pictures if tree.files else _recorded
+    return survey_files(path, tree, given, dataset, named)
 
 
 def _recorded(
     path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
-) -> Survey | None:
-    """Sounds or recordings of sensors, if there are no pictures. Raises UserError."""
-    if tree.files:
-        return None
+) -> Survey:
+    """Sounds or recordings of sensors, beside which there are no pictures. Raises UserError."""
     recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
-        return recordings.survey(path, recorded, labels or lists.find(path, recorded))
+        return sounds.survey(path, recorded, labels or lists.find(path, recorded))
     if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
         return sensors.survey(path, given)
-    return None
+    raise UserError(unreadable.why(path, tree))
 
 
 def _pictures(
     path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
 ) -> Survey:
-    unreadable.check(path, tree)
-    labels = named or lists.find(path, tree)
-    if dataset:
+    if dataset is None:
+        labels = named or lists.find(path, tree)
+    else:
         is_list = dataset.name == "image_list"
         labels = dataset.options(image_list.Options).labels if is_list else None
     values: dict[str, object] = {
@@ -133,27 +130,24 @@ def _is_of_sensors(path: Path) -> bool:
         return False  # whoever reads it says so
 
 
-@dataclass
-class _Opened:
-    """Pictures that were opened: their sizes, which have colour, and why some are not readable."""
+class _Look(NamedTuple):
+    """What one picture is: its size is width and height."""
 
-    pictures: list[Picture] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    colours: list[bool] = field(default_factory=list)
-    faults: dict[str, str] = field(default_factory=dict)
-    labels: Counter[str] = field(default_factory=Counter)
+    picture: Picture
+    size: tuple[int, int]
+    has_colour: bool
 
 
 def _photographs(
     path: Path, values: dict[str, object], listed: Listed, unit: str | None = None
 ) -> Survey:
     candidates, class_names, left_out, target = listed
-    seen = _open(path, listed)
-    readable = [candidate for candidate in candidates if candidate.file not in seen.faults]
+    looks, faults = _looks(path, listed)
+    readable = [candidate for candidate in candidates if candidate.file not in faults]
     texts = [candidate.label for candidate in readable if candidate.part != "test"]
     labels = _labels.array(target, texts, class_names)
     counts = _labels.counts(target, labels, class_names)
-    _check_classes(path, counts, seen)
+    media_files.check_classes(path, counts, "picture", faults)
     columns = candidates[0].columns if candidates else {}
     group = held_together([*columns])
     examples = Counter(candidate.part for candidate in readable)
@@ -164,57 +158,45 @@ def _photographs(
         counts=counts,
         target=target,
         number=Number.of(labels, unit) if target == "number" else None,
-        side=round(median(min(size) for size in seen.sizes)),
-        colour=sum(seen.colours) * 20 > len(seen.colours),  # one in twenty may be a stray
-        opened=len(seen.sizes),
+        side=round(median(min(look.size) for look in looks)),
+        colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
+        opened=len(looks),
         group=group,
         groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
         remarks=[
-            *_left_out(left_out, seen),
-            *_odd(seen, candidates),
+            *media_files.left_out(left_out, faults, "picture"),
+            *_odd(looks, faults, candidates),
         ],
     )
 
 
-def _open(path: Path, listed: Listed) -> _Opened:
-    """Opens SAMPLE pictures, of every class in turn, and of each class until one can be read."""
-    candidates = listed.candidates
-    source, seen = pictures.source(path), _Opened()
+def _looks(path: Path, listed: Listed) -> tuple[list[_Look], dict[str, str]]:
+    """SAMPLE pictures, and of each class more until one can be read; and why others cannot."""
+    source, order = pictures.source(path), media_files.of_every_class_in_turn(listed.candidates)
 
-    def inspect(candidate: Candidate) -> tuple[Picture, tuple[int, int], bool] | str:
+    def look(candidate: Candidate) -> _Look | str:
         try:
             data = source.read(candidate.file)
-            return _photos.opened(candidate, data)[0], *_look(data)
+            return _Look(_photos.opened(candidate, data)[0], *_size_and_colour(data))
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
 
-    numbers = np.unique([candidate.label for candidate in candidates], return_inverse=True)[1]
-    order = [candidates[row] for row in np.argsort(position_in_stratum(numbers), kind="stable")]
-    results = pictures.in_threads(inspect, order[:SAMPLE])
     with imports.quiet():
-        followed_results = followed(results, min(len(order), SAMPLE), "looking at pictures")
-        for candidate, result in zip(order, followed_results, strict=False):
-            _note(seen, candidate, result)
+        results = pictures.in_threads(look, order[:SAMPLE])
+        results = followed(results, min(len(order), SAMPLE), "looking at pictures")
+        pairs = list(zip(order, results, strict=False))
+        readable = {candidate.label for candidate, result in pairs if isinstance(result, _Look)}
         for candidate in order[SAMPLE:] if listed.target == "classes" else ():
-            if not seen.labels[candidate.label]:
-                _note(seen, candidate, inspect(candidate))
-    return seen
+            if candidate.label not in readable:
+                result = look(candidate)
+                pairs.append((candidate, result))
+                if isinstance(result, _Look):
+                    readable.add(candidate.label)
+    faults = {candidate.file: result for candidate, result in pairs if isinstance(result, str)}
+    return [result for _, result in pairs if isinstance(result, _Look)], faults
 
 
-def _note(
-    seen: _Opened, candidate: Candidate, result: tuple[Picture, tuple[int, int], bool] | str
-) -> None:
-    if isinstance(result, str):
-        seen.faults[candidate.file] = result
-        return
-    picture, size, colour = result
-    seen.pictures.append(picture)
-    seen.sizes.append(size)
-    seen.colours.append(colour)
-    seen.labels[candidate.label] += 1
-
-
-def _look(data: bytes) -> tuple[tuple[int, int], bool]:
+def _size_and_colour(data: bytes) -> tuple[tuple[int, int], bool]:
     """The width and height of a picture, and whether it has colours."""
     with Image.open(io.BytesIO(data)) as opened:
         size = opened.size
@@ -223,31 +205,13 @@ def _look(data: bytes) -> tuple[tuple[int, int], bool]:
     return size, int(np.ptp(pixels, axis=2).max()) > GREY
 
 
-def _check_classes(path: Path, counts: dict[str, int], seen: _Opened) -> None:
-    for name, count in counts.items():
-        if not count:
-            faults = [reason for file, reason in seen.faults.items() if f"{name}/" in file]
-            why = f" (the first {faults[0]})" if faults else ""
-            raise UserError(
-                f"{path}: class {name} holds no readable picture for training{why}; add some, or "
-                "take its folder out"
-            )
-
-
-def _left_out(left_out: dict[str, str], seen: _Opened) -> list[str]:
-    reasons = Counter(left_out.values())
-    lines = [f"left out {count:,}: it {reason}" for reason, count in reasons.items()]
-    if seen.faults:
-        file, reason = next(iter(seen.faults.items()))
-        lines.append(f"{len(seen.faults):,} pictures cannot be read, such as {file}: it {reason}")
-    return lines
-
-
-def _odd(seen: _Opened, candidates: Sequence[Candidate]) -> list[str]:
+def _odd(
+    looks: Sequence[_Look], faults: dict[str, str], candidates: Sequence[Candidate]
+) -> list[str]:
     """Copies, and shapes that resizing would distort."""
     lines = []
-    if len(seen.pictures) + len(seen.faults) == len(candidates):
-        copies = groups.of_copies(Table.of(seen.pictures, len(candidates)))
+    if len(looks) + len(faults) == len(candidates):
+        copies = groups.of_copies(Table.of((look.picture for look in looks), len(candidates)))
         part = {candidate.file: candidate.part for candidate in candidates} if copies else {}
         across = [files for files in copies if len({part[file] for file in files}) > 1]
         cure = (
@@ -260,7 +224,7 @@ def _odd(seen: _Opened, candidates: Sequence[Candidate]) -> list[str]:
                 f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "
                 f"{' and '.join((across or copies)[0][:2])}; {cure}"
             )
-    shapes = np.array([width / height for width, height in seen.sizes])
+    shapes = np.array([width / height for width, height in (look.size for look in looks)])
     low, high = np.quantile(shapes, (0.05, 0.95))
     if high > 2 * low:
         lines.append(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pipeline.datasets import _sounds
 from pipeline.datasets._tree import Tree
-from pipeline.process.errors import UserError
 from pipeline.process.words import counted, verb
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
@@ -21,25 +20,23 @@ CURES = {  # how files of other programs become what is read
 }
 
 
-def check(path: Path, tree: Tree) -> None:
-    """Raises UserError if nothing below the root can be read as pictures."""
+def why(path: Path, tree: Tree) -> str:
+    """What is wrong with a tree in which no file can be read."""
     if "" in tree.left_out:
-        raise UserError(f"{path} {tree.left_out['']}; change its permissions")
-    if tree.files:
-        return
+        return f"{path} {tree.left_out['']}; change its permissions"
     suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
     sounds = sum(suffixes[suffix] for suffix in _sounds.NOT_READ)
     if sounds:
-        raise UserError(f"{path} holds sounds that cannot be read ({sounds:,}); {_sounds.CONVERT}")
+        return f"{path} holds sounds that cannot be read ({sounds:,}); {_sounds.CONVERT}"
     if any("Permission" in reason for reason in tree.left_out.values()):
-        raise UserError(f"{path} holds only folders that may not be read; change their permissions")
+        return f"{path} holds only folders that may not be read; change their permissions"
     packed = sum(suffixes[suffix] for suffix in ARCHIVES)
     if packed:
-        raise UserError(
+        return (
             f"{path} holds {counted(packed, 'archive')} and nothing that can be read; unpack "
             f"{verb(packed, 'it', 'them')}, and name the folder"
         )
-    raise UserError(
+    return (
         f"{path} holds no pictures, sounds or recordings{_named(suffixes)}; expected a folder for "
         "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC, Ogg or "
         f"MP3) or recordings of sensors (CSV or npz){cure(suffixes)}"

@@ -97,5 +97,5 @@ def test_a_folder_that_may_not_be_read_is_named(
 ) -> None:
     """Permissions do not stop root, so the tree is one that a listing without them gives."""
     tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
-    with pytest.raises(UserError, match="My Pets could not be read: Permission denied; change"):
-        unreadable.check(folder, tree)
+    sentence = "My Pets could not be read: Permission denied; change its permissions"
+    assert unreadable.why(folder, tree).endswith(sentence)

@@ -15,7 +15,7 @@ from pipeline.config import params
 from pipeline.datasets import _sounds, audio_folder
 from pipeline.planning import (
     params_file,
-    recordings,
+    speakers,
     start,
     survey,
 )
@@ -91,7 +91,7 @@ def test_folders_that_every_class_holds_may_be_the_classes(folder: Path) -> None
         target.parent.mkdir(exist_ok=True)
         file.rename(target)
     data = survey.survey(path)
-    assert (data.group, data.groups) == (recordings.FOLDER, 4)
+    assert (data.group, data.groups) == (speakers.FOLDER, 4)
     assert any("if they are the classes, swap the two levels" in row for row in data.remarks)
 
 
@@ -146,6 +146,6 @@ LANGUAGES = [
     ],
 )
 def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> None:
-    expression, found = recordings.speakers([(file, re.split("[/-]", file)[0]) for file in files])
+    expression, found = speakers.find([(file, re.split("[/-]", file)[0]) for file in files])
     assert "".join(name[0] for name in found) == names
     assert (expression is None) == (not names)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
-from pipeline.datasets import _tree, image_list
+from pipeline.datasets import _parts, image_list
 from pipeline.planning import (
     outlook,
     start,
@@ -86,6 +86,7 @@ def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder:
     data = survey.survey(folder / "sample.csv")
     assert (data.values["path"], data.values["labels"]) == (str(folder), "sample.csv")
     assert data.counts == {"cat": 1, "dog": 1}
+    assert survey.survey(folder, dataset=params.Dataset.model_validate(data.values)) == data
 
 
 def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
@@ -199,7 +200,7 @@ def test_channels_before_steps_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_parts_have_many_spellings(name: str, part: str | None) -> None:
-    assert _tree.part_of(name) == part
+    assert _parts.part_of(name) == part
 
 
 def test_a_class_may_be_called_trainers(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets._windows import RecordingError
+from pipeline.datasets._tree import FileError
 from serving.errors import InputError
 from tests.recordings.conftest import BROKEN, LENGTH, RATE, SAMPLING, as_csv, read, rows
 
@@ -46,5 +46,5 @@ def test_a_comma_beside_a_point_is_no_decimal_comma(row: str) -> None:
     data = "\n".join(["x;y", *[row] * 30]).encode()
     with pytest.raises(InputError, match=r"a\.csv is not a recording: row 1: "):
         list(SAMPLING.windows(data, "a.csv", LENGTH))
-    with pytest.raises(RecordingError):
+    with pytest.raises(FileError):
         read(data, channels=("x", "y"))

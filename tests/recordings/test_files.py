@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import _recording_files
-from pipeline.datasets._windows import RecordingError
+from pipeline.datasets._tree import FileError
 from pipeline.process.errors import UserError
 from tests.recordings.conftest import (
     BROKEN,
@@ -29,7 +29,7 @@ from tests.recordings.conftest import (
 
 @pytest.mark.parametrize("data", [b"x,y\ng,g\n1,2\n", b"x y\n1 2\n3 4\n", b"# 10 Hz\nx,y\n1,2\n"])
 def test_a_table_that_does_not_begin_with_names_and_numbers_says_how(data: bytes) -> None:
-    with pytest.raises(RecordingError, match="below its first line; expected names there, between"):
+    with pytest.raises(FileError, match="below its first line; expected names there, between"):
         read(data)
 
 
@@ -83,7 +83,7 @@ BROKEN_NPZ = {
 
 @pytest.mark.parametrize(("data", "reason"), BROKEN_NPZ.values(), ids=BROKEN_NPZ)
 def test_a_broken_npz_says_what_is_wrong(data: bytes, reason: str) -> None:
-    with pytest.raises(RecordingError, match=re.escape(reason)):
+    with pytest.raises(FileError, match=re.escape(reason)):
         read(data, "a.npz")
 
 

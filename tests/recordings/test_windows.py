@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets import _recording_files, _windows, series_folder
+from pipeline.datasets import _labelled_windows, _recording_files, _windows
 from pipeline.datasets._windows import Block, Recording
 from pipeline.files import groups
 from pipeline.process.errors import UserError
@@ -102,7 +102,7 @@ def test_a_long_recording_is_read_in_the_memory_of_a_short_one() -> None:
 def test_what_follows_the_most_values_of_a_recording_is_not_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(series_folder, "MOST_VALUES", 5 * LENGTH * 2)
+    monkeypatch.setattr(_labelled_windows, "MOST_VALUES", 5 * LENGTH * 2)
     write(tmp_path, a__one_csv=GOOD, b__one_csv=as_csv(rows(500)))
     assert len(load(tmp_path).train_labels) == 3 + 5
     assert "1 recording of more than 200 values: the rest is not used" in capsys.readouterr().out

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from pipeline.datasets import _tree
+from pipeline.datasets import _parts, _tree
 from pipeline.datasets._label_columns import spelling
-from pipeline.datasets._recording_columns import CERTAIN, LABEL, LABELS, label_in
-from pipeline.datasets._tree import nfc
-from pipeline.datasets._windows import Block, Recording
+from pipeline.datasets._recording_columns import LABEL, label_in
+from pipeline.datasets._tree import Open, nfc
 from pipeline.files import list_file
-from pipeline.files.artifacts import Array
-from pipeline.files.raw import FILE, RECORDING
 from pipeline.process.errors import UserError
 
 LIST_COLUMNS = ("file", "start", "end", "split", LABEL)
@@ -27,11 +23,6 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
     "end": ("end", "endtime", "endseconds", "ends", "stop", "stoptime", "offset"),
     "split": ("split",),
 }
-
-UNLABELLED = -1  # rows
-
-Open = Callable[[str], IO[bytes]]
-Marks = Callable[[Block], Array]
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Span:
 
 
 @dataclass
-class Listed:
+class RecordingFile:
     """A file and its part of the data, with what a folder or a list says about it.
 
     `spans` are None if no list names the file; then its `label` is that of its folder, if any.
@@ -57,19 +48,18 @@ class Listed:
     columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Listed]:
+def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[RecordingFile]:
     """The files of a tree, with what its list says, or else its folders. Raises UserError."""
-    base = _tree.base(tree)
-    folder = next((at for at in ("", base) if f"{at}{name}" in tree.files), None)
+    folder = _parts.folder_of_list(tree, name, tree.files)
     if folder is not None:
         tree.files.remove(f"{folder}{name}")
         with open_file(f"{folder}{name}") as file:
-            return of_list(f"{root / folder / name}", folder, tree, file)
+            return _of_list(f"{root / folder / name}", folder, tree, file)
     result = []
-    for part, prefix in _tree.parts(tree, base).items():
+    for part, prefix in _parts.parts(tree).items():
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
-            result.append(Listed(path, part, nfc(label) if slash else ""))
+            result.append(RecordingFile(path, part, nfc(label) if slash else ""))
     return result
 
 
@@ -83,7 +73,7 @@ def renamed(row: dict[str, str]) -> dict[str, str]:
     return result
 
 
-def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[Listed]:
+def _of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[RecordingFile]:
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
     table = list_file.read(path, file.read())
     names = [*renamed(dict.fromkeys(table.columns, ""))]
@@ -94,17 +84,21 @@ def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[L
             "start, end, split and others"
         )
     files = {nfc(name): name for name in tree.files}
-    result: dict[str, Listed] = {}
+    result: dict[str, RecordingFile] = {}
     for number, cells in enumerate(table.rows, 2):
         row = renamed(dict(zip(table.columns, map(str.strip, cells), strict=True)))
         row = {LABEL: row.pop(of_label), **row}
-        add_row(result, f"row {number} of {path}", row, folder, files)
-    tree.left_out |= {name: "is not in the list" for name in tree.files if name not in result}
+        _add_row(result, f"row {number} of {path}", row, folder, files)
+    tree.leave_out_unlisted(result)
     return list(result.values())
 
 
-def add_row(
-    result: dict[str, Listed], where: str, row: dict[str, str], folder: str, files: dict[str, str]
+def _add_row(
+    result: dict[str, RecordingFile],
+    where: str,
+    row: dict[str, str],
+    folder: str,
+    files: dict[str, str],
 ) -> None:
     """Adds a row of a list to what is known of its file. Raises UserError."""
     name = row["file"].replace("\\", "/").removeprefix("./")
@@ -112,14 +106,14 @@ def add_row(
     if file is None:
         raise UserError(f"{where} names {name or 'no file'}; expected a CSV or npz file beside it")
     label = nfc(row[LABEL])
-    split = _tree.part_of(row.get("split") or "train")
+    split = _parts.part_of(row.get("split") or "train")
     start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
     if not label or split is None or not start < end:
         raise UserError(
             f"{where} has label {label!r}, split {row.get('split', '')!r}, start {start:g} and end "
             f"{end:g}; expected a label, train, validation or test, and an end after the start"
         )
-    entry = result.setdefault(file, Listed(file, split, spans=[]))
+    entry = result.setdefault(file, RecordingFile(file, split, spans=[]))
     if entry.part != split:
         raise UserError(f"{where} has the split {split}, and another row of {name} {entry.part}")
     assert entry.spans is not None
@@ -127,26 +121,6 @@ def add_row(
     for column, cell in row.items():
         if column not in LIST_COLUMNS:
             entry.columns[column].add(cell)
-
-
-def observed(blocks: Iterator[Block], seen: dict[str, set[str]]) -> Iterator[Block]:
-    """The blocks; `seen` then holds the values of each column of text, two if there are several."""
-    for block in blocks:
-        for name, cells in block.text.items():
-            if len(seen[name]) < 2:
-                seen[name] |= set(cells)
-        yield block
-
-
-def columns_of(row: Listed, recording: Recording, seen: dict[str, set[str]]) -> dict[str, str]:
-    """What is known of a recording as a whole; what changes within it says nothing of it."""
-    name = row.file if recording.number is None else f"{row.file}[{recording.number}]"
-    cells = {
-        column: next(iter(values))
-        for column, values in {**seen, **row.columns}.items()
-        if len(values) == 1 and column not in CERTAIN
-    }
-    return {**recording.columns, **cells, RECORDING: name, FILE: row.file}
 
 
 def seconds(where: str, row: dict[str, str], name: str, default: float) -> float:
@@ -157,28 +131,3 @@ def seconds(where: str, row: dict[str, str], name: str, default: float) -> float
     if np.isnan(value):
         raise UserError(f"{where} has {name} {row[name]}; expected seconds")
     return value
-
-
-def marks_of(row: Listed, recording: Recording, rate: float, codes: dict[str, int]) -> Marks:
-    """The number of the label of each row of a block; `codes` are those of the labels."""
-
-    def code(label: str) -> int:
-        return codes.setdefault(label, len(codes)) if label else UNLABELLED
-
-    def of_block(block: Block) -> Array:
-        marks = np.full(len(block.values), UNLABELLED)
-        if row.spans is not None:
-            times = block.times
-            if times is None:
-                times = (block.start + np.arange(len(marks))) / rate
-            for span in row.spans:
-                marks[(times >= span.start) & (times < span.end)] = code(span.label)
-            return marks
-        for name in LABELS:
-            if name in block.text:
-                return np.array([code(nfc(label)) for label in block.text[name]])
-        label = next((recording.columns[name] for name in LABELS if name in recording.columns), "")
-        marks[:] = code(nfc(label) or row.label)
-        return marks
-
-    return of_block

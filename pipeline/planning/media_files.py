@@ -1,0 +1,41 @@
+"""What a look at pictures and one at sounds share: which files are opened, and what is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets._photos import Candidate
+from pipeline.files.splits import stratified
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted
+
+
+def of_every_class_in_turn(candidates: Sequence[Candidate]) -> list[Candidate]:
+    labels = np.unique([candidate.label for candidate in candidates], return_inverse=True)[1]
+    return [candidates[row] for row in stratified(labels)]
+
+
+def check_classes(path: Path, counts: dict[str, int], noun: str, faults: dict[str, str]) -> None:
+    """Raises UserError if a class has nothing to learn from; `faults` may have the reason."""
+    for name, count in counts.items():
+        if not count:
+            reasons = [reason for file, reason in faults.items() if f"{name}/" in file]
+            why = f" (the first {reasons[0]})" if reasons else ""
+            raise UserError(
+                f"{path}: class {name} holds no readable {noun} for training{why}; add some, or "
+                "take its folder out"
+            )
+
+
+def left_out(left_out: dict[str, str], faults: dict[str, str], noun: str) -> list[str]:
+    """How many files are not used, and why."""
+    reasons = Counter(left_out.values())
+    lines = [f"left out {count:,}: it {reason}" for reason, count in reasons.items()]
+    if faults:
+        file, reason = next(iter(faults.items()))
+        lines.append(f"{counted(len(faults), noun)} cannot be read, such as {file}: it {reason}")
+    return lines

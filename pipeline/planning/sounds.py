@@ -1,0 +1,133 @@
+"""What the sounds of a user are: how many of each class, how long, at what rate, and by whom.
+
+All files are counted, but of at most SAMPLE the beginning is read: their lengths and rates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import soundfile
+
+from pipeline.config.params import NONE
+from pipeline.datasets import _sounds, _tree, audio_folder
+from pipeline.datasets._photos import Candidate
+from pipeline.datasets._recording_columns import held_together
+from pipeline.datasets._tree import FileError, Open, Tree
+from pipeline.files import pictures
+from pipeline.files.artifacts import Array
+from pipeline.planning import media_files, speakers
+from pipeline.planning.data import Survey
+from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
+from pipeline.process.words import counted
+
+SAMPLE = 2000  # recordings that are opened
+LONGEST = 3.0  # seconds that are proposed
+Header = tuple[int, float]  # Hz, seconds
+
+
+def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
+    """Looks at sounds in class folders, or in a list of this name. Raises UserError."""
+    named = labels or audio_folder.Options().labels
+    candidates, class_names, left_out, _ = audio_folder.candidates(path, tree, named)
+    with _tree.opened(path) as open_file:
+        headers, faults = _headers(open_file, candidates)
+    readable = [row for row in candidates if row.file not in faults]
+    train = [row for row in readable if row.part != "test"]
+    of_class = Counter(row.label for row in train)
+    counts = {name: of_class[name] for name in class_names}
+    media_files.check_classes(path, counts, "recording", {})
+    if not headers:
+        file, reason = next(iter(faults.items()))
+        raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")
+    rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
+    group, names = _groups(train)
+    listed = {"labels": labels} if labels else {}
+    return Survey(
+        values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
+        class_names=list(class_names),
+        examples=Counter(row.part for row in readable),
+        counts=counts,
+        kind="sounds",
+        opened=len(headers),
+        rate=int(np.quantile(rates, 0.05, method="lower")),
+        seconds=float(np.quantile(seconds, 0.95)),
+        group=group,
+        groups=len(names),
+        remarks=[
+            *_in_other_formats(left_out),
+            *media_files.left_out(left_out, faults, "recording"),
+            *_odd(rates, seconds),
+            *speakers.said(group, names),
+        ],
+    )
+
+
+def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
+    """The value of `preprocess.group`, a column of a list if it names people, and the names.
+
+    Without either, parts of one file stay in one split.
+    """
+    if column := held_together([*rows[0].columns]):
+        return column, sorted({row.columns[column] for row in rows})
+    expression, names = speakers.find([(row.file, row.label) for row in rows])
+    if expression is None and any(row.seconds for row in rows):
+        names = sorted({row.file for row in rows})
+    return expression, names
+
+
+def _headers(
+    open_file: Open, candidates: Sequence[Candidate]
+) -> tuple[list[Header], dict[str, str]]:
+    """Of SAMPLE recordings; and why some cannot be read."""
+    rows = media_files.of_every_class_in_turn(candidates)[:SAMPLE]
+
+    def header(row: Candidate) -> Header | str:
+        try:
+            with open_file(row.file) as opened:
+                return _header(opened, row.seconds)
+        except Exception as error:  # on damaged files libsndfile and zipfile raise anything
+            return _sounds.reason(error)
+
+    read = followed(pictures.in_threads(header, rows), len(rows), "looking at sounds")
+    results = [*zip(rows, read, strict=True)]
+    faults = {row.file: result for row, result in results if isinstance(result, str)}
+    return [result for _, result in results if not isinstance(result, str)], faults
+
+
+def _header(file: IO[bytes], span: tuple[float, float] | None) -> Header:
+    with soundfile.SoundFile(file) as opened:
+        _sounds.check(opened)
+        if not opened.frames:
+            raise FileError("holds no samples")
+        seconds = opened.frames / opened.samplerate
+        return opened.samplerate, min(span[1], seconds) - span[0] if span else seconds
+
+
+def _in_other_formats(left_out: dict[str, str]) -> list[str]:
+    unknown = sum(name.lower().endswith(_sounds.NOT_READ) for name in left_out)
+    if not unknown:
+        return []
+    return [f"{counted(unknown, 'sound')} in a format that is not read: {_sounds.CONVERT}"]
+
+
+def _odd(rates: Array, seconds: Array) -> list[str]:
+    lines = []
+    if len(set(rates)) > 1:
+        lines.append(
+            f"the rates differ, from {rates.min():,} to {rates.max():,} Hz: if they differ between "
+            "classes, a model may learn the microphone instead of the sound"
+        )
+    longer = int((seconds > LONGEST).sum())
+    if longer:
+        lines.append(
+            f"longer than {LONGEST:g} s, of the {len(seconds):,} recordings looked at: {longer:,}; "
+            "only their beginning would be used, so cut them into pieces of a second or two, or "
+            "name these by their start and end in labels.csv"
+        )
+    return lines

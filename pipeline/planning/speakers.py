@@ -1,0 +1,64 @@
+"""Who or what was recorded, by the names of the files: speakers, people, machines or places."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.datasets._parts import part_of
+
+# Where the name of a speaker, a machine or a place may stand
+FOLDER = r"/([^/]+)/[^/]+$"
+FIELD = r"[^\W_]*[^\W\d_][^\W_]*"  # with a letter at least
+NAMES = (
+    FOLDER,
+    r"(?:^|/)([^\W_]+)[_-][^/]*$",
+    rf"[_-]({FIELD})[_-][^/]*$",
+    rf"[_-]({FIELD})\.[^/.]*$",
+)
+FEWEST_NAMES = 3
+
+
+def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
+    """The expression for `preprocess.group` that finds a name in every file, and the names.
+
+    `labelled` are files with their classes. Most names stand in the files of more than one class,
+    as in 7_jackson_32.wav and in 7/jackson/32.wav; so they say who or what was recorded, and not
+    which sound it is.
+    """
+    for expression in NAMES:
+        matches = [(re.search(expression, file), label) for file, label in labelled]
+        found = [(match[1], label) for match, label in matches if match]
+        names = Counter(name for name, _ in found)
+        classes = Counter(name for name, _ in set(found))  # in how many each name stands
+        shared = sum(count for name, count in names.items() if classes[name] > 1)
+        if (
+            len(found) == len(labelled)
+            and FEWEST_NAMES <= len(names) <= len(labelled) / 2
+            and not all(
+                (name.isdigit() and expression != FOLDER) or part_of(name) for name in names
+            )
+            and shared > len(labelled) / 2
+        ):
+            return expression, sorted(names)
+    return None, []
+
+
+def said(group: str | None, names: Sequence[str]) -> list[str]:
+    if group == FOLDER:
+        return [
+            f"the classes hold {len(names)} folders of the same names, such as {names[0]} and "
+            f"{names[1]}, which are taken for speakers or places that stay in one split "
+            "(preprocess.group); if they are the classes, swap the two levels of folders"
+        ]
+    if group and len(names) > 1:
+        where = "files name" if "(" in group else f"column {group} names"
+        return [
+            f"the {where} {len(names)} speakers or places, such as {names[0]} and {names[1]}; "
+            "each of them stays in one split (preprocess.group)"
+        ]
+    return [
+        "the names of the files do not say who or what was recorded; if several are of one speaker "
+        "or machine, set preprocess.group, or the accuracy is that for voices it knows"
+    ]
