@@ -18,9 +18,9 @@ from pipeline.files.predictions import Predictions
 from pipeline.search import dvc_experiment
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
-from pipeline.search.improve import confirmed
-from pipeline.search.paired_test import compare
+from pipeline.search.paired_test import PairedTest, compare
 from pipeline.search.remedies import REMEDIES
+from pipeline.search.step import confirmed, corrected
 from pipeline.targets import classes
 from pipeline.targets._scores import Scores, scores
 from tests.conftest import EDGEPROOF, ROOT, Project
@@ -65,6 +65,10 @@ def scored(of_class_0: np.ndarray, examples: np.ndarray) -> Scores:
     return scores(classes, Predictions(probabilities, labels, examples.astype(np.uint64)))
 
 
+def is_confirmed(comparison: PairedTest) -> bool:
+    return confirmed(comparison, *corrected([comparison]))
+
+
 def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
     rng = np.random.default_rng(0)
     old = rng.random(1000) < 0.9
@@ -92,9 +96,9 @@ def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
     comparison = compare(answers(new, rows, surely=0.99), answers(old, rows))
     assert comparison.loss_p_value < 1e-6
     assert comparison.difference == pytest.approx(-8 / 6000)
-    assert not confirmed(comparison)
+    assert not is_confirmed(comparison)
     level = compare(answers(old, rows, surely=0.99), answers(old, rows))
-    assert confirmed(level)  # as accurate, and surer of it
+    assert is_confirmed(level)  # as accurate, and surer of it
 
 
 def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
@@ -104,7 +108,7 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
         first, second = (
             rng.beta(4, 1, 300) for _ in range(2)
         )  # the probability of the right class
-        count += confirmed(compare(scored(first, rows), scored(second, rows)))
+        count += is_confirmed(compare(scored(first, rows), scored(second, rows)))
     assert count / pairs < 0.05
 
 
