@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ import pytest
 from pipeline.config import params
 from pipeline.config.overrides import written
 from pipeline.files.predictions import Predictions
+from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.search import dvc_experiment
 from pipeline.search.advise import advise
-from pipeline.search.change import Situation
+from pipeline.search.change import Change, Situation
+from pipeline.search.dvc_experiment import Experiment
 from pipeline.search.paired_test import PairedTest, compare
 from pipeline.search.remedies import REMEDIES
-from pipeline.search.step import confirmed, corrected
+from pipeline.search.step import Step, confirmed, corrected, outdone, paragraphs
 from pipeline.targets import classes
 from pipeline.targets._scores import Scores, scores
 from tests.conftest import EDGEPROOF, ROOT, Project
@@ -110,6 +113,55 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
         )  # the probability of the right class
         count += is_confirmed(compare(scored(first, rows), scored(second, rows)))
     assert count / pairs < 0.05
+
+
+def test_of_steps_with_three_equal_models_at_most_one_in_twenty_confirms_any() -> None:
+    """Each against the same best so far; one by one, twice as many would."""
+    rng = np.random.default_rng(2)
+    rows, steps, count = np.arange(300), 1000, 0
+    for _ in range(steps):
+        best, *others = (scored(rng.beta(4, 1, 300), rows) for _ in range(4))
+        tests = [compare(other, best) for other in others]
+        count += any(map(confirmed, tests, corrected(tests)))
+    assert count / steps < 0.05
+
+
+def test_of_changes_tried_side_by_side_the_confirmed_one_that_improves_most_is_kept() -> None:
+    figures = {
+        "wider": (0.02, 1e-4, 0.5, 1.0),
+        "deeper": (0.03, 1e-3, 0.5, 1.0),
+        "longer": (0.001, 0.02, 0.5, 0.9),
+    }
+    steps = [
+        step(name, [other for other in figures if other != name], PairedTest(*four, paired=True))
+        for name, four in figures.items()
+    ]
+    assert corrected([PairedTest(0.001, 0.02, 0.5, 0.9, paired=True)]) == [0.04]
+    adjusted = corrected([one.comparison for one in steps if one.comparison])
+    assert adjusted == pytest.approx([6e-4, 5e-3, 0.08])
+    steps = outdone([replace(one, p_value=p) for one, p in zip(steps, adjusted, strict=True)])
+    assert [one.verdict for one in steps] == [
+        "confirmed, but deeper improves more",
+        "confirmed, kept",
+        "not shown, rejected",  # alone it would be confirmed
+    ]
+    first, second, _ = ("\n".join(paragraphs(2, one)) for one in steps)
+    assert "Tried side by side with deeper, longer: each against the same best so far" in first
+    assert "It may be tried again on top of deeper." in first
+    assert "the smaller one is 0.0006 after Holm's correction for all 6 of them." in first
+    assert "tried again" not in second
+    assert "the smaller one is doubled" in paragraphs(2, replace(steps[2], beside=()))[4]
+
+
+def step(name: str, beside: list[str], comparison: PairedTest) -> Step:
+    """One of an experiment whose figures do not matter."""
+    report = DiagnosisReport(
+        training_key="0", verdict="good_fit", epoch=1, numbers={}, sentence="it fits"
+    )
+    rows = np.arange(10)
+    situation = Situation(params.load(ROOT / "params.yaml"), "good_fit", 60000)
+    experiment = Experiment("improve", {}, report, answers(rows > 0, rows), situation)
+    return Step(experiment, Change(name, {}, "it helps"), comparison, beside=beside)
 
 
 @pytest.mark.parametrize("verdict", sorted(REMEDIES))

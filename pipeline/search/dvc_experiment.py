@@ -57,27 +57,27 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Experiments:
-    """The experiments of a search. The names of all begin with `prefix`.
-
-    `parent` is the MLflow run that their trainings become children of.
-    """
+    """The experiments of a search. The names of all begin with `prefix`."""
 
     prefix: str
     engine: Engine
-    parent: str | None
 
-    def run(self, several: Mapping[str, Overrides]) -> list[Experiment]:
+    def name(self, overrides: Overrides) -> str:
+        return f"{self.prefix}-{digest(overrides)[:8]}"
+
+    def run(self, several: Mapping[str, Overrides], parent: str | None) -> list[Experiment]:
         """Those with these overrides, read from DVC or run now. Raises UserError.
 
         The keys of `several` say what is tried. On a cluster the trainings run side by side.
+        `parent` is the MLflow run that they become children of.
         """
-        names = {tried: f"{self.prefix}-{digest(several[tried])[:8]}" for tried in several}
+        names = {tried: self.name(overrides) for tried, overrides in several.items()}
         done = finished()
         todo = {name: tried for tried, name in names.items() if name not in done}
         trained = self._trained({tried: several[tried] for tried in todo.values()})
         for name, tried in todo.items():
             with trained[tried].resumed(Path()) if trained else nullcontext():
-                run(name, several[tried], self.parent)
+                run(name, several[tried], parent)
         return [read(name, several[tried]) for tried, name in names.items()]
 
     def _trained(self, several: Mapping[str, Overrides]) -> dict[str, RemoteTraining]:

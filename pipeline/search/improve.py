@@ -13,9 +13,10 @@ training is never repeated: after Ctrl-C the same command continues, even within
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import params
@@ -42,14 +43,10 @@ class Loop:
     def __init__(self, start: Overrides, quick: bool, engine: Engine) -> None:
         self.fixed = QUICK if quick else {}
         self.start = {**start, **self.fixed}
-        self.engine = engine
         self.title = f"improve-{dvc_experiment.digest(self.start)[:8]}"
+        self.experiments = Experiments(self.title, engine)
         self.steps: list[Step] = []
         self.parent: str | None = None
-
-    def experiments(self, several: Mapping[str, Overrides]) -> list[Experiment]:
-        fixed = {tried: {**overrides, **self.fixed} for tried, overrides in several.items()}
-        return Experiments(self.title, self.engine, self.parent).run(fixed)
 
     def best(self) -> Experiment:
         return next(step.experiment for step in reversed(self.steps) if step.kept)
@@ -62,21 +59,31 @@ class Loop:
         tried = {
             step.change.name for step in self.steps if step.change and step.outcome != "confirmed"
         }
-        return [
+        advices = (
             change
             for change in advise(self.best().situation)
             if change.name not in tried and not set(change.overrides) <= set(self.fixed)
-        ][:count]
+        )
+        return list(itertools.islice(filter(self.is_new, advices), count))
+
+    def changed(self, change: Change) -> Overrides:
+        """The overrides of the best experiment with a change."""
+        return {**self.best().overrides, **change.overrides, **self.fixed}
+
+    def is_new(self, change: Change) -> bool:
+        """Whether no step was of the experiment that this change makes of the best one."""
+        name = self.experiments.name(self.changed(change))
+        return name not in {step.experiment.name for step in self.steps}
 
     def run(self, budget: int) -> None:
         """Trains until the target is reached, no advice is left, or `budget` trainings are done."""
         started, rounds = time.monotonic(), 1
         self.parent = runs.log_search(self.title, self.write(), {})
         print(f"step 1 of at most {budget}: the start", flush=True)
-        (start,) = self.experiments({"the start": self.start})
+        (start,) = self.experiments.run({"the start": self.start}, self.parent)
         self.record(Step(start))
         while (left := budget - len(self.steps)) > 0 and not self.reached():
-            changes = self.next_changes(min(left, self.engine.side_by_side()))
+            changes = self.next_changes(min(left, self.experiments.engine.side_by_side()))
             if not changes:
                 print("no advice is left")
                 return
@@ -102,8 +109,8 @@ class Loop:
     def attempt(self, changes: Sequence[Change]) -> None:
         """Tries changes of the best experiment, and keeps the best of those that are confirmed."""
         best = self.best()
-        several = {change.name: {**best.overrides, **change.overrides} for change in changes}
-        experiments = self.experiments(several)
+        several = {change.name: self.changed(change) for change in changes}
+        experiments = self.experiments.run(several, self.parent)
         tests = [paired_test.compare(new.scores, best.scores) for new in experiments]
         steps = [
             Step(new, change, test, p_value, [name for name in several if name != change.name])

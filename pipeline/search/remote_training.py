@@ -98,7 +98,7 @@ class RemoteTraining:
         for path in (artifacts.STATE, artifacts.RAW, *given):
             link = folder / path
             link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.is_symlink():
+            if not link.exists():
                 link.symlink_to(path.absolute())
         (folder / params.FILE).write_text(self.params.model_dump_json(), encoding="utf-8")
 
