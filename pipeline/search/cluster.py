@@ -126,13 +126,16 @@ class Cluster:
 
     def _workers(self) -> Mapping[str, Any]:
         """The workers that the scheduler has, by their addresses. Raises UserError."""
-        present: Mapping[str, Any] = self.client.scheduler_info()["workers"]
-        if self.client.status != "running":
-            raise UserError(
-                f"the connection to the scheduler {self.address} is lost; finished trainings are"
-                " kept, the same command continues when it is there again"
-            )
-        return present
+        # Not `scheduler_info`, whose answer another thread may have replaced by one without workers
+        if self.client.status == "running":
+            with suppress(OSError):
+                identity = self.client.sync(self.client.scheduler.identity, n_workers=-1)
+                present: Mapping[str, Any] = identity["workers"]
+                return present
+        raise UserError(
+            f"the connection to the scheduler {self.address} is lost; finished trainings are"
+            " kept, the same command continues when it is there again"
+        )
 
     def _admit_new(self) -> None:
         """Once a second. Raises UserError if there are workers, and none is as it must be."""

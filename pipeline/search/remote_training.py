@@ -8,6 +8,7 @@ machine of the command, and finds no epoch left to train.
 from __future__ import annotations
 
 import dataclasses
+import io
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,6 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.search import cached_training, engine
 from pipeline.search.announcement import announce, examples_an_epoch
-from pipeline.search.cached_training import once
 from pipeline.search.engine import Engine
 from pipeline.training import fingerprint
 from pipeline.training.learning_curves import Row
@@ -67,27 +67,35 @@ class RemoteTraining:
         return list(self.files)
 
     def outputs(self) -> list[Path]:
-        return [FOLDER / f"{self.key}.json", self.archive]
+        return []  # the command keeps the result, and deletes it after the run
 
     def cached(self) -> Checkpoint | None:
-        if not all(path.exists() for path in self.outputs()):
-            return None
-        return Checkpoint(**artifacts.load_json(FOLDER / f"{self.key}.json"))
+        """The checkpoint that the command keeps in `archive`, if it has one."""
+        facts = self.archive.with_suffix(".json")
+        return Checkpoint(**artifacts.load_json(facts)) if facts.exists() else None
 
-    def run(self, on_examples: Callable[[int], None]) -> Checkpoint:
-        """Trains, or resumes what another worker has begun in the same folder."""
-        folder = FOLDER.absolute() / self.key
-        return once(folder, self.cached, lambda: self._train(folder, on_examples))
+    def run(self, on_examples: Callable[[int], None]) -> tuple[Checkpoint, bytes]:
+        """The checkpoint and its archive.
 
-    def _train(self, folder: Path, on_examples: Callable[[int], None]) -> Checkpoint:
-        archive, an_epoch = self.archive.absolute(), examples_an_epoch(self)
-        self._fill(folder)
-        with chdir(folder):
-            preprocess.main()
-            checkpoint = fit(params.load().train, lambda row: on_examples(an_epoch))
-            with atomic.replacing(archive) as temporary, tarfile.open(temporary, "w") as file:
-                file.add(checkpoint.key)
-        return checkpoint
+        It trains, or resumes what another worker has begun in the same folder.
+        """
+        folder, an_epoch = FOLDER.absolute() / self.key, examples_an_epoch(self)
+        with atomic.alone(folder):
+            self._fill(folder)
+            with chdir(folder), io.BytesIO() as archive:
+                preprocess.main()
+                checkpoint = fit(params.load().train, lambda row: on_examples(an_epoch))
+                with tarfile.open(fileobj=archive, mode="w") as file:
+                    file.add(checkpoint.key)
+                result = checkpoint, archive.getvalue()
+            shutil.rmtree(folder)
+        return result
+
+    def keep(self, checkpoint: Checkpoint, archive: bytes) -> None:
+        with atomic.replacing(self.archive) as temporary:
+            temporary.write_bytes(archive)
+        # Last, since it tells that the archive is there
+        artifacts.save_json(self.archive.with_suffix(".json"), dataclasses.asdict(checkpoint))
 
     def _fill(self, folder: Path) -> None:
         """Makes a project of the folder, with these params and with links to state and data."""
@@ -115,8 +123,8 @@ class RemoteTraining:
         yield checkpoint.seconds
         # Of a training that DVC has restored
         shutil.rmtree(project / CHECKPOINTS / checkpoint.key, ignore_errors=True)
-        for path in self.outputs():
-            path.unlink()
+        self.archive.with_suffix(".json").unlink()
+        self.archive.unlink()
 
 
 def fit(settings: Train, on_row: Callable[[Row], None]) -> Checkpoint:
@@ -174,11 +182,12 @@ def train(trainings: Sequence[RemoteTraining], where: Engine) -> None:
     """Trains, on workers side by side, what is not trained yet. Raises UserError."""
     announce(trainings, where)
     todo = [training for training in trainings if training.cached() is None]
-    for _ in engine.results(todo, where, describe):
-        pass
+    for number, result in engine.results(todo, where, describe):
+        todo[number].keep(*result)
 
 
-def describe(training: RemoteTraining, checkpoint: Checkpoint) -> str:
+def describe(training: RemoteTraining, result: tuple[Checkpoint, bytes]) -> str:
+    checkpoint, _ = result
     epochs = counted(checkpoint.epochs, "epoch")
     return f"{training.name}: {epochs} trained in {stage.duration(checkpoint.seconds)}"
 
