@@ -1,6 +1,7 @@
 """`make seeds`: runs the pipeline with ten seeds, so that a figure does not depend on luck.
 
     python -m benchmarks.seeds --seeds 10
+    python -m benchmarks.seeds --cluster tcp://127.0.0.1:8786     trains on other machines first
 
 Each seed runs in a copy of the project, in .state/seeds, with an MLflow store of its own. The
 workspace is not touched, and nothing is committed. A seed passes if the pipeline ends and every
@@ -13,11 +14,13 @@ Writes benchmarks/seeds.json, benchmarks/seeds.md and the headline of README.md 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -33,6 +36,9 @@ from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import dvc_command, stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables
+from pipeline.search import remote_training
+from pipeline.search.engine import Engine
+from pipeline.search.remote_training import RemoteTraining
 
 FOLDER = artifacts.STATE / "seeds"
 RESULTS = Path("benchmarks/seeds.json")
@@ -56,10 +62,11 @@ def key(last_stage: str | None) -> str:
     return digests.of_facts([*names, *checksums, last_stage or "the whole pipeline"])
 
 
-def run(seed: int, folder: Path, last_stage: str | None) -> Row:
+def run(seed: int, folder: Path, last_stage: str | None, trained: float) -> Row:
     """Runs the pipeline with one seed; returns its reports as one row. Raises UserError.
 
-    `folder` may hold the state of an interrupted run, which is resumed.
+    `folder` may hold the state of an interrupted run, which is resumed, or of a training that a
+    cluster has done in `trained` seconds.
     """
     project.fresh(folder)
     set_seed(folder / "params.yaml", seed)
@@ -76,7 +83,7 @@ def run(seed: int, folder: Path, last_stage: str | None) -> Row:
     return {
         "passed": status == 0,
         "reason": "" if status == 0 else last_line(log),
-        **collect(folder, time.perf_counter() - started),
+        **collect(folder, trained + time.perf_counter() - started),
     }
 
 
@@ -128,6 +135,31 @@ def collect(folder: Path, seconds: float) -> Row:
 
 
 def main() -> None:
+    arguments = parsed()
+    folder = FOLDER / key(arguments.until)
+    finished = {seed: folder / f"{seed}.json" for seed in range(arguments.seeds)}
+    todo = [seed for seed, file in finished.items() if not file.exists()]
+    seconds = [
+        artifacts.load_json(file)["seconds"] for seed, file in finished.items() if seed not in todo
+    ]
+    print(
+        f"{arguments.seeds} seeds, {len(seconds)} already finished; {left(seconds, len(todo))}",
+        flush=True,
+    )
+    trained = trainings(todo, arguments.cluster) if arguments.cluster else {}
+    for count, seed in enumerate(todo, 1):
+        copy = folder / f"seed-{seed}"
+        with trained[seed].resumed(copy) if trained else nullcontext(0.0) as before:
+            result = run(seed, copy, arguments.until, before)
+            artifacts.save_json(finished[seed], result)
+        shutil.rmtree(copy)
+        seconds.append(result["seconds"])
+        print(f"{progress(seed, result)}; {left(seconds, len(todo) - count)}", flush=True)
+    write(arguments.until, [artifacts.load_json(file) for file in finished.values()])
+
+
+def parsed() -> argparse.Namespace:
+    """The arguments of the command line. Raises UserError."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.seeds", description="Runs the pipeline with many seeds."
     )
@@ -139,27 +171,25 @@ def main() -> None:
         metavar="STAGE",
         help="the last stage to run, such as verify (default: the whole pipeline)",
     )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        default=os.environ.get("EDGEPROOF_CLUSTER"),
+        help="first train all seeds on the workers of this Dask scheduler "
+        "(default: EDGEPROOF_CLUSTER)",
+    )
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         raise UserError(f"--seeds is {arguments.seeds}; expected an integer of at least 1")
-    folder = FOLDER / key(arguments.until)
-    finished = {seed: folder / f"{seed}.json" for seed in range(arguments.seeds)}
-    todo = [seed for seed, file in finished.items() if not file.exists()]
-    seconds = [
-        artifacts.load_json(file)["seconds"] for seed, file in finished.items() if seed not in todo
-    ]
-    print(
-        f"{arguments.seeds} seeds, {len(seconds)} already finished; {left(seconds, len(todo))}",
-        flush=True,
-    )
-    for count, seed in enumerate(todo, 1):
-        copy = folder / f"seed-{seed}"
-        result = run(seed, copy, arguments.until)
-        artifacts.save_json(finished[seed], result)
-        shutil.rmtree(copy)
-        seconds.append(result["seconds"])
-        print(f"{progress(seed, result)}; {left(seconds, len(todo) - count)}", flush=True)
-    write(arguments.until, [artifacts.load_json(file) for file in finished.values()])
+    return arguments
+
+
+def trainings(seeds: Sequence[int], cluster: str) -> dict[int, RemoteTraining]:
+    """The trainings with these seeds, after the cluster has done them. Raises UserError."""
+    remote_training.check_data()
+    result = {seed: remote_training.remote(f"seed {seed}", {"train.seed": seed}) for seed in seeds}
+    remote_training.train(list(result.values()), Engine(cluster=cluster))
+    return result
 
 
 def progress(seed: int, result: Row) -> str:

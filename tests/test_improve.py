@@ -9,20 +9,14 @@ import sqlite3
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.config import params
 from pipeline.config.overrides import written
-from pipeline.files.predictions import Predictions
 from pipeline.search import dvc_experiment
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
-from pipeline.search.improve import confirmed
-from pipeline.search.paired_test import compare
 from pipeline.search.remedies import REMEDIES
-from pipeline.targets import classes
-from pipeline.targets._scores import Scores, scores
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.waiting import SECONDS, Hold
 
@@ -51,61 +45,6 @@ if module:
     log = os.open(opened, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     sys.addaudithook(note)
 """
-
-
-def answers(right: np.ndarray, examples: np.ndarray, surely: float = 0.9) -> Scores:
-    """Those to examples of class 0, whose probability is `surely` where the answer is right."""
-    of_class_0 = np.where(right, surely, 0.2)
-    return scored(of_class_0, examples)
-
-
-def scored(of_class_0: np.ndarray, examples: np.ndarray) -> Scores:
-    probabilities = np.stack([of_class_0, 1 - of_class_0], axis=1)
-    labels = np.zeros(len(examples), int)
-    return scores(classes, Predictions(probabilities, labels, examples.astype(np.uint64)))
-
-
-def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
-    rng = np.random.default_rng(0)
-    old = rng.random(1000) < 0.9
-    better = old | (rng.random(1000) < 0.3)
-    lucky = old.copy()
-    lucky[np.flatnonzero(~old)[:3]] = True
-    rows = np.arange(1000)
-    assert compare(answers(better, rows), answers(old, rows)).p_value < 1e-6
-    assert compare(answers(lucky, rows), answers(old, rows)).p_value > 0.1
-    assert compare(answers(old, rows), answers(better, rows)).worse_p_value < 1e-6
-    shuffled = rng.permutation(1000)
-    assert compare(answers(better[shuffled], shuffled), answers(old, rows)) == compare(
-        answers(better, rows), answers(old, rows)
-    )
-    assert not compare(answers(better, rows + 5000), answers(old, rows)).paired
-    assert compare(answers(old, rows), answers(old, rows)).loss_p_value == 1.0
-
-
-def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
-    old = np.ones(6000, bool)
-    old[:10] = False
-    new = np.ones(6000, bool)
-    new[20:38] = False  # 10 gained, 18 lost
-    rows = np.arange(6000)
-    comparison = compare(answers(new, rows, surely=0.99), answers(old, rows))
-    assert comparison.loss_p_value < 1e-6
-    assert comparison.difference == pytest.approx(-8 / 6000)
-    assert not confirmed(comparison)
-    level = compare(answers(old, rows, surely=0.99), answers(old, rows))
-    assert confirmed(level)  # as accurate, and surer of it
-
-
-def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
-    rng = np.random.default_rng(1)
-    rows, pairs, count = np.arange(300), 2000, 0
-    for _ in range(pairs):
-        first, second = (
-            rng.beta(4, 1, 300) for _ in range(2)
-        )  # the probability of the right class
-        count += confirmed(compare(scored(first, rows), scored(second, rows)))
-    assert count / pairs < 0.05
 
 
 @pytest.mark.parametrize("verdict", sorted(REMEDIES))

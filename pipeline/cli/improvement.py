@@ -56,11 +56,13 @@ def improve(
             help="2,000 examples and 2 epochs, whatever the advice, to see that it works.",
         ),
     ] = False,
+    cluster: options.Cluster = None,
 ) -> None:
     """Diagnose, change one thing, train and compare, until validation reaches the target.
 
-    It never reads the test set.
+    It never reads the test set. On a cluster, the changes that its workers have time for are tried
+    side by side, each against the best so far, and the one that improves most is kept.
     """
     from pipeline.search import improve as loop
 
-    loop.improve(overrides or (), budget, quick)
+    loop.improve(overrides or (), budget, quick, cluster)

@@ -126,9 +126,9 @@ def postgresql(storage: str) -> Finding:
 
 def dask(address: str) -> Finding:
     """How many workers the scheduler has, and which of them would be refused. Raises UserError."""
-    from pipeline.search import cluster, cluster_worker
+    from pipeline.search import cluster, cluster_connection, cluster_worker
 
-    client = cluster.connected(address)
+    client = cluster_connection.connected(address)
     try:
         workers = client.scheduler_info()["workers"]
         answers = client.run(cluster_worker.introduce, on_error="return")

@@ -35,6 +35,14 @@ def wait(process: subprocess.Popen[bytes]) -> int:
         raise
 
 
+def is_outdated(*stages: str) -> bool:
+    """Whether `dvc status` says that the results of these stages are of other params, data or code.
+
+    Also if there are none.
+    """
+    return subprocess.run([*DVC, "status", "--quiet", *stages], check=False).returncode == 1
+
+
 def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = False) -> bool:
     """Runs what has changed, up to these stages or all; whether every stage succeeded.
 

@@ -7,8 +7,6 @@ Reads: params.yaml, reports/diagnose.json, data/raw.
 
 from __future__ import annotations
 
-import subprocess
-
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
@@ -43,8 +41,7 @@ def last_situation(settings: Params) -> Situation:
 
 def check_up_to_date() -> None:
     """Raises UserError if the verdict belongs to other params, data or code."""
-    command = [*dvc_command.DVC, "status", "--quiet", "--with-deps", "diagnose"]
-    if subprocess.run(command, check=False).returncode == 1:
+    if dvc_command.is_outdated("--with-deps", "diagnose"):
         raise UserError(
             "the last verdict belongs to other params, data or code (see `dvc status --with-deps"
             " diagnose`), or there is none; run `edgeproof run`"

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
+from pipeline.config.params import Train
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
-from pipeline.search.cached_training import CachedTraining
 from pipeline.search.engine import Engine
 
 
-def announce(trainings: Sequence[CachedTraining], engine: Engine) -> None:
+class Result(Protocol):
+    @property
+    def seconds(self) -> float: ...
+
+
+class Training(Protocol):
+    """What is known of a training before it begins."""
+
+    @property
+    def settings(self) -> Train: ...
+
+    @property
+    def examples(self) -> int:
+        """Those of all epochs."""
+        ...
+
+    def cached(self) -> Result | None: ...
+
+
+def announce(trainings: Sequence[Training], engine: Engine) -> None:
     """Prints how many trainings are to come, and how long they take if that can be known."""
     results = [training.cached() for training in trainings]
     todo = [training for training, result in zip(trainings, results, strict=True) if not result]
@@ -27,13 +47,17 @@ def announce(trainings: Sequence[CachedTraining], engine: Engine) -> None:
     ]
     print(
         f"{counted(len(todo), 'training')} of {counted(todo[0].settings.epochs, 'epoch')}, each on "
-        f"{min(len(training.rows) for training in todo):,} examples or more; "
+        f"{min(map(examples_an_epoch, todo)):,} examples or more; "
         f"{_time(todo, done or _last_training(todo[0]), engine)}",
         flush=True,
     )
 
 
-def _last_training(training: CachedTraining) -> list[tuple[int, float]]:
+def examples_an_epoch(training: Training) -> int:
+    return training.examples // training.settings.epochs
+
+
+def _last_training(training: Training) -> list[tuple[int, float]]:
     """The examples of the pipeline's last training and its seconds, if it was of this network."""
     with suppress(FileNotFoundError, UserError):
         last, data = TrainReport.load(), PreprocessReport.load()
@@ -42,7 +66,7 @@ def _last_training(training: CachedTraining) -> list[tuple[int, float]]:
     return []
 
 
-def _time(todo: Sequence[CachedTraining], done: Sequence[tuple[int, float]], engine: Engine) -> str:
+def _time(todo: Sequence[Training], done: Sequence[tuple[int, float]], engine: Engine) -> str:
     """Features of frozen layers are computed before the epochs, and their time is not known."""
     if not done:
         return "how long they take is shown after the first two epochs"

@@ -7,8 +7,6 @@ machine. Results come back by value, and are written where one machine keeps the
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import pickle
 import queue
 import secrets
@@ -26,9 +24,10 @@ from pipeline.process.words import counted
 from pipeline.search.workers import Message, Task
 
 try:
-    from distributed import Client, Future, Security, comm
+    from distributed import Future
 
     from pipeline.search import cluster_worker
+    from pipeline.search.cluster_connection import SECONDS_TO_CONNECT, connected, reason
     from pipeline.search.cluster_worker import Installation, Introduction
 except ImportError:
     raise UserError(
@@ -36,11 +35,9 @@ except ImportError:
         " `uv sync --extra cluster`"
     ) from None
 
-SECONDS_TO_CONNECT = 10
 SECONDS = 1.0  # between two looks at the workers
 SECONDS_TO_FETCH = 60  # a result, whose worker may have ended meanwhile
 PART = 16 * 2**20  # bytes of a file in one message
-SCHEDULER = "`dask scheduler --host 127.0.0.1`"
 WORKER = "`dask worker {} --nthreads 1 --no-nanny`"
 
 
@@ -78,6 +75,15 @@ class Cluster:
     @property
     def busy(self) -> bool:
         return any(member.jobs for member in self.members.values())
+
+    @property
+    def free(self) -> int:
+        """How many trainings can begin at once, now. Raises UserError as `assign` does."""
+        self._admit_new()
+        running = self.client.processing()
+        return sum(
+            member.slots - len(running.get(address, ())) for address, member in self.members.items()
+        )
 
     def assign(self, waiting: deque[int]) -> None:
         self._admit_new()
@@ -120,13 +126,16 @@ class Cluster:
 
     def _workers(self) -> Mapping[str, Any]:
         """The workers that the scheduler has, by their addresses. Raises UserError."""
-        present: Mapping[str, Any] = self.client.scheduler_info()["workers"]
-        if self.client.status != "running":
-            raise UserError(
-                f"the connection to the scheduler {self.address} is lost; finished trainings are"
-                " kept, the same command continues when it is there again"
-            )
-        return present
+        # Not `scheduler_info`, whose answer another thread may have replaced by one without workers
+        if self.client.status == "running":
+            with suppress(OSError):
+                identity = self.client.sync(self.client.scheduler.identity, n_workers=-1)
+                present: Mapping[str, Any] = identity["workers"]
+                return present
+        raise UserError(
+            f"the connection to the scheduler {self.address} is lost; finished trainings are"
+            " kept, the same command continues when it is there again"
+        )
 
     def _admit_new(self) -> None:
         """Once a second. Raises UserError if there are workers, and none is as it must be."""
@@ -239,33 +248,6 @@ class Cluster:
             with atomic.replacing(Path(path)) as temporary:
                 temporary.write_bytes(written)
         return kind, pickle.loads(content) if kind == "result" else content
-
-
-def connected(address: str) -> Client:
-    """Raises UserError."""
-    # What happens to the connection, the command tells itself.
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        asyncio.run(_reach(address))
-        return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"--cluster is {address}, where no scheduler answers ({reason(error)}); start one with"
-            f" {SCHEDULER}"
-        ) from None
-
-
-async def _reach(address: str) -> None:
-    """Connects and leaves; a Client that cannot connect hangs when Python ends."""
-    security = Security().get_connection_args("client")
-    connection = await comm.connect(address, timeout=SECONDS_TO_CONNECT, **security)
-    await connection.close()
-
-
-def reason(error: BaseException) -> str:
-    """The kind and the beginning of the message of an error, on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
 def refusal(answer: object, ours: Installation) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -27,7 +29,10 @@ from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
+from pipeline.search import remote_training
 from pipeline.search.change import Situation
+from pipeline.search.engine import Engine
+from pipeline.search.remote_training import RemoteTraining
 from pipeline.targets import _scores
 from pipeline.targets._scores import Scores
 from pipeline.tracking import runs
@@ -50,14 +55,45 @@ class Experiment:
     situation: Situation
 
 
-def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experiment:
-    """The experiment with these overrides, read from DVC or run now. Raises UserError.
+@dataclass(frozen=True)
+class Experiments:
+    """The experiments of a search. The names of all begin with `prefix`."""
 
-    `parent` is the MLflow run that its training becomes a child of.
-    """
-    name = f"{prefix}-{digest(overrides)[:8]}"
-    if name not in finished():
-        run(name, overrides, parent)
+    prefix: str
+    engine: Engine
+
+    def name(self, overrides: Overrides) -> str:
+        return f"{self.prefix}-{digest(overrides)[:8]}"
+
+    def run(self, several: Mapping[str, Overrides], parent: str | None) -> list[Experiment]:
+        """Those with these overrides, read from DVC or run now. Raises UserError.
+
+        The keys of `several` say what is tried. On a cluster the trainings run side by side.
+        `parent` is the MLflow run that they become children of.
+        """
+        names = {tried: self.name(overrides) for tried, overrides in several.items()}
+        done = finished()
+        todo = {name: tried for tried, name in names.items() if name not in done}
+        trained = self._trained({tried: several[tried] for tried in todo.values()})
+        for name, tried in todo.items():
+            with trained[tried].resumed(Path()) if trained else nullcontext():
+                run(name, several[tried], parent)
+        return [read(name, several[tried]) for tried, name in names.items()]
+
+    def _trained(self, several: Mapping[str, Overrides]) -> dict[str, RemoteTraining]:
+        """What a cluster has trained, if there is one. Raises UserError."""
+        if not self.engine.cluster or not several:
+            return {}
+        if list(several.values()) == [{}] and not dvc_command.is_outdated("--with-deps", "train"):
+            return {}  # the model of params.yaml is trained
+        remote_training.check_data()
+        trainings = {tried: remote_training.remote(tried, several[tried]) for tried in several}
+        remote_training.train(list(trainings.values()), self.engine)
+        return trainings
+
+
+def read(name: str, overrides: Overrides) -> Experiment:
+    """A finished experiment, from what DVC keeps of it."""
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
     diagnosis = _report(name, DiagnosisReport)
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))

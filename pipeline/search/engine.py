@@ -68,6 +68,18 @@ class Engine:
                 f"--workers is {self.workers}; expected 1 to {count}, the number of {of_what}"
             )
 
+    def side_by_side(self) -> int:
+        """How many trainings can begin at once, and at least 1. Raises UserError."""
+        if not self.cluster:
+            return self.workers
+        from pipeline.search.cluster import Cluster  # needs an optional package
+
+        cluster = Cluster((), self.cluster)
+        try:
+            return max(1, cluster.free)
+        finally:
+            cluster.end()
+
     def pool(self, tasks: Sequence[Task]) -> Pool:
         """Raises UserError if the cluster cannot be used."""
         if not self.cluster:

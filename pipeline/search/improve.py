@@ -2,18 +2,21 @@
 
     edgeproof improve --budget 12
     edgeproof improve -S train.architecture=mlp -S preprocess.subset=10000
+    edgeproof improve --cluster tcp://127.0.0.1:8786
 
 Each step is a DVC experiment with a hypothesis. It is compared with the best one so far by paired
-tests on the validation set, and kept or rejected. The test set is not used. The steps are written
+tests on the validation set, and kept or rejected. On a cluster a step tries as many changes as
+trainings can run side by side, and keeps the best. The test set is not used. The steps are written
 to reports/improvement.md and to an MLflow run, whose children are the trainings. A finished
 training is never repeated: after Ctrl-C the same command continues, even within a training.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import params
@@ -25,91 +28,98 @@ from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
 from pipeline.search.analysis import check_answers
 from pipeline.search.change import Change
-from pipeline.search.dvc_experiment import Experiment
-from pipeline.search.paired_test import PairedTest
+from pipeline.search.dvc_experiment import Experiment, Experiments
+from pipeline.search.engine import Engine
+from pipeline.search.step import Step, corrected, outdone, paragraphs
 from pipeline.tracking import runs
 
 LEDGER = artifacts.REPORTS / "improvement.md"
-SIGNIFICANT = 0.05  # the chance of confirming a change that does not help
 QUICK = {"preprocess.subset": 2000, "train.epochs": 2}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One experiment of the loop. The first has neither a change nor a comparison."""
-
-    experiment: Experiment
-    change: Change | None
-    comparison: PairedTest | None
-
-    @property
-    def outcome(self) -> str:
-        if self.comparison is None:
-            return "start"
-        if confirmed(self.comparison):
-            return "confirmed"
-        return "refuted" if self.comparison.worse_p_value < SIGNIFICANT else "not shown"
-
-    @property
-    def kept(self) -> bool:
-        return self.outcome in ("start", "confirmed")
-
-
-def confirmed(comparison: PairedTest) -> bool:
-    """Whether the metric or the loss is significantly better, and the metric is not lower.
-
-    The smaller of the two p-values is doubled (S. Holm, 1979, A Simple Sequentially Rejective
-    Multiple Test Procedure).
-    """
-    p_value = 2 * min(comparison.p_value, comparison.loss_p_value)
-    return comparison.difference >= 0 and p_value < SIGNIFICANT
 
 
 class Loop:
     """Experiments from one starting point, each run once and then read."""
 
-    def __init__(self, start: Overrides, quick: bool) -> None:
+    def __init__(self, start: Overrides, quick: bool, engine: Engine) -> None:
         self.fixed = QUICK if quick else {}
         self.start = {**start, **self.fixed}
         self.title = f"improve-{dvc_experiment.digest(self.start)[:8]}"
+        self.experiments = Experiments(self.title, engine)
         self.steps: list[Step] = []
         self.parent: str | None = None
-
-    def experiment(self, overrides: Overrides) -> Experiment:
-        return dvc_experiment.experiment(self.title, {**overrides, **self.fixed}, self.parent)
 
     def best(self) -> Experiment:
         return next(step.experiment for step in reversed(self.steps) if step.kept)
 
-    def next_change(self) -> Change | None:
-        """The first untried advice for the best experiment that changes more than --quick."""
-        tried = {step.change.name for step in self.steps if step.change and not step.kept}
-        for change in advise(self.best().situation):
-            if change.name not in tried and not set(change.overrides) <= set(self.fixed):
-                return change
-        return None
+    def next_changes(self, count: int) -> list[Change]:
+        """The first untried advices for the best experiment that change more than --quick.
+
+        A confirmed change that another one outdid may be tried again, on top of that one.
+        """
+        tried = {
+            step.change.name for step in self.steps if step.change and step.outcome != "confirmed"
+        }
+        advices = (
+            change
+            for change in advise(self.best().situation)
+            if change.name not in tried and not set(change.overrides) <= set(self.fixed)
+        )
+        return list(itertools.islice(filter(self.is_new, advices), count))
+
+    def changed(self, change: Change) -> Overrides:
+        """The overrides of the best experiment with a change."""
+        return {**self.best().overrides, **change.overrides, **self.fixed}
+
+    def is_new(self, change: Change) -> bool:
+        """Whether no step was of the experiment that this change makes of the best one."""
+        name = self.experiments.name(self.changed(change))
+        return name not in {step.experiment.name for step in self.steps}
 
     def run(self, budget: int) -> None:
         """Trains until the target is reached, no advice is left, or `budget` trainings are done."""
-        started = time.monotonic()
+        started, rounds = time.monotonic(), 1
         self.parent = runs.log_search(self.title, self.write(), {})
         print(f"step 1 of at most {budget}: the start", flush=True)
-        self.record(Step(self.experiment(self.start), None, None))
-        while len(self.steps) < budget and not self.reached():
-            best, change = self.best(), self.next_change()
-            if change is None:
+        (start,) = self.experiments.run({"the start": self.start}, self.parent)
+        self.record(Step(start))
+        while (left := budget - len(self.steps)) > 0 and not self.reached():
+            changes = self.next_changes(min(left, self.experiments.engine.side_by_side()))
+            if not changes:
                 print("no advice is left")
                 return
-            per_step = (time.monotonic() - started) / len(self.steps)
-            left = stage.duration(per_step * (budget - len(self.steps)))
-            print(
-                f"\nstep {len(self.steps) + 1} of at most {budget}"
-                f" (about {left} left, if all are needed)\n{change.name}: {change.reason}",
-                flush=True,
+            per_round = (time.monotonic() - started) / rounds
+            self.announce(changes, budget, per_round * math.ceil(left / len(changes)))
+            self.attempt(changes)
+            rounds += 1
+
+    def announce(self, changes: Sequence[Change], budget: int, seconds: float) -> None:
+        """Prints what is tried next, and how long all that the budget allows may take."""
+        first, last = len(self.steps) + 1, len(self.steps) + len(changes)
+        steps = f"step {first}" if first == last else f"steps {first} to {last}"
+        together = "" if first == last else ", side by side"
+        reasons = [f"{change.name}: {change.reason}" for change in changes]
+        print(
+            f"\n{steps} of at most {budget}{together}"
+            f" (about {stage.duration(seconds)} left, if all are needed)",
+            *reasons,
+            sep="\n",
+            flush=True,
+        )
+
+    def attempt(self, changes: Sequence[Change]) -> None:
+        """Tries changes of the best experiment, and keeps the best of those that are confirmed."""
+        best = self.best()
+        several = {change.name: self.changed(change) for change in changes}
+        experiments = self.experiments.run(several, self.parent)
+        tests = [paired_test.compare(new.scores, best.scores) for new in experiments]
+        steps = [
+            Step(new, change, test, p_value, [name for name in several if name != change.name])
+            for new, change, test, p_value in zip(
+                experiments, changes, tests, corrected(tests), strict=True
             )
-            experiment = self.experiment({**best.overrides, **change.overrides})
-            comparison = paired_test.compare(experiment.scores, best.scores)
-            self.record(Step(experiment, change, comparison))
+        ]
+        for step in outdone(steps):
+            self.record(step)
 
     def reached(self) -> bool:
         """Whether the 95 % interval of the best score lies at or above the target."""
@@ -121,7 +131,10 @@ class Loop:
         self.steps.append(step)
         experiment = step.experiment
         scores = experiment.scores
-        print(f"{experiment.name}: validation {scores.words} {scores.value:.4f}, {step.outcome}")
+        name, outcome = experiment.name, step.outcome
+        if step.change and step.beside:
+            name, outcome = f"{step.change.name} ({name})", step.verdict
+        print(f"{name}: validation {scores.words} {scores.value:.4f}, {outcome}")
         print(f"{experiment.diagnosis.verdict}: {experiment.diagnosis.sentence}")
         metrics = {
             "trainings": len(self.steps),
@@ -150,37 +163,10 @@ class Loop:
         )
 
 
-def paragraphs(number: int, step: Step) -> list[str]:
-    """One step in the ledger."""
-    experiment, change, comparison = step.experiment, step.change, step.comparison
-    scores, diagnosis = experiment.scores, experiment.diagnosis
-    accuracy = (
-        f"Validation {scores.words} **{scores.value:.4f}** on {len(scores.right):,} examples"
-        f" (`{experiment.name}`)."
-    )
-    verdict = f"Verdict {diagnosis.verdict}: {diagnosis.sentence}."
-    if change is None or comparison is None:
-        return [f"## {number}. Start", accuracy, verdict]
-    if comparison.paired:
-        method = "pair by pair"
-    else:
-        method = "not in pairs, as the validation examples differ"
-    return [
-        f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
-        f"Hypothesis: {change.reason}.",
-        f"`{change.command()}`",
-        accuracy,
-        f"{comparison.difference:+.4f} against the best so far, {method}:"
-        f" p = {comparison.p_value:.2g}, and {comparison.loss_p_value:.2g} for the loss;"
-        " the smaller one is doubled.",
-        verdict,
-    ]
-
-
-def improve(overrides: Sequence[str], budget: int, quick: bool) -> None:
+def improve(overrides: Sequence[str], budget: int, quick: bool, cluster: str | None = None) -> None:
     """Runs the loop from these KEY=VALUE, and prints which experiment is best. Raises UserError."""
     check_answers(params.load())
-    loop = Loop(parsed(overrides), quick)
+    loop = Loop(parsed(overrides), quick, Engine(cluster=cluster))
     loop.run(budget)
     runs.log_search(loop.title, loop.write(), {}, finished=True)
     print(f"\n{loop.conclusion()}")

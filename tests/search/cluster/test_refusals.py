@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.process.errors import UserError
 from pipeline.search import cluster as client
-from pipeline.search import cluster_worker
+from pipeline.search import cluster_connection, cluster_worker
 from pipeline.search.engine import Engine
 from tests import dask_cluster
 from tests.conftest import Project
@@ -83,7 +83,7 @@ def test_an_address_without_a_scheduler_is_told_in_one_sentence(project: Project
 @pytest.mark.parametrize("address", ["nobody://127.0.0.1:9", "tls://127.0.0.1:9", "tcp://a:b"])
 def test_an_address_that_cannot_be_one_is_told_at_once(address: str) -> None:
     with pytest.raises(UserError, match=f"--cluster is {address}, where no scheduler answers"):
-        client.connected(address)
+        cluster_connection.connected(address)
 
 
 def test_a_file_outside_the_project_is_refused() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import psutil
 import pytest
+from dask import config
 
+from pipeline.search.cluster import Cluster
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
 from tests.dask_cluster import DaskCluster, checkout
@@ -51,6 +53,19 @@ def test_nothing_listens_but_on_loopback(dask: DaskCluster) -> None:
     ]
     assert len(listening) >= 2 * len(processes)
     assert set(listening) == {"127.0.0.1"}
+
+
+def test_no_worker_is_missed_while_dask_asks_in_another_thread(dask: DaskCluster) -> None:
+    """Its client asks for the scheduler's state without workers, once every 2 seconds by default.
+
+    A worker that is missed counts as lost, and its training begins again.
+    """
+    with config.set({"distributed.client.scheduler-info-interval": "5ms"}):
+        pool = Cluster((), dask.address)
+    try:
+        assert {len(pool._workers()) for _ in range(500)} == {2}
+    finally:
+        pool.end()
 
 
 def test_a_sweep_runs_on_a_cluster(dask: DaskCluster, project: Project) -> None:
