@@ -24,7 +24,6 @@ class Board:
 
 
 AN385 = Board("mps2-an385", "mps2_an385.ld", 25)
-LISTENING = ("listen.c", "log_mel.c")  # of the bundle, if its model hears
 
 
 def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
@@ -32,11 +31,9 @@ def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
 
     Raises FileNotFoundError without arm-none-eabi-gcc, and subprocess.CalledProcessError.
     """
-    code = [HERE / main, sources / "network.c"]
-    if main == "listen.c":
-        code += [sources / name for name in LISTENING]
-    layers = sorted((sources / "layers").glob("*.c"))
-    link([*code, *layers], [sources], [f"-mcpu={processor}"], firmware)
+    model = sources / "model/src"
+    code = [HERE / main, *sorted(model.rglob("*.c"))]
+    link(code, [model], [f"-mcpu={processor}"], firmware)
 
 
 def link(

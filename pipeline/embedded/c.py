@@ -1,6 +1,6 @@
 """C99 in integers, without a runtime: for microcontrollers, and a program that reads pictures.
 
-For a model of sounds, the program reads WAV files, and the front end is in integers, too. For one
+The folder `model` in it is an Arduino library and an ESP-IDF component. For a model of sounds, the program reads WAV files, and the front end is in integers, too. For one
 of measurements, it reads CSV files.
 
 Static programs are compiled here for this and other processors. The one for this processor runs all
@@ -39,8 +39,11 @@ from pipeline.runtimes import environments
 FORMAT = "tflite_int8"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
+LIBRARY = "model"  # an Arduino library, whose builder compiles `src` and what is in it
+SOURCES = f"{LIBRARY}/src"
+PROPERTIES = "library.properties"
 SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
-HEADERS = ("classify.h", "program.h", "score.h", "gate.h")
+HEADERS = ("program.h", "score.h", "gate.h")
 TEMPLATES = _kinds.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
@@ -52,7 +55,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             program: pool.submit(build, folder, Path(name), program, model)
             for program in dict.fromkeys([HERE, *model.programs])
         }
-        (folder / "golden.h").write_text(golden(model), encoding="utf-8")
+        (folder / SOURCES / "golden.h").write_text(golden(model), encoding="utf-8")
         stack = stack_bytes(builds.values())
         proof = prove(model, partial(classify, Path(name) / HERE))
         (folder / PROGRAMS).mkdir()
@@ -61,9 +64,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
-    readme = Template((TEMPLATES / model.data.kind / "README.md").read_text(encoding="utf-8"))
-    text = readme.substitute(readme_fields(model, stack, proof))
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    write_words(folder, model, readme_fields(model, stack, proof))
     return {
         "program_bytes": sizes,
         "constant_bytes": model.code.constant_bytes,
@@ -75,22 +76,37 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    scoring = _answer_text.SCORES[model.data.target]
-    return [*model.code.sources, *SHARED, scoring, *_kinds.of(model.data).sources]
+    kind, scoring = _kinds.of(model.data), _answer_text.SCORES[model.data.target]
+    library = [f"{SOURCES}/{name}" for name in (*model.code.sources, *kind.preparation)]
+    return [*library, *SHARED, scoring, *kind.program]
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
-    _c_text.write_network(folder, model)
+    shutil.copytree(TEMPLATES / LIBRARY, folder / LIBRARY, dirs_exist_ok=True)
+    _c_text.write_network(folder / SOURCES, model)
     scoring = _answer_text.SCORES[model.data.target]
     for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     kind = _kinds.of(model.data)
-    kind.write(folder, model.data)
+    kind.write(folder / SOURCES, model.data)
+    kind.write_camera(folder / LIBRARY, model.data)
+    _kinds.write_sketch(folder / LIBRARY, kind)
     for path in (TEMPLATES / model.data.kind).glob("*.[ch]"):
         shutil.copy(path, folder)
-    if "picture.c" in kind.sources:
+    if "picture.c" in kind.program:
         shutil.copy(image_reader(), folder / "stb_image.h")
+
+
+def write_words(folder: Path, model: VerifiedFile, fields: dict[str, str]) -> None:
+    """Writes the README, and what Arduino says of the library."""
+    templates = {
+        "README.md": TEMPLATES / model.data.kind / "README.md",
+        f"{LIBRARY}/{PROPERTIES}": TEMPLATES / LIBRARY / PROPERTIES,
+    }
+    for name, template in templates.items():
+        text = Template(template.read_text(encoding="utf-8")).substitute(fields)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def golden(model: VerifiedFile) -> str:
@@ -120,7 +136,7 @@ def build(folder: Path, output: Path, program: str, model: VerifiedFile) -> str:
 
     Raises ValueError with the compiler's errors.
     """
-    target = ("-target", _zig.PROGRAMS[program])
+    target = ("-target", _zig.PROGRAMS[program], "-I", SOURCES)
     # The warnings about large frames are how `stack_bytes` learns the size of each frame.
     options = (*target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
     return _zig.build(folder, sources(model), output / program, *options)
@@ -185,11 +201,16 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
-    """The values in the README."""
+    """The values in the README and in library.properties."""
+    kind = _kinds.of(model.data)
+    own = kind.readme_fields(model.data)
+    on_chips = Template((TEMPLATES / "library.md").read_text(encoding="utf-8")).substitute(own)
     return {
         **model.readme_fields,
+        "several": kind.several,
+        "microcontroller": on_chips.rstrip(),
         **_answer_text.readme_fields(model),
-        **_kinds.of(model.data).readme_fields(model.data),
+        **own,
         "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
