@@ -1,7 +1,8 @@
 """C99 in integers, without a runtime: for microcontrollers, and a program that reads pictures.
 
-The folder `model` in it is an Arduino library and an ESP-IDF component. For a model of sounds, the program reads WAV files, and the front end is in integers, too. For one
-of measurements, it reads CSV files.
+The folder `model` in it is an Arduino library and an ESP-IDF component. For a model of sounds, the
+program reads WAV files, and the front end is in integers, too. For one of measurements, it reads
+CSV files.
 
 Static programs are compiled here for this and other processors. The one for this processor runs all
 test images, and its outputs must equal those of TensorFlow Lite Micro, byte for byte.
@@ -41,7 +42,6 @@ TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
 LIBRARY = "model"  # an Arduino library, whose builder compiles `src` and what is in it
 SOURCES = f"{LIBRARY}/src"
-PROPERTIES = "library.properties"
 SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
 HEADERS = ("program.h", "score.h", "gate.h")
 TEMPLATES = _kinds.TEMPLATES / "c"
@@ -64,7 +64,9 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
-    write_words(folder, model, readme_fields(model, stack, proof))
+    readme = Template((TEMPLATES / model.data.kind / "README.md").read_text(encoding="utf-8"))
+    text = readme.substitute(readme_fields(model, stack, proof))
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return {
         "program_bytes": sizes,
         "constant_bytes": model.code.constant_bytes,
@@ -83,30 +85,27 @@ def sources(model: VerifiedFile) -> list[str]:
 
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
-    shutil.copytree(TEMPLATES / LIBRARY, folder / LIBRARY, dirs_exist_ok=True)
-    _c_text.write_network(folder / SOURCES, model)
+    write_library(folder / LIBRARY, model)
     scoring = _answer_text.SCORES[model.data.target]
     for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     kind = _kinds.of(model.data)
-    kind.write(folder / SOURCES, model.data)
-    kind.write_camera(folder / LIBRARY, model.data)
-    _kinds.write_sketch(folder / LIBRARY, kind)
     for path in (TEMPLATES / model.data.kind).glob("*.[ch]"):
         shutil.copy(path, folder)
     if "picture.c" in kind.program:
         shutil.copy(image_reader(), folder / "stb_image.h")
 
 
-def write_words(folder: Path, model: VerifiedFile, fields: dict[str, str]) -> None:
-    """Writes the README, and what Arduino says of the library."""
-    templates = {
-        "README.md": TEMPLATES / model.data.kind / "README.md",
-        f"{LIBRARY}/{PROPERTIES}": TEMPLATES / LIBRARY / PROPERTIES,
-    }
-    for name, template in templates.items():
-        text = Template(template.read_text(encoding="utf-8")).substitute(fields)
-        (folder / name).write_text(text, encoding="utf-8")
+def write_library(library: Path, model: VerifiedFile) -> None:
+    """Writes the Arduino library, which is an ESP-IDF component, too."""
+    kind, properties = _kinds.of(model.data), library / "library.properties"
+    shutil.copytree(TEMPLATES / LIBRARY, library, dirs_exist_ok=True)
+    _c_text.write_network(library / "src", model)
+    kind.write(library / "src", model.data)
+    kind.write_camera(library, model.data)
+    _kinds.write_sketch(library, kind)
+    template = Template(properties.read_text(encoding="utf-8"))
+    properties.write_text(template.substitute(fields(model)), encoding="utf-8")
 
 
 def golden(model: VerifiedFile) -> str:
@@ -200,18 +199,24 @@ def milliseconds(program: Path, images: Array) -> list[float]:
     return times
 
 
-def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
+def fields(model: VerifiedFile) -> dict[str, str]:
     """The values in the README and in library.properties."""
-    kind = _kinds.of(model.data)
-    own = kind.readme_fields(model.data)
-    on_chips = Template((TEMPLATES / "library.md").read_text(encoding="utf-8")).substitute(own)
     return {
         **model.readme_fields,
-        "several": kind.several,
+        "several": _kinds.of(model.data).several,
+        "constants": f"{model.code.constant_bytes:,}",
+    }
+
+
+def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
+    """The values in the README."""
+    own = _kinds.of(model.data).readme_fields(model.data)
+    on_chips = Template((TEMPLATES / "library.md").read_text(encoding="utf-8")).substitute(own)
+    return {
+        **fields(model),
         "microcontroller": on_chips.rstrip(),
         **_answer_text.readme_fields(model),
         **own,
-        "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
         "compared": f"{proof['images_equal_to_micro']:,}",

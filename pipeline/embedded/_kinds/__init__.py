@@ -55,7 +55,7 @@ def write_sketch(library: Path, kind: EmbeddedKind) -> None:
     """Writes the example with a sensor, if there is one, into an Arduino library."""
     if kind.sketch:
         example = library / "examples" / kind.sketch.stem
-        example.mkdir()
+        example.mkdir(exist_ok=True)
         shutil.copy(kind.sketch, example)
 
 

@@ -14,8 +14,8 @@ CAMERA = FRAMING / "camera"
 SOURCES = ("framing.c", "framing.h")
 FRAMINGS = ("resize", "letterbox", "centre_crop", "region")  # that framing.h knows
 NO_CAMERA = (
-    "No example reads a camera, because no C here makes such an image of a frame. Pass raw pixels that\n"
-    "you have prepared yourself."
+    "No example reads a camera, because no C here makes such an image of a frame. Pass raw pixels\n"
+    "that you have prepared yourself."
 )
 PARTS = 10_000  # of a side, in which it measures a region
 
@@ -31,10 +31,10 @@ def write_camera(library: Path, data: Description) -> None:
     if "NONE" in framing(data):
         return
     examples = library / "examples"
-    (examples / "camera").mkdir()
+    (examples / "camera").mkdir(exist_ok=True)
     shutil.copy(CAMERA / "camera_image.h", library / "src")
     shutil.copy(CAMERA / "camera.ino", examples / "camera")
-    shutil.copytree(CAMERA / "esp_idf", examples / "esp_idf_camera")
+    shutil.copytree(CAMERA / "esp_idf", examples / "esp_idf_camera", dirs_exist_ok=True)
 
 
 def definitions(data: Description) -> str:
