@@ -150,7 +150,8 @@ def sensor_bytes(picture: Image.Image) -> bytes:
     if picture.mode == "L":
         return picture.tobytes()
     red, green, blue = np.asarray(picture).astype(np.uint16).transpose(2, 0, 1)
-    return (red >> 3 << 11 | green >> 2 << 5 | blue >> 3).astype(">u2").tobytes()
+    pixels = red >> 3 << 11 | green >> 2 << 5 | blue >> 3
+    return bytes(pixels.astype(">u2").tobytes())
 
 
 def framed(picture: Image.Image, data: Description) -> Array:
