@@ -16,6 +16,7 @@ from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.picture_file import Framing
 from serving import photo
+from tests.conftest import ROOT
 from tests.embedded.conftest import run
 from tests.embedded.linear_bundle import Linear
 
@@ -86,6 +87,35 @@ def test_its_properties_are_those_that_arduino_asks_for(embedded: Path) -> None:
     assert all((path / f"{path.name}.ino").exists() for path in sketches(library))
 
 
+def test_the_example_for_esp_idf_finds_the_component_and_passes(
+    embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it uses of ESP-IDF's build system, for this machine."""
+    monkeypatch.setenv("IDF_PATH", str(HERE / "esp_idf"))
+    run("cmake", "-S", embedded / "c" / c.LIBRARY / "examples/esp_idf", "-B", tmp_path)
+    run("cmake", "--build", tmp_path)
+    printed = run(tmp_path / "self_test").stdout.decode().splitlines()
+    assert printed[0] == "passed: 0 outputs and classes of the golden vectors differ"
+
+
+def test_the_page_says_what_a_whole_program_takes(embedded: Path, tmp_path: Path) -> None:
+    m0, m3 = (cortex_m.memory(embedded / "c", 0, name, tmp_path) for name in PROCESSORS)
+    page = (ROOT / "docs/microcontroller.md").read_text("utf-8")
+    assert f"| edge | {m0.flash:,} | {m3.flash:,} | {m3.ram:,} |" in page
+    assert cortex_m.frame_scratch(embedded / "c", "cortex-m3", tmp_path) == 0
+
+
+def test_a_whole_program_that_frames_pictures_has_room_for_it(tmp_path: Path) -> None:
+    data = Description("own", NAMES, (24, 24, 3), {}, [], framing="letterbox")
+    code = write_library(tmp_path / "c", places(data), data).code
+    scratch = cortex_m.frame_scratch(tmp_path / "c", "cortex-m3", tmp_path)
+    memory = cortex_m.memory(tmp_path / "c", scratch, "cortex-m3", tmp_path)
+    needed = scratch + 24 * 24 * 3 + code.arena_bytes
+    assert scratch > 24 * 24
+    assert needed <= memory.ram < needed + 200
+    assert code.constant_bytes < memory.flash < code.constant_bytes + 10_000
+
+
 def sketches(library: Path) -> list[Path]:
     return [path.parent for path in library.rglob("*.ino")]
 
@@ -97,29 +127,36 @@ def test_the_camera_sketch_says_what_python_says_of_the_same_frames(
     """The frames are in a file in place of the sensor."""
     data = Description("own", NAMES, (24, 24, channels), {}, [], framing=framing)
     network = places(data)
-    (tmp_path / "model.tflite").write_bytes(network.network())
-    nothing = np.zeros((0, *data.input_shape), np.uint8)
-    model = VerifiedFile(
-        "places",
-        "1.0.0",
-        c.FORMAT,
-        tmp_path / "model.tflite",
-        data,
-        *(nothing, np.zeros(0), nothing),
-        programs=(),
-        arena_bytes=0,
-        max_loss=0.0,
-    )
-    c.write_library(tmp_path / "library", model)
+    write_library(tmp_path / "library", network, data)
     pictures = frames(channels)
     shares = network.probabilities(np.stack([framed(picture, data) for picture in pictures]))
     clear = np.flatnonzero(shares.max(1) > CLEAR)
     expected = [NAMES[number] for number in shares[clear].argmax(1)]
     sensed = [sensor_bytes(pictures[index]) for index in clear]
     (tmp_path / "frames.raw").write_bytes(b"".join(sensed))
-    printed = output(tmp_path / "library", "camera", "cortex-m3", tmp_path)
+    printed = output(tmp_path / "library/model", "camera", "cortex-m3", tmp_path)
     assert printed == [*expected, "the camera gives no frame"]
     assert {*expected} == {*NAMES}
+
+
+def write_library(folder: Path, network: Linear, data: Description) -> VerifiedFile:
+    """Writes the library of a network without golden vectors, as `model` in the folder."""
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(network.network())
+    nothing = np.zeros((0, *data.input_shape), np.uint8)
+    model = VerifiedFile(
+        "places",
+        "1.0.0",
+        c.FORMAT,
+        folder / "model.tflite",
+        data,
+        *(nothing, np.zeros(0), nothing),
+        programs=(),
+        arena_bytes=0,
+        max_loss=0.0,
+    )
+    c.write_library(folder / c.LIBRARY, model)
+    return model
 
 
 def places(data: Description) -> Linear:
