@@ -66,7 +66,8 @@ def print_memory(sources: Path, processor: str, folder: Path) -> None:
     """Prints what a whole program takes; of models of images."""
     scratch = cortex_m.frame_scratch(sources, processor, folder)
     found = cortex_m.memory(sources, scratch, processor, folder)
-    row = ["from a frame to an answer", *(f"{n:,}" for n in (found.flash, found.ram, scratch))]
+    start = "a frame" if scratch else "pixels"
+    row = [f"from {start} to an answer", *(f"{n:,}" for n in (found.flash, found.ram, scratch))]
     print(f"\n{tables.table(MEMORY, [row])}")
 
 

@@ -13,8 +13,8 @@ from serving.recording import Sampling
 SOURCES = ("window.c",)
 FOLDER = TEMPLATES / "sensing"
 SENSOR = (
-    "`examples/sense` is an Arduino sketch that does so with an MPU-6050, an accelerometer and\n"
-    "gyroscope on I2C, for models of six channels. It was tested on a PC, with a file in place of\n"
+    "`examples/sense` is an Arduino sketch that reads an MPU-6050, an accelerometer and gyroscope\n"
+    "on I2C, for models of six channels. It was tested on a PC, with a file in place of\n"
     "the sensor, and not on a board."
 )
 UNKNOWN = " /* not known: a second is a row */"

@@ -21,8 +21,8 @@ TABLES = "log_mel_tables.h"
 FOLDER = TEMPLATES / "listening"
 A_LINE = 12  # values
 SENSOR = (
-    "`examples/listen` is an Arduino sketch that does so with an I2S microphone on an ESP32. It\n"
-    "was tested on a PC, with a file in place of the microphone, and not on a board."
+    "`examples/listen` is an Arduino sketch that hears words with an I2S microphone on an ESP32.\n"
+    "It was tested on a PC, with a file in place of the microphone, and not on a board."
 )
 LISTENER_BYTES = 48  # of struct listener, beside its arrays
 
