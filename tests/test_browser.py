@@ -255,7 +255,7 @@ def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(
     """
     module = finished.folder / "embedded/browser/model.wasm"
     assert in_node(script, module) == []
-    shutil.copytree(finished.folder / "embedded/c", tmp_path, dirs_exist_ok=True)
+    shutil.copytree(finished.folder / "embedded/c" / c.SOURCES, tmp_path, dirs_exist_ok=True)
     shutil.copy(browser.TEMPLATES / "exports.c", tmp_path)
     layers = sorted(f"layers/{path.name}" for path in tmp_path.glob("layers/*.c"))
     browser.compile_module(tmp_path, [*layers, "network.c"], tmp_path / "again.wasm")

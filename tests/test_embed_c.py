@@ -67,17 +67,17 @@ def test_the_arena_is_smaller_than_that_of_micro(finished: Project) -> None:
 
 def test_the_c_reproduces_the_golden_vectors(finished: Project, tmp_path: Path) -> None:
     folder = finished.folder / "embedded/c"
-    layers = [path.relative_to(folder).as_posix() for path in folder.glob("layers/*.c")]
-    options = (*_zig.C99, "-Wall", "-Wextra", "-Wconversion", "-Werror")
-    sources = ["network.c", *layers, "self_test.c"]
-    _zig.build(folder, sources, tmp_path / "self_test", *options)
+    model = [path.relative_to(folder).as_posix() for path in (folder / c.SOURCES).rglob("*.c")]
+    options = (*_zig.C99, "-I", c.SOURCES, "-Wall", "-Wextra", "-Wconversion", "-Werror")
+    _zig.build(folder, [*model, "self_test.c"], tmp_path / "self_test", *options)
     done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
     assert "golden vectors, 0 of their outputs and classes differ" in done.stdout
 
 
 def test_the_stack_of_a_call_is_that_of_the_network_and_its_deepest_layer() -> None:
     frame = "{}.c:1:6: warning: stack frame size ({}) exceeds limit (0) in 'f'"
-    sizes = [("main", 900), ("network", 40), ("layers/a", 100), ("layers/a", 20), ("layers/b", 90)]
+    model = [("network", 40), ("layers/a", 100), ("layers/a", 20), ("layers/b", 90)]
+    sizes = [("main", 900), *((f"{c.SOURCES}/{name}", size) for name, size in model)]
     assert c.deepest_call("\n".join(frame.format(*size) for size in sizes)) == 160
 
 

@@ -79,7 +79,7 @@ def on_devices(
         for part in (program, page):
             part.mkdir()
         c.fill(program, model)
-        (program / "golden.h").write_text(c.golden(model))
+        (program / c.SOURCES / "golden.h").write_text(c.golden(model))
         c.build(program, folder, c.HERE, model)
         shutil.copytree(browser.TEMPLATES / "page", page, dirs_exist_ok=True)
         browser.fill(page, model)
@@ -140,9 +140,9 @@ def test_the_c_reproduces_the_classes_of_the_golden_vectors_and_counts_its_answe
     on_devices: OnDevices, tested: tuple[Array, Array, float], bundle: Path, tmp_path: Path
 ) -> None:
     folder = on_devices.program.parent / "program"
-    layers = [path.relative_to(folder).as_posix() for path in folder.glob("layers/*.c")]
-    strict = (*_zig.C99, "-Wall", "-Wextra", "-Wconversion", "-Werror")
-    _zig.build(folder, ["network.c", *layers, "self_test.c"], tmp_path / "self_test", *strict)
+    code = [path.relative_to(folder).as_posix() for path in (folder / c.SOURCES).rglob("*.c")]
+    strict = (*_zig.C99, "-I", c.SOURCES, "-Wall", "-Wextra", "-Wconversion", "-Werror")
+    _zig.build(folder, [*code, "self_test.c"], tmp_path / "self_test", *strict)
     done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
     assert "golden vectors, 0 of their outputs and classes differ" in done.stdout
     assert -1 in on_devices.model.golden_classes

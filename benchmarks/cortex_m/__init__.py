@@ -23,8 +23,24 @@ class Board:
     megahertz: int
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a linked program."""
+
+    flash: int
+    ram: int
+
+
+SMALL = (
+    "-mthumb",
+    "-Os",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-nostartfiles",
+    "--specs=nano.specs",
+    "-Wl,--gc-sections",
+)
 AN385 = Board("mps2-an385", "mps2_an385.ld", 25)
-LISTENING = ("listen.c", "log_mel.c")  # of the bundle, if its model hears
 
 
 def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
@@ -32,11 +48,30 @@ def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
 
     Raises FileNotFoundError without arm-none-eabi-gcc, and subprocess.CalledProcessError.
     """
-    code = [HERE / main, sources / "network.c"]
-    if main == "listen.c":
-        code += [sources / name for name in LISTENING]
-    layers = sorted((sources / "layers").glob("*.c"))
-    link([*code, *layers], [sources], [f"-mcpu={processor}"], firmware)
+    model = sources / "model/src"
+    code = [HERE / main, *sorted(model.rglob("*.c"))]
+    link(code, [model], [f"-mcpu={processor}"], firmware)
+
+
+def frame_scratch(sources: Path, processor: str, folder: Path) -> int:
+    """The bytes of scratch memory that framing needs for a frame of the camera. Raises as `run`."""
+    build(sources, "scratch.c", processor, folder / "scratch.elf")
+    return int(run(folder / "scratch.elf")[-1])
+
+
+def memory(sources: Path, scratch: int, processor: str, folder: Path) -> Memory:
+    """What program.c takes, which needs `scratch` bytes for framing. Raises as `build`."""
+    model, firmware = sources / "model/src", folder / "program.elf"
+    command: list[str | Path] = ["arm-none-eabi-gcc", "-std=c99", f"-mcpu={processor}", *SMALL]
+    command += [f"-DSCRATCH_BYTES={scratch}", "-T", HERE / AN385.memory, "-I", model, "-I", HERE]
+    subprocess.run(
+        [*command, HERE / "program.c", *sorted(model.rglob("*.c")), "-o", firmware], check=True
+    )
+    done = subprocess.run(
+        ["arm-none-eabi-size", firmware], capture_output=True, text=True, check=True
+    )
+    text, data, bss = map(int, done.stdout.splitlines()[1].split()[:3])
+    return Memory(flash=text + data, ram=data + bss)
 
 
 def link(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,6 +118,8 @@ class VerifiedFile:
         """The values that the README of every target shares."""
         return {
             "name": f"{self.name} {self.version}",
+            "library": re.sub(r"\W", "_", self.name),
+            "version": self.version,
             "size": _kinds.size(self.data),
             "pixels": f"{math.prod(self.data.input_shape):,}",
             "values": _kinds.of(self.data).values,

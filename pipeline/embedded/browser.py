@@ -74,7 +74,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources of the module."""
     _c_text.write_network(folder, model)
-    shutil.copy(_kinds.TEMPLATES / "c/classify.h", folder)
+    shutil.copy(_kinds.TEMPLATES / "c/model/src/classify.h", folder)
     shutil.copy(TEMPLATES / "exports.c", folder)
     _kinds.of(model.data).write_page(folder, model.data)
 

@@ -1,7 +1,8 @@
 """C99 in integers, without a runtime: for microcontrollers, and a program that reads pictures.
 
-For a model of sounds, the program reads WAV files, and the front end is in integers, too. For one
-of measurements, it reads CSV files.
+The folder `model` in it is an Arduino library and an ESP-IDF component. For a model of sounds, the
+program reads WAV files, and the front end is in integers, too. For one of measurements, it reads
+CSV files.
 
 Static programs are compiled here for this and other processors. The one for this processor runs all
 test images, and its outputs must equal those of TensorFlow Lite Micro, byte for byte.
@@ -39,8 +40,10 @@ from pipeline.runtimes import environments
 FORMAT = "tflite_int8"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
+LIBRARY = "model"  # an Arduino library, whose builder compiles `src` and what is in it
+SOURCES = f"{LIBRARY}/src"
 SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
-HEADERS = ("classify.h", "program.h", "score.h", "gate.h")
+HEADERS = ("program.h", "score.h", "gate.h")
 TEMPLATES = _kinds.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
@@ -52,7 +55,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             program: pool.submit(build, folder, Path(name), program, model)
             for program in dict.fromkeys([HERE, *model.programs])
         }
-        (folder / "golden.h").write_text(golden(model), encoding="utf-8")
+        (folder / SOURCES / "golden.h").write_text(golden(model), encoding="utf-8")
         stack = stack_bytes(builds.values())
         proof = prove(model, partial(classify, Path(name) / HERE))
         (folder / PROGRAMS).mkdir()
@@ -75,22 +78,34 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    scoring = _answer_text.SCORES[model.data.target]
-    return [*model.code.sources, *SHARED, scoring, *_kinds.of(model.data).sources]
+    kind, scoring = _kinds.of(model.data), _answer_text.SCORES[model.data.target]
+    library = [f"{SOURCES}/{name}" for name in (*model.code.sources, *kind.preparation)]
+    return [*library, *SHARED, scoring, *kind.program]
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
-    _c_text.write_network(folder, model)
+    write_library(folder / LIBRARY, model)
     scoring = _answer_text.SCORES[model.data.target]
     for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     kind = _kinds.of(model.data)
-    kind.write(folder, model.data)
     for path in (TEMPLATES / model.data.kind).glob("*.[ch]"):
         shutil.copy(path, folder)
-    if "picture.c" in kind.sources:
+    if "picture.c" in kind.program:
         shutil.copy(image_reader(), folder / "stb_image.h")
+
+
+def write_library(library: Path, model: VerifiedFile) -> None:
+    """Writes the Arduino library, which is an ESP-IDF component, too."""
+    kind, properties = _kinds.of(model.data), library / "library.properties"
+    shutil.copytree(TEMPLATES / LIBRARY, library, dirs_exist_ok=True)
+    _c_text.write_network(library / "src", model)
+    kind.write(library / "src", model.data)
+    kind.write_camera(library, model.data)
+    _kinds.write_sketch(library, kind)
+    template = Template(properties.read_text(encoding="utf-8"))
+    properties.write_text(template.substitute(fields(model)), encoding="utf-8")
 
 
 def golden(model: VerifiedFile) -> str:
@@ -120,7 +135,7 @@ def build(folder: Path, output: Path, program: str, model: VerifiedFile) -> str:
 
     Raises ValueError with the compiler's errors.
     """
-    target = ("-target", _zig.PROGRAMS[program])
+    target = ("-target", _zig.PROGRAMS[program], "-I", SOURCES)
     # The warnings about large frames are how `stack_bytes` learns the size of each frame.
     options = (*target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
     return _zig.build(folder, sources(model), output / program, *options)
@@ -184,13 +199,24 @@ def milliseconds(program: Path, images: Array) -> list[float]:
     return times
 
 
-def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
-    """The values in the README."""
+def fields(model: VerifiedFile) -> dict[str, str]:
+    """The values in the README and in library.properties."""
     return {
         **model.readme_fields,
-        **_answer_text.readme_fields(model),
-        **_kinds.of(model.data).readme_fields(model.data),
+        "several": _kinds.of(model.data).several,
         "constants": f"{model.code.constant_bytes:,}",
+    }
+
+
+def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
+    """The values in the README."""
+    own = _kinds.of(model.data).readme_fields(model.data)
+    on_chips = Template((TEMPLATES / "library.md").read_text(encoding="utf-8")).substitute(own)
+    return {
+        **fields(model),
+        "microcontroller": on_chips.rstrip(),
+        **_answer_text.readme_fields(model),
+        **own,
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
         "compared": f"{proof['images_equal_to_micro']:,}",

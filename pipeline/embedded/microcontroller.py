@@ -187,10 +187,7 @@ def write_preparation(folder: Path, model: VerifiedFile) -> None:
     """The code that makes the input of a picture, of a microphone's samples or a sensor's rows."""
     kind = _kinds.of(model.data)
     kind.write(folder / "src", model.data)
-    if kind.sketch:
-        example = folder / "examples" / kind.sketch.stem
-        example.mkdir()
-        shutil.copy(kind.sketch, example)
+    _kinds.write_sketch(folder, kind)
 
 
 def section(model: VerifiedFile) -> dict[str, str]:
@@ -273,8 +270,6 @@ def template_values(
         **model.readme_fields,
         **_answer_text.readme_fields(model),
         **section(model),
-        "library": re.sub(r"\W", "_", model.name),
-        "version": model.version,
         "agreement": percent(measured.agreement_with_litert),
         "operators": ", ".join(operators),
         "boards": "\n".join(table),

@@ -7,6 +7,7 @@ in microcontroller/sections its part of the README.
 from __future__ import annotations
 
 import importlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ def _no_recordings(data: Description) -> dict[str, tuple[Array, Array]]:
     return {}
 
 
-def _no_page(folder: Path, data: Description) -> None:
+def _nothing(folder: Path, data: Description) -> None:
     pass
 
 
@@ -32,13 +33,15 @@ class EmbeddedKind:
     definitions: Callable[[Description], str]  # in model.h, for the input and what prepares it
     readme_fields: Callable[[Description], dict[str, str]]  # that only this kind has
     write: Callable[[Path, Description], None]  # the C that makes an input
-    sources: tuple[str, ...]  # of the program that reads inputs
-    sketch: Path | None = None  # for the Arduino library
+    program: tuple[str, ...]  # the sources that read inputs
+    preparation: tuple[str, ...]  # those of `write`
+    sketch: Path | None = None  # for the Arduino libraries
+    write_camera: Callable[[Path, Description], None] = _nothing  # in the library of C
     targets: tuple[str, ...] = ("classes", "labels", "number")
     # The browser. Without `page`, its page takes no such input.
     page: bool = False
     page_sources: tuple[str, ...] = ()
-    write_page: Callable[[Path, Description], None] = _no_page  # their C
+    write_page: Callable[[Path, Description], None] = _nothing  # their C
     # Recordings (S,) int16 in the bundle by their names, and the features of each
     recordings: Callable[[Description], dict[str, tuple[Array, Array]]] = _no_recordings
 
@@ -46,6 +49,14 @@ class EmbeddedKind:
 def of(data: Description) -> EmbeddedKind:
     kind: EmbeddedKind = importlib.import_module(f"pipeline.embedded._kinds.{data.kind}").KIND
     return kind
+
+
+def write_sketch(library: Path, kind: EmbeddedKind) -> None:
+    """Writes the example with a sensor, if there is one, into an Arduino library."""
+    if kind.sketch:
+        example = library / "examples" / kind.sketch.stem
+        example.mkdir(exist_ok=True)
+        shutil.copy(kind.sketch, example)
 
 
 def size(data: Description) -> str:

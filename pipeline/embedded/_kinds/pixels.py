@@ -10,8 +10,13 @@ from pipeline.embedded._kinds import TEMPLATES, EmbeddedKind, bytes_of_an_image,
 from pipeline.files.artifacts import Description
 
 FRAMING = TEMPLATES / "framing"
+CAMERA = FRAMING / "camera"
 SOURCES = ("framing.c", "framing.h")
 FRAMINGS = ("resize", "letterbox", "centre_crop", "region")  # that framing.h knows
+NO_CAMERA = (
+    "No example reads a camera, because no C here makes such an image of a frame. Pass raw pixels\n"
+    "that you have prepared yourself."
+)
 PARTS = 10_000  # of a side, in which it measures a region
 
 
@@ -19,6 +24,17 @@ def write(folder: Path, data: Description) -> None:
     """Writes the framing into the folder."""
     for name in SOURCES:
         shutil.copy(FRAMING / name, folder / name)
+
+
+def write_camera(library: Path, data: Description) -> None:
+    """Writes the examples with the camera of an ESP32, if a frame can become an image."""
+    if "NONE" in framing(data):
+        return
+    examples = library / "examples"
+    (examples / "camera").mkdir(exist_ok=True)
+    shutil.copy(CAMERA / "camera_image.h", library / "src")
+    shutil.copy(CAMERA / "camera.ino", examples / "camera")
+    shutil.copytree(CAMERA / "esp_idf", examples / "esp_idf_camera", dirs_exist_ok=True)
 
 
 def definitions(data: Description) -> str:
@@ -30,7 +46,7 @@ def definitions(data: Description) -> str:
 def readme_fields(data: Description) -> dict[str, str]:
     """The values in the READMEs."""
     pictures = f"{size(data)} pixels" if "NONE" in framing(data) else "any size"
-    return {"preparing": preparing(data), "pictures": pictures}
+    return {"preparing": preparing(data), "pictures": pictures, "sensor": camera(data)}
 
 
 def framing(data: Description) -> str:
@@ -49,6 +65,13 @@ def preparing(data: Description) -> str:
     return (FRAMING / "preparing.md").read_text(encoding="utf-8").strip()
 
 
+def camera(data: Description) -> str:
+    """For the README: the examples with a camera, or why there are none."""
+    if "NONE" in framing(data):
+        return NO_CAMERA
+    return (FRAMING / "camera.md").read_text(encoding="utf-8").strip()
+
+
 KIND = EmbeddedKind(
     one="an image",
     several="images",
@@ -56,6 +79,8 @@ KIND = EmbeddedKind(
     definitions=definitions,
     readme_fields=readme_fields,
     write=write,
-    sources=("main.c", "picture.c", "framing.c"),
+    program=("main.c", "picture.c"),
+    preparation=("framing.c",),
     page=True,
+    write_camera=write_camera,
 )

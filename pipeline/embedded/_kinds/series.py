@@ -12,6 +12,11 @@ from serving.recording import Sampling
 
 SOURCES = ("window.c",)
 FOLDER = TEMPLATES / "sensing"
+SENSOR = (
+    "`examples/sense` is an Arduino sketch that reads an MPU-6050, an accelerometer and gyroscope\n"
+    "on I2C, for models of six channels. It was tested on a PC, with a file in place of\n"
+    "the sensor, and not on a board."
+)
 UNKNOWN = " /* not known: a second is a row */"
 
 
@@ -51,6 +56,7 @@ def readme_fields(data: Description) -> dict[str, str]:
     steps, channels = data.input_shape
     how = sampling(data)
     return {
+        "sensor": SENSOR,
         "steps": str(steps),
         "channels": ", ".join(how.channels),
         "rate": f"{how.rate:g}",
@@ -67,6 +73,7 @@ KIND = EmbeddedKind(
     definitions=definitions,
     readme_fields=readme_fields,
     write=write,
-    sources=("main.c", *SOURCES),
+    program=("main.c",),
+    preparation=SOURCES,
     sketch=FOLDER / "sense.ino",
 )

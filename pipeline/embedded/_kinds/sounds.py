@@ -20,6 +20,10 @@ HEADERS = ("log_mel.h", "listen.h")
 TABLES = "log_mel_tables.h"
 FOLDER = TEMPLATES / "listening"
 A_LINE = 12  # values
+SENSOR = (
+    "`examples/listen` is an Arduino sketch that hears words with an I2S microphone on an ESP32.\n"
+    "It was tested on a PC, with a file in place of the microphone, and not on a board."
+)
 LISTENER_BYTES = 48  # of struct listener, beside its arrays
 
 
@@ -65,6 +69,7 @@ def readme_fields(data: Description) -> dict[str, str]:
     bins = int(sound.weights.any(1).sum())
     arrays = 2 * frames * sound.bands + 2 * sound.window + (4 * listener.smoothing + 1) * classes
     return {
+        "sensor": SENSOR,
         "rate": str(sound.rate),
         "samples": f"{sound.samples(frames):,}",
         "tables": f"{3 * bins + 6 * sound.window + 64:,}",
@@ -133,7 +138,8 @@ KIND = EmbeddedKind(
     definitions=definitions,
     readme_fields=readme_fields,
     write=write,
-    sources=("main.c", "sound.c", *SOURCES),
+    program=("main.c", "sound.c"),
+    preparation=SOURCES,
     sketch=FOLDER / "listen.ino",
     targets=("classes",),  # it hears words, each a class
     page=True,

@@ -1,0 +1,10 @@
+#include "Arduino.h"
+
+Terminal Serial;
+
+int main()
+{
+    setup();
+    for (;;)
+        loop();
+}
