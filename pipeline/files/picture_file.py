@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.files.artifacts import Array
+from pipeline.files.perceptual_hash import SIDE, perceptual_hash
 from serving import photo
 from serving.errors import InputError
 
@@ -24,7 +25,6 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels of the up
 LARGEST_JPEG = 200_000_000
 LARGEST_BYTES = 256 * 2**20  # of a file
 GIANT = 16_000_000  # pixels; only one such picture is decoded at a time
-HASH = 16  # the perceptual hash has HASH x HASH bits
 
 _one_giant = threading.Lock()
 # Pillow's own limit only warns, in a way that is not safe in threads; `_opened` refuses.
@@ -62,20 +62,17 @@ def image(data: bytes, shape: Shape, box: Box | None = None, framing: Framing = 
 def inspect(data: bytes, box: Box | None) -> tuple[str, int]:
     """Decodes a picture to see that it can be. Raises as `image` does.
 
-    Returns its perceptual hash, which is that of the differences of neighbouring grey pixels when
-    it is made small, and the bits of its grey levels if it has more than 8, otherwise 0.
+    Returns its perceptual hash, and the bits of its grey levels if it has more than 8, otherwise 0.
     """
     opened = _opened(data)
     with _turn(opened), opened:
         _check_box(box, opened)
-        opened.draft(None, (4 * HASH, 4 * HASH))  # enough for the hash, and reads the whole file
+        opened.draft(None, (SIDE, SIDE))  # enough for the hash, and reads the whole file
         # Pillow says it only until it has decoded the picture
         is_deep = opened.mode.startswith("I") or ";16" in str(getattr(opened, "tile", ""))
-        size = (HASH + 1, HASH)
-        grey = photo.upright(opened, "L").resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+        hash_ = perceptual_hash(photo.upright(opened, "L"))
         bits = _bits(opened) if is_deep else 0
-    pixels = np.asarray(grey)
-    return np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes().hex(), bits
+    return hash_, bits
 
 
 def _bits(opened: Image.Image) -> int:

@@ -120,15 +120,18 @@ def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> N
 def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2, (300, 256)).astype(np.uint8)
-    for row in range(150):  # each differs from another in up to 20 bits
+    bits[:, 0] = 0  # as in every hash
+    for row in range(150):  # each differs from another in up to 9 low bits, and 49 others
         bits[150 + row] = bits[row]
-        flipped = rng.permutation(256)[: row % 21]
-        bits[150 + row, flipped] ^= 1
+        low, others = 1 + rng.permutation(63), 64 + rng.permutation(192)
+        bits[150 + row, [*low[: row % 10], *others[: row % 50]]] ^= 1
     rows = table([hashed(n, np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)])
     pairs = {tuple(sorted(pair)) for pair in groups.near_copies(rows).tolist()}
-    distances = (bits[:, None] != bits[None]).sum(2)
-    expected = {(a, b) for a, b in np.argwhere(distances <= groups.NEAR).tolist() if a < b}
+    differs = bits[:, None] != bits[None]
+    near = (differs.sum(2) <= groups.NEAR) & (differs[..., :64].sum(2) <= groups.NEAR_LOWEST)
+    expected = {(a, b) for a, b in np.argwhere(near).tolist() if a < b}
     assert pairs == expected
+    assert 50 < len(pairs) < 150
 
 
 def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:

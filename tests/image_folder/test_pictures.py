@@ -174,7 +174,7 @@ def test_a_picture_whose_white_is_unknown_is_left_out(
 def test_white_drawings_on_a_transparent_ground_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    darker = np.tile(np.linspace(90, 0, 9, dtype=np.uint8), (9, 1))  # whose hash is zero, too
+    darker = np.tile(np.linspace(90, 0, 9, dtype=np.uint8), (9, 1))  # but not of one colour
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         Image.fromarray(darker).save(tmp_path / name / "darker.png")
