@@ -126,19 +126,40 @@ def prepare_others(settings: Params) -> dict[str, int]:
     return {name: len(numbers) for name, numbers in rows.items()}
 
 
+def differently_labelled(
+    copies: list[list[str]], selections: dict[str, Selection]
+) -> list[list[str]]:
+    """The groups of copies whose files have several labels; those of numbers differ anyway."""
+    found: dict[str, set[bytes]] = {file: set() for files in copies for file in files}
+    for part in selections.values():
+        if part.photos is None or np.issubdtype(part.labels.dtype, np.floating):
+            continue
+        for file, row in zip(part.photos.rows.files.tolist(), part.rows.tolist(), strict=True):
+            if file in found:
+                found[file].add(part.labels[row].tobytes())
+    return [
+        files
+        for files in copies
+        if all(len(found[file]) == 1 for file in files)  # the boxes of a file may differ
+        and len(set().union(*(found[file] for file in files))) > 1
+    ]
+
+
 def together(selections: dict[str, Selection]) -> Together | None:
     """What was kept together; None for arrays without groups."""
     photos = [part.photos for part in selections.values() if part.photos is not None]
     copies = groups.of_copies(pictures.joined(photos)) if photos else []
+    different = differently_labelled(copies, selections)
     names = {
         split: selection.group_names
         for split, selection in selections.items()
         if selection.group_names is not None
     }
     if not names:
-        return Together(copies=copies) if photos else None
+        return Together(copies=copies, differently_labelled=different) if photos else None
     return Together(
         copies=copies,
+        differently_labelled=different,
         groups={split: len(set(groups.distinct(part))) for split, part in names.items()},
         shared_groups=sorted(
             {

@@ -6,6 +6,7 @@ from pipeline.config.params import NONE, Params
 from pipeline.files.reports.preprocess import (
     PreprocessReport,
 )
+from pipeline.process.words import counted
 from pipeline.reporting import statistics
 
 
@@ -31,6 +32,12 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         result.append(
             f"note: {sum(map(len, together.copies)):,} pictures are copies or near copies, such as "
             f"{' and '.join(together.copies[0][:2])}; {summary.PATH} lists them"
+        )
+    if together and together.differently_labelled:
+        different = together.differently_labelled
+        result.append(
+            f"warning: {counted(len(different), 'group')} of copies with different labels, such as "
+            f"{' and '.join(different[0][:2])}; one of the labels is probably wrong"
         )
     if together and together.groups:
         counts = ", ".join(f"{name}: {count:,}" for name, count in together.groups.items())

@@ -35,9 +35,13 @@ def test_the_report_counts_groups_and_lists_copies(
     assert report["groups"] == {"train": 3, "validation": 1, "test": 1}
     assert report["shared_groups"] == []
     assert report["copies"] == [["a/camera0_0.png", "b/camera0_9.png"]]
+    assert report["differently_labelled"] == report["copies"]
     printed = capsys.readouterr().out
     assert "groups: train: 3, validation: 1, test: 1" in printed
     assert "2 pictures are copies or near copies, such as a/camera0_0.png and b/cam" in printed
+    assert (
+        "warning: 1 group of copies with different labels, such as a/camera0_0.png and" in printed
+    )
 
 
 def test_a_search_trains_on_photos_where_they_lie(cameras: Params) -> None:
@@ -87,6 +91,7 @@ def test_arrays_have_the_groups_that_further_arrays_name(cameras: Params) -> Non
     report = json.loads(Path("reports/preprocess.json").read_text())["together"]
     assert report == {
         "copies": [],
+        "differently_labelled": [],
         "groups": {"train": 2, "validation": 1, "test": 2},
         "shared_groups": [],
     }

@@ -41,11 +41,14 @@ class SplitReport(Section):
 class Together(Section):
     """Examples that belong together. Copies are files of one picture, exact or near.
 
+    Of those that are `differently_labelled`, one label is probably wrong.
+
     `groups` counts those of `preprocess.group` in each split; `shared_groups` are in several,
     because the data came in parts.
     """
 
     copies: list[list[str]]
+    differently_labelled: list[list[str]]
     groups: dict[str, int] | None = None
     shared_groups: list[str] | None = None
 
