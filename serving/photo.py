@@ -167,7 +167,7 @@ def upright(image: Any, mode: str) -> Any:
     if turn:  # ImageOps.exif_transpose rewrites the other EXIF tags and fails on malformed ones
         image = image.transpose(Image.Transpose[turn])
     if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
+        image = Image.fromarray(_eight_bits(np.asarray(image), image.mode))
     if image.mode == "F":
         _check_floats(np.asarray(image))
     if image.mode in TRANSPARENT or "transparency" in image.info:
@@ -175,18 +175,21 @@ def upright(image: Any, mode: str) -> Any:
     return image.convert(mode)
 
 
-def _eight_bits(grey: Any) -> Any:
-    """Of grey levels (H, W) of 16 bits. Raises InputError for others."""
+def _eight_bits(grey: Any, mode: str) -> Any:
+    """Of grey levels (H, W) of 16 bits. Raises InputError for others.
+
+    In 32 bits, those up to 255 may be of 8.
+    """
     low, high = int(grey.min()), int(grey.max())
-    if low < 0 or high > 0xFFFF:
+    if low < 0 or high > 0xFFFF or (mode == "I" and 0 < high <= 0xFF):
         raise InputError(f"the photo has grey levels from {low:,} to {high:,}; {CURE}")
     return (grey >> 8).astype(np.uint8)
 
 
 def _check_floats(grey: Any) -> None:
-    """Raises InputError unless grey levels (H, W) are of 8 bits; those up to 1 may be shares."""
+    """Raises InputError unless grey levels (H, W) are of 8 bits; those around 1 may be shares."""
     low, high = float(grey.min()), float(grey.max())
-    if not (low >= 0 and (high == 0 or 1 < high <= 255)):
+    if not (low >= 0 and (high == 0 or 2 <= high <= 255)):
         raise InputError(f"the photo has floating-point pixels from {low:g} to {high:g}; {CURE}")
 
 

@@ -110,6 +110,15 @@ def test_long_names_leave_room_for_the_pictures(tmp_path: Path) -> None:
     """Matplotlib warns when the names take all of it."""
     names = ["a" * 200, "a pair of trousers with a belt", "b" * 100]
     assert pictures.shown_names(names)[1] == "a pair of t… with a belt"
+    assert pictures.shown_names(["a" * 30, "a" * 31, "b" * 30]) == [
+        "0",
+        "1",
+        "b" * 11 + "…" + "b" * 12,
+    ]
+    title = pictures.wrapped("golden retriever is labrador retriever of the north\n0.98", 18)
+    assert title == "golden retriever\nis labrador\nretriever of the\nnorth\n0.98"
+    assert pictures.wrapped("猫" * 12, 18) == "猫" * 9 + "\n" + "猫" * 3
+    assert pictures.wrapped("\n".join("abcdefg"), 18) == "a\nb\nc\n…\ng"
     draw_all(tmp_path / "long", names)
 
 

@@ -110,7 +110,9 @@ def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
     [
         (np.array([[0, 70_000]], np.int32), "grey levels from 0 to 70,000"),
         (np.array([[-1, 255]], np.int32), "grey levels from -1 to 255"),
+        (np.array([[0, 255]], np.int32), "grey levels from 0 to 255"),
         (np.array([[0, 0.5]], np.float32), "floating-point pixels from 0 to 0.5"),
+        (np.array([[0, 1.25]], np.float32), "floating-point pixels from 0 to 1.25"),
         (np.array([[0, 4000]], np.float32), "floating-point pixels from 0 to 4000"),
         (np.array([[0, np.nan]], np.float32), "floating-point pixels from nan to nan"),
     ],

@@ -219,5 +219,5 @@ def test_a_file_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_class_neither_shifts_a_table_nor_begins_html() -> None:
-    rows = table(["class", "recall"], [["<b>a|b</b>", "1.0"]]).split("\n")
-    assert rows[-1] == r"| \<b>a\|b\</b> | 1.0 |"
+    rows = table(["class", "recall"], [["<b>a|b\nc</b>", "1.0"]]).split("\n")
+    assert rows[-1] == r"| \<b>a\|b c\</b> | 1.0 |"

@@ -91,11 +91,13 @@ def dataset(
     parts: list[Part] = []
     unreadable: dict[str, str] = {}
     for row in followed(rows, len(rows), "reading recordings"):
+        channels = how.channels
         try:
             with open_file(row.file) as file:
                 parts += list(_labelled_windows.read(file, row, how))  # all of a file, or nothing
         except (FileError, OSError) as error:
             unreadable[row.file] = str(error)
+            how.channels = channels  # which a damaged first file does not decide
     _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
     say(parts, how)
     if len(parts) == 1 and parts[0].labels:

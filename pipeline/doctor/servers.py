@@ -130,7 +130,7 @@ def dask(address: str) -> Finding:
 
     client = cluster_connection.connected(address)
     try:
-        workers = client.scheduler_info()["workers"]
+        workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
         answers = client.run(cluster_worker.introduce, on_error="return")
         times = client.run(time.time, on_error="return")
         here = time.time()

@@ -69,10 +69,16 @@ def inspect(data: bytes, box: Box | None) -> tuple[str, int]:
         _check_box(box, opened)
         opened.draft(None, (SIDE, SIDE))  # enough for the hash, and reads the whole file
         # Pillow says it only until it has decoded the picture
-        is_deep = opened.mode.startswith("I") or ";16" in str(getattr(opened, "tile", ""))
+        is_deep = opened.mode.startswith("I") or _is_deep_colour(opened)
         hash_ = perceptual_hash(photo.upright(opened, "L"))
         bits = _bits(opened) if is_deep else 0
     return hash_, bits
+
+
+def _is_deep_colour(opened: Image.Image) -> bool:
+    """Of 16 bits a channel, where 0 is black."""
+    said = opened.format in ("PNG", "TIFF") and opened.mode != "CMYK"
+    return said and ";16" in str(getattr(opened, "tile", ""))
 
 
 def _bits(opened: Image.Image) -> int:

@@ -26,6 +26,7 @@ OTHER_STAGES_SECONDS = (120, 360)
 # How much slower a runtime on an emulated processor is than TensorFlow here: with
 # efficientnet_lite0 at 128 x 128, 1.5 to 2 seconds of a core for an image, instead of 5 ms.
 EMULATED, CORES = 350, 2
+LEAST_COVERAGE = 0.9  # that is worth a promise
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
@@ -55,21 +56,24 @@ def splits(parts: Parts, settings: Params) -> list[str]:
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
         )
-    lines.append(_gate(parts.unseen, settings.export.max_accuracy_drop))
+    return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+
+
+def rejection(validation: int, settings: Params) -> list[str]:
+    """Whether so many validation examples are too few to reject any; of one class of several."""
     coverage = settings.problem.coverage
-    if coverage is not None and parts.validation < fewest(coverage):
-        lines.append(_rejects_nothing(parts.validation, coverage))
-    return lines
-
-
-def _rejects_nothing(validation: int, coverage: float) -> str:
-    # That of `fewest`, the other way round, with a digit less
-    possible = int(100 * RISK ** (1 / max(validation, 1))) / 100
-    return (
+    if coverage is None or validation >= fewest(coverage):
+        return []
+    line = (
         f'"none of these": {validation:,} validation examples are too few to reject any and still '
         f"answer {100 * coverage:g} % of new ones, which takes {fewest(coverage):,}: every input "
-        f"gets a class; problem.coverage: {possible:g} is the most that they can promise"
+        "gets a class"
     )
+    # That of `fewest`, the other way round, with a digit less
+    possible = int(100 * RISK ** (1 / max(validation, 1))) / 100
+    if possible < LEAST_COVERAGE:
+        return [line]
+    return [f"{line}; problem.coverage: {possible:g} is the most that they can promise"]
 
 
 def has_folds(settings: Params) -> bool:

@@ -41,7 +41,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     train = [row for row in readable if row.part != "test"]
     of_class = Counter(row.label for row in train)
     counts = {name: of_class[name] for name in class_names}
-    media_files.check_classes(path, counts, "recording", {})
+    media_files.check_classes(path, counts, "recording", faults)
     if not headers:
         file, reason = next(iter(faults.items()))
         raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")

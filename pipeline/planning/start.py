@@ -220,6 +220,9 @@ def _print_outlook(settings: Params, data: Survey) -> None:
     expected = parts(data)
     for line in outlook.splits(expected, settings):
         print(line)
+    if data.target == "classes":
+        for line in outlook.rejection(expected.validation, settings):
+            print(line)
     print("measuring a few batches, which takes half a minute", flush=True)
     seen = shape(settings, data)
     print(outlook.training(settings, expected, cost.speed(settings, seen)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import textwrap
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,8 @@ from pipeline.reporting.calibration import Bin
 MOST_POINTS = 5000  # of true and predicted numbers
 INDICATIVE = 20  # ids of each class
 LONGEST_NAME = 24  # letters
-TITLE = 18, 3  # letters of a line, and lines, above an image of a sheet
+TITLE, SERIES_TITLE = 18, 36  # letters of a line above an image or a series of a sheet
+MOST_LINES = 5
 NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
 
 # Its warnings are of families without a regular weight, of which another weight does as well.
@@ -56,10 +58,15 @@ def is_control(letter: str) -> bool:
 
 
 def shown_names(class_names: Sequence[str]) -> list[str]:
-    """Short class names for a picture; a name that no font here can draw becomes its number."""
+    """Short class names for a picture.
+
+    A name that no font here can draw becomes its number, and so do names that are the same then.
+    """
+    names = [short(name) for name in class_names]
+    counts = Counter(names)
     return [
-        short(name) if all(map(font_of, name)) else str(number)
-        for number, name in enumerate(class_names)
+        name if counts[name] == 1 and all(map(font_of, name)) else str(number)
+        for number, name in enumerate(names)
     ]
 
 
@@ -71,11 +78,14 @@ def short(name: str) -> str:
     return f"{name[: half - 1]}…{name[-half:]}"
 
 
-def wrapped(title: str) -> str:
-    """The title of an image in lines that fit above it; what is more is left out."""
-    width, most = TITLE
+def wrapped(title: str, letters: int) -> str:
+    """The title in lines of so many letters, of which wide ones count twice, at most MOST_LINES."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in title)
+    width = max(1, letters * len(title) // max(len(title) + wide, 1))
     lines = [line for part in title.split("\n") for line in textwrap.wrap(part, width) or [""]]
-    return "\n".join(lines if len(lines) <= most else [*lines[: most - 1], lines[-1]])
+    return "\n".join(
+        lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 2], "…", lines[-1]]
+    )
 
 
 @cache
@@ -110,11 +120,12 @@ def code_points(family: str) -> Set[int]:
 
 def images(path: Path, pictures: Array, titles: Sequence[str], title: str = "") -> None:
     """A sheet of images (N, H, W, C), values 0 to 255, each under its title."""
-    titles = [wrapped(plain(text)) for text in titles]
+    titles = [plain(wrapped(text, TITLE)) for text in titles]
     columns = max(min(10, len(pictures)), 1)
     rows = max(-(-len(pictures) // columns), 1)
     # Inches: the width and height of a cell, and the longer side of the picture in it.
-    cell, side = np.array([1.3, 1.55]), 1.15
+    side, lines = 1.15, max((text.count("\n") + 1 for text in titles), default=1)
+    cell = np.array([1.3, side + max(0.4, 0.14 * lines + 0.04)])
     figure = Figure(figsize=(cell[0] * columns, cell[1] * rows + 0.4), layout="constrained")
     axis = figure.subplots()
     height, width = side * np.array(pictures.shape[1:3]) / max(pictures.shape[1:3])
@@ -153,7 +164,7 @@ def indicative_ids(
 
 def lines(path: Path, series: Array, titles: Sequence[str], title: str = "") -> None:
     """A sheet of series (N, T, C), a line for each channel, each series under its title."""
-    titles = [plain(text) for text in titles]
+    titles = [plain(wrapped(text, SERIES_TITLE)) for text in titles]
     columns = max(min(5, len(series)), 1)
     rows = max(-(-len(series) // columns), 1)
     figure = Figure(figsize=(2.6 * columns, 1.8 * rows + 0.5), layout="constrained")
@@ -237,7 +248,8 @@ def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> N
     # Before the first axis, which takes the fonts set by then.
     names = [plain(name) for name in shown_names(class_names)]
     side = 0.55 * min(max(count, 4), NAMED_CLASSES)
-    figure = Figure(figsize=(side + 2.2, side + 1.8), layout="constrained")
+    room = 0.08 * max(0, max(map(len, names), default=0) - 12)  # inches, for long names
+    figure = Figure(figsize=(side + 2.2 + room, side + 1.8 + room / 2), layout="constrained")
     axis = figure.subplots()
     totals = matrix.sum(1)
     shares = matrix / np.maximum(totals, 1)[:, None]

@@ -41,9 +41,13 @@ def listed(names: Sequence[str], most: int = 10) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
+def _as_text(cell: str) -> str:
+    return " ".join(cell.split("\n")).replace("|", BAR).replace("<", LESS)
+
+
 def markdown(cells: Sequence[str]) -> str:
     """One row of a table in Markdown. The name of a class may hold its signs, or begin HTML."""
-    return f"| {' | '.join(cell.replace('|', BAR).replace('<', LESS) for cell in cells)} |"
+    return f"| {' | '.join(_as_text(cell) for cell in cells)} |"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

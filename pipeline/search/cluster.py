@@ -82,7 +82,8 @@ class Cluster:
         self._admit_new()
         running = self.client.processing()
         return sum(
-            member.slots - len(running.get(address, ())) for address, member in self.members.items()
+            max(0, member.slots - len(running.get(address, ())))
+            for address, member in self.members.items()
         )
 
     def assign(self, waiting: deque[int]) -> None:

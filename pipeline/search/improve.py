@@ -13,7 +13,6 @@ training is never repeated: after Ctrl-C the same command continues, even within
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from pipeline.search.analysis import check_answers
 from pipeline.search.change import Change
 from pipeline.search.dvc_experiment import Experiment, Experiments
 from pipeline.search.engine import Engine
-from pipeline.search.step import Step, corrected, outdone, paragraphs
+from pipeline.search.step import Step, corrected, outdone, paragraphs, worse
 from pipeline.tracking import runs
 
 LEDGER = artifacts.REPORTS / "improvement.md"
@@ -64,16 +63,18 @@ class Loop:
             for change in advise(self.best().situation)
             if change.name not in tried and not set(change.overrides) <= set(self.fixed)
         )
-        return list(itertools.islice(filter(self.is_new, advices), count))
+        new, done = dict[str, Change](), {step.experiment.name for step in self.steps}
+        for change in advices:
+            name = self.experiments.name(self.changed(change))
+            if name not in done:
+                new.setdefault(name, change)
+            if len(new) == count:
+                break
+        return list(new.values())
 
     def changed(self, change: Change) -> Overrides:
         """The overrides of the best experiment with a change."""
         return {**self.best().overrides, **change.overrides, **self.fixed}
-
-    def is_new(self, change: Change) -> bool:
-        """Whether no step was of the experiment that this change makes of the best one."""
-        name = self.experiments.name(self.changed(change))
-        return name not in {step.experiment.name for step in self.steps}
 
     def run(self, budget: int) -> None:
         """Trains until the target is reached, no advice is left, or `budget` trainings are done."""
@@ -113,9 +114,9 @@ class Loop:
         experiments = self.experiments.run(several, self.parent)
         tests = [paired_test.compare(new.scores, best.scores) for new in experiments]
         steps = [
-            Step(new, change, test, p_value, [name for name in several if name != change.name])
-            for new, change, test, p_value in zip(
-                experiments, changes, tests, corrected(tests), strict=True
+            Step(*facts, beside=[name for name in several if name != facts[1].name])
+            for facts in zip(
+                experiments, changes, tests, corrected(tests), worse(tests), strict=True
             )
         ]
         for step in outdone(steps):

@@ -17,14 +17,16 @@ SIGNIFICANT = 0.05  # the chance of confirming a change that does not help
 class Step:
     """One experiment of the loop. The first has neither a change nor a comparison.
 
-    `p_value` is corrected for all comparisons with the same best; `beside` are the other changes
-    that were tried at the same time, and `better` is the one of them that is kept instead.
+    `p_value` and `worse_p_value` are corrected for all comparisons with the same best; `beside` are
+    the other changes that were tried at the same time, and `better` is the one of them that is kept
+    instead.
     """
 
     experiment: Experiment
     change: Change | None = None
     comparison: PairedTest | None = None
     p_value: float = 1.0
+    worse_p_value: float = 1.0
     beside: Sequence[str] = ()
     better: str | None = None
 
@@ -34,7 +36,7 @@ class Step:
             return "start"
         if confirmed(self.comparison, self.p_value):
             return "confirmed"
-        return "refuted" if self.comparison.worse_p_value < SIGNIFICANT else "not shown"
+        return "refuted" if self.worse_p_value < SIGNIFICANT else "not shown"
 
     @property
     def kept(self) -> bool:
@@ -63,6 +65,11 @@ def corrected(comparisons: Sequence[PairedTest]) -> list[float]:
     pairs = [(test.p_value, test.loss_p_value) for test in comparisons]
     adjusted = iter(holm([p_value for pair in pairs for p_value in pair]))
     return [min(pair) for pair in zip(adjusted, adjusted, strict=True)]
+
+
+def worse(comparisons: Sequence[PairedTest]) -> list[float]:
+    """The p-values that each is worse than the same model, adjusted together as well."""
+    return holm([test.worse_p_value for test in comparisons])
 
 
 def outdone(steps: Sequence[Step]) -> list[Step]:

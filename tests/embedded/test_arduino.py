@@ -21,6 +21,7 @@ from tests.embedded.conftest import run
 from tests.embedded.linear_bundle import Linear
 
 HERE = Path(__file__).parent
+LAYERS = ROOT / "pipeline/embedded/_integer_c/layers"
 PROCESSORS = ("cortex-m0", "cortex-m3")
 NAMES = ["upper left", "upper right", "below"]
 SIZE = (320, 240)  # of a frame
@@ -195,3 +196,15 @@ def framed(picture: Image.Image, data: Description) -> Array:
     height, width, channels = data.input_shape
     pixels = np.asarray(photo.frame(picture, (width, height), data.framing))
     return pixels.reshape(height, width, channels)
+
+
+def test_no_multiplication_and_addition_is_fused_on_a_chip_with_floating_point(
+    tmp_path: Path,
+) -> None:
+    """It rounds once instead of twice, and Arduino has no place for an option against it."""
+    source = LAYERS / "normalization.c"
+    chip = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+    run("arm-none-eabi-gcc", *chip, "-Os", "-std=gnu11", "-S", source, "-o", tmp_path / "layer.s")
+    assembly = (tmp_path / "layer.s").read_text()
+    assert re.search(r"vm(ul|la)\.f32", assembly)  # both round twice
+    assert not re.search(r"vfn?m[as]", assembly)

@@ -115,7 +115,9 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
 )
 def test_too_few_examples_to_reject_any_are_told(validation: int, possible: float) -> None:
     settings = params.override(params.load(ROOT / "params.yaml"), {"problem.coverage": 0.99})
-    line = outlook.splits(Parts(320, validation, 100), settings)[-1]
+    assert outlook.rejection(299, settings) == []
+    assert "promise" not in outlook.rejection(28, settings)[0]
+    (line,) = outlook.rejection(validation, settings)
     assert line == (
         f'"none of these": {validation} validation examples are too few to reject any and still '
         "answer 99 % of new ones, which takes 299: every input gets a class; "

@@ -139,3 +139,13 @@ def test_dates_are_times() -> None:
     block = next(next(recordings).blocks)
     assert block.times is not None
     assert np.allclose(np.diff(block.times), 0.1, atol=1e-6)
+
+
+def test_a_damaged_first_file_does_not_decide_which_channels_the_others_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = as_csv(rows(60), "x,y,label", ["sit"] * 30 + ["run"] * 30)
+    raw = load(write(tmp_path, a_csv=b"u,v\n1", b_csv=good, c_csv=good))
+    assert raw.unreadable == ["a.csv"]
+    assert raw.series is not None
+    assert raw.series["channels"] == ("x", "y")

@@ -1,6 +1,13 @@
 #include "fixed_point.h"
 #include "normalization.h"
 
+/* Each operation is rounded to float: no statement may become a fused multiply-add. */
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#elif defined __GNUC__
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 /* Far outside of what int8 holds, whatever the zero point is, and far inside of int32. */
 #define LIMIT 1024.0f
 
@@ -12,7 +19,6 @@ static int32_t nearest(float value)
     return whole + (rest >= 0.5f) - (rest <= -0.5f);
 }
 
-/* Each operation is rounded to float: no statement may become a fused multiply-add. */
 void layer_normalization(const struct normalization *layer, const float *input, int8_t *output)
 {
     for (int32_t index = 0; index < layer->count; index++) {
