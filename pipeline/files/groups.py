@@ -150,7 +150,7 @@ def near_copies(pictures: Table) -> Array:
     """
     order = np.lexsort(pictures.hashes.view(np.uint64).T)
     words = pictures.hashes[order].view(np.uint64)
-    lowest = words[:, 0].byteswap() if sys.byteorder == "little" else words[:, 0]
+    lowest = words[:, 0].view(">u8").astype(np.uint64)  # the first bit of the hash is the highest
     bands = [lowest >> np.uint64(BAND * band) & np.uint64(2**BAND - 1) for band in range(BANDS)]
     pairs = [np.empty((0, 2), np.int64)]
     for shared in itertools.combinations(bands, EQUAL):

@@ -60,7 +60,7 @@ def splits(parts: Parts, settings: Params) -> list[str]:
 
 
 def rejection(validation: int, settings: Params) -> list[str]:
-    """Whether so many validation examples are too few to reject any; of one class of several."""
+    """A line if a classifier has too few validation examples to reject any input, else none."""
     coverage = settings.problem.coverage
     if coverage is None or validation >= fewest(coverage):
         return []

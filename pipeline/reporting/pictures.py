@@ -79,7 +79,7 @@ def short(name: str) -> str:
 
 
 def wrapped(title: str, letters: int) -> str:
-    """The title in lines of so many letters, of which wide ones count twice, at most MOST_LINES."""
+    """The title in at most MOST_LINES lines of this many letters; a wide letter counts as two."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in title)
     width = max(1, letters * len(title) // max(len(title) + wide, 1))
     lines = [line for part in title.split("\n") for line in textwrap.wrap(part, width) or [""]]
