@@ -16,6 +16,7 @@ import pytest
 from pipeline.config import params
 from pipeline.config.device_files import Verify
 from tests.conftest import ROOT, STAGES, Project, emulated
+from tests.small_disk import small_disk
 from tests.waiting import SECONDS, Hold
 
 pytestmark = pytest.mark.slow
@@ -186,26 +187,18 @@ def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_pat
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted as root")
 def test_a_full_disk_is_answered_in_one_sentence_and_leaves_no_half_written_file(
     project: Project,
 ) -> None:
     data = project.folder / "data"
     data.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(data)], check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this machine does not allow mounts")
-    try:
+    with small_disk(data):
         done = project.attempt("python", "-m", "pipeline.download")
         assert done.returncode == 1
         assert "the disk is full" in done.stderr
         assert "Traceback" not in done.stderr
         assert not list(data.rglob("images.npy"))
         assert not list(data.rglob(".images.npy*"))
-    finally:
-        subprocess.run(["umount", str(data)], check=True)
 
 
 def test_a_folder_without_write_permission_is_answered_in_one_sentence(project: Project) -> None:

@@ -24,10 +24,11 @@ import requests
 
 from pipeline.process.errors import UserError
 from pipeline.team import postgresql as product
-from pipeline.team import settings
+from pipeline.team import seaweedfs, settings
 from pipeline.team.server import Server
 from tests import openssh, postgresql
 from tests.conftest import EDGEPROOF, Project
+from tests.small_disk import small_disk
 from tests.tracking.conftest import client, runs
 from tests.waiting import SECONDS, wait_for
 
@@ -287,6 +288,16 @@ def test_a_server_that_ends_at_once_or_is_missing_is_one_sentence(
     (tmp_path / "postgresql/PG_VERSION").write_text("9.6\n", "ascii")
     with pytest.raises(UserError, match=r"^PostgreSQL 9\.6, which made .* install postgresql-9\.6"):
         product.programs(tmp_path / "postgresql")
+
+
+def test_a_disk_that_has_no_room_for_s3_is_one_sentence(tmp_path: Path) -> None:
+    chosen = settings.load(tmp_path / "servers")
+    (tmp_path / "full").mkdir()
+    with (
+        small_disk(tmp_path / "full"),
+        pytest.raises(UserError, match=r"^only 0\.0 GB are free .* less than 1 GiB; make room"),
+    ):
+        seaweedfs.server(tmp_path / "full", chosen)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")

