@@ -177,6 +177,15 @@ def test_a_class_of_what_is_no_class_is_proposed_as_others(
     assert others.among(survey.survey(folder)) == [], "a model needs two classes"
 
 
+@pytest.mark.parametrize(
+    "name", ["none of these", "No_Class", "_background", "Negatives", "misc", "rest"]
+)
+def test_names_of_no_class_are_known_without_blanks_underscores_and_case(name: str) -> None:
+    counts = {"cat": 40, "dog": 40, name: 40}
+    data = replace(photos(120), counts=counts, class_names=list(counts))
+    assert others.among(data)[0].startswith(f"{name}: taken for a class like the others")
+
+
 @pytest.mark.parametrize("other", [Path("My Pets/other"), Path("strange")])
 def test_pictures_of_none_of_the_classes_are_named_and_are_no_class(
     folder: Path, other: Path
