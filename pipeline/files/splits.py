@@ -77,10 +77,10 @@ def _split_off_groups(
         selected = _choose_groups(weights, groups, count, seed)
     taken = np.isin(groups.numbers, selected)
     if not taken.any() or taken.all():
+        in_groups = f"in {counted(len(np.unique(groups.numbers)), 'group')}"
         raise UserError(
-            f"the {len(strata):,} examples are in {len(np.unique(groups.numbers)):,} groups, none "
-            f"of which can be split off; expected groups smaller than {count:,} examples, with "
-            "each class in several of them"
+            f"the {len(strata):,} examples are {in_groups}, none of which can be split off; "
+            f"expected groups smaller than {count:,} examples, with each class in several of them"
         )
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 

@@ -207,7 +207,7 @@ def test_others_that_cannot_be_used_are_refused(folder: Path) -> None:
     for other, sentence in (
         (Path(), "which holds the data themselves"),
         (folder, "which holds the data themselves"),
-        (Path("one"), "holds 1 pictures; expected at least 2"),
+        (Path("one"), "holds 1 picture; expected at least 2"),
         (Path("nowhere"), "--other nowhere does not exist"),
         (arrays(Path("a.npz")), r"x_train is uint8 of shape \(30, 28, 28\); expected uint8"),
     ):
