@@ -22,6 +22,7 @@ from pipeline.files import raw as raw_files
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 
 def describe(dataset: Dataset, raw: Raw) -> artifacts.Description:
@@ -69,7 +70,8 @@ def save_others(dataset: Dataset, raw: Raw) -> None:
     others = _others.load(Path(dataset.other), shape, dataset.framing)
     for part, images in others.items():
         raw_files.save_inputs(f"{raw_files.OTHERS}/{part}", images)
-    print(f"{dataset.other}: {sum(map(len, others.values())):,} pictures of none of the classes")
+    count = counted(sum(map(len, others.values())), "picture")
+    print(f"{dataset.other}: {count} of none of the classes")
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline import inputs, targets
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, digests, raw
+from pipeline.files import artifacts, digests, empty_classes, raw
 from pipeline.files.artifacts import Array, Description, Rows
 from pipeline.files.corrections import TEST, TRAINING
 from pipeline.files.reports.preprocess import (
@@ -105,12 +105,13 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     has_test = len(raw_test[1]) > 0
     check(*raw_train, description, "training")
     test_fraction = None if has_test else settings.dataset.test
+    validation, together = raw.validation_rows(), raw.groups(settings.preprocess.group)
     rows = splits(
         targets.target(description.target).strata(raw_train[1]),
         test_fraction,
         settings.preprocess,
-        raw.validation_rows(),
-        raw.groups(settings.preprocess.group),
+        validation,
+        together,
     )
     rows.setdefault("test", np.arange(len(raw_test[1])))
     parts = {"train": "train", "validation": "train", "test": "test" if has_test else "train"}
@@ -124,6 +125,12 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
         )
         for split, part in parts.items()
     }
+    if description.target == "classes":
+        own = {"test": has_test, "validation": validation is not None}
+        made = [split for split in selections if not own.get(split)]
+        empty_classes.check(
+            selections, description.class_names, made, together, settings.preprocess
+        )
     for split, selection in selections.items():
         check(selection.rows, selection.labels[selection.rows], description, split)
     return selections

@@ -101,7 +101,7 @@ def test_a_name_that_no_font_can_show_is_its_number_in_pictures(tmp_path: Path) 
     plain = ["cat", "Käse", "10 €"]
     assert draw_all(tmp_path / "plain", plain) == draw_all(tmp_path / "again", plain)
     unshown = draw_all(tmp_path / "unshown", [UNSHOWN, f"dog {UNSHOWN}", "bird"])
-    assert unshown == draw_all(tmp_path / "numbers", ["0", "1", "bird"])
+    assert unshown == draw_all(tmp_path / "numbers", ["0", "1: dog", "bird"])
     pictures.texts(tmp_path / "texts.png", [f"a text with {UNSHOWN}\n\tand\x07"], ["猫 🐈 ก ﷽"])
 
 

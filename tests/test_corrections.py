@@ -74,6 +74,21 @@ def rows() -> dict[str, list[int]]:
     }
 
 
+def test_blanks_and_capitals_in_cells_change_nothing(arrays: dict[str, Any]) -> None:
+    row = rows()["train"][0]
+    write(line(row, "Change ", f"{NAMES[1 - row % 2].title()} ", given=f"{NAMES[row % 2]} "))
+    configure(**arrays)
+    preprocess.main()
+    assert split_labels("train")[0] == 1 - row % 2
+
+
+def test_a_label_that_two_classes_differ_from_in_case_is_the_exact_one() -> None:
+    names = ["Cat", "cat", "dog"]
+    assert corrections._class("line 2", "label", "cat ", names) == 1
+    with pytest.raises(UserError, match="'CAT', which is not a class"):
+        corrections._class("line 2", "label", "CAT", names)
+
+
 def test_corrections_change_and_drop_what_they_name_and_leave_the_splits_alone(
     arrays: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

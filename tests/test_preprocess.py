@@ -35,13 +35,23 @@ def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, 100)
     rows = splits.splits(labels, None, settings(validation=count, order=order, seed=seed))
     assert sorted([*rows["train"], *rows["validation"]]) == list(range(100))
-    assert len(rows["validation"]) == count
+    # a stratified part has each of the three classes
+    assert len(rows["validation"]) == (max(count, 3) if order == "stratified" else count)
 
 
 def test_a_stratified_validation_part_has_each_class_in_proportion() -> None:
     labels = np.repeat([0, 1, 2], [600, 300, 100])
     rows = splits.splits(labels, None, settings(validation=100))
     assert np.bincount(labels[rows["validation"]]).tolist() == [60, 30, 10]
+
+
+def test_a_class_of_three_examples_has_one_in_each_part() -> None:
+    """Also where the parts would be smaller than there are classes."""
+    for labels in (np.repeat([0, 1], [297, 3]), np.repeat(np.arange(1000), 3)):
+        rows = splits.splits(labels, 0.2, settings())
+        assert sorted(np.concatenate(list(rows.values()))) == list(range(len(labels)))
+        for part in rows.values():
+            assert np.bincount(labels[part], minlength=labels.max() + 1).all()
 
 
 def test_order_first_takes_the_first_images_for_training_as_the_lectures_do() -> None:

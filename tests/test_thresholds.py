@@ -78,6 +78,10 @@ def test_too_few_validation_images_support_no_threshold_and_the_reason_says_how_
     assert rejection.fit(confidences, right, problem(coverage=0.99)) is None
     assert "298 validation images are too few" in rejection.too_few(298, problem(coverage=0.99))
     assert "expected at least 299" in rejection.too_few(298, problem(coverage=0.99))
+    for promise in (problem(coverage=0.99), problem(max_error=0.001)):
+        reason = rejection.too_few(298, promise, others=16)
+        assert reason.endswith("16 test pictures of none of the classes cannot be judged")
+        assert "cannot be judged" not in rejection.too_few(298, promise)
     assert rejection.fit(*answers(299, 0), problem(coverage=0.99)) is not None
     assert rejection.fit(confidences, right, problem(max_error=0.001)) is None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections, proof_sections
+from pipeline.config.params import NONE
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds
 from pipeline.reporting.tables import table
@@ -142,7 +143,7 @@ def _not_proven(card: ModelCard) -> list[str]:
 def _rejection(card: ModelCard) -> list[str]:
     """When the answer is "none of these", and how that went on the test set."""
     if card.rejection is None:
-        return []
+        return _no_rejection(card)
     rows = [
         (
             entry["format"],
@@ -161,6 +162,22 @@ def _rejection(card: ModelCard) -> list[str]:
         f"\n\n{table(REJECTION_COLUMNS, rows)}\n\nAn input that is nothing like the training set "
         "is rejected only as far as the model is unsure of it.",
         *_others(card.rejection["test"]),
+    ]
+
+
+def _no_rejection(card: ModelCard) -> list[str]:
+    if card.target != "classes":
+        return []
+    other = card.provenance.get("params", {}).get("dataset", {}).get("other", NONE)
+    unjudged = (
+        ""
+        if other == NONE
+        else " So the test pictures that are none of the classes, as the maker named them, are not "
+        "judged: there is no threshold to reject them by."
+    )
+    return [
+        "## None of these\n\nEvery input gets a class, also one that is none of them, and however "
+        f"unsure the model is: no file has a threshold below which it rejects.{unjudged}"
     ]
 
 

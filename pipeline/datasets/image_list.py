@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _label_columns, _parts, _photos, _tree
+from pipeline.datasets import Raw, _label_columns, _names, _parts, _photos, _tree
 from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
@@ -82,6 +82,8 @@ def listed(params: Dataset) -> Listed:
         part = part_of(where, row, split)
         candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
+    if labels.target != "number":
+        _names.print_alike(labels.names)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     named = {candidate.file for candidate in candidates}

@@ -35,9 +35,8 @@ def sentences(report: InUse) -> list[str]:
         result = _of_answers(report)
     result.append(_drift(report))
     if report.unreadable:
-        result.append(
-            f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
-        )
+        pictures = counted(len(report.unreadable), "picture")
+        result.append(f"{pictures} could not be read: {report.unreadable[0]}.")
     return result
 
 

@@ -99,6 +99,8 @@ def read(path: Path) -> list[tuple[int, Cells]]:
     rows = enumerate(table.rows, 2)
     lines = [(number, dict(zip(table.columns, row, strict=True))) for number, row in rows]
     for number, cells in lines:
+        for name in ("decision", "set"):
+            cells[name] = cells[name].strip().lower()
         _check_cells(f"line {number} of {path}", cells)
     return [line for line in lines if line[1]["decision"]]
 
@@ -121,14 +123,19 @@ def _check_given(where: str, cells: Cells, label: int, class_names: Sequence[str
 
 
 def _class(where: str, column: str, name: str, class_names: Sequence[str]) -> int:
-    try:
-        return class_names.index(name)
-    except ValueError:
-        shown = ", ".join(class_names[:10]) + (", ..." if len(class_names) > 10 else "")
-        raise UserError(
-            f"{where} has the {column} {name!r}, which is not a class of the data; "
-            f"expected one of {shown}"
-        ) from None
+    """The number of a class: of this name, or else of the only one that differs in blanks or case.
+
+    Raises UserError.
+    """
+    for same in (str, str.strip, lambda text: text.strip().casefold()):
+        found = [row for row, each in enumerate(class_names) if same(each) == same(name)]
+        if len(found) == 1:
+            return found[0]
+    shown = ", ".join(class_names[:10]) + (", ..." if len(class_names) > 10 else "")
+    raise UserError(
+        f"{where} has the {column} {name!r}, which is not a class of the data; "
+        f"expected one of {shown}"
+    )
 
 
 class _Finder:

@@ -54,7 +54,7 @@ def image(data: bytes, shape: Shape, box: Box | None = None, framing: Framing = 
         factor = _reduced(opened)
         upright = photo.upright(opened, "L" if channels == 1 else "RGB")
         if box:
-            upright = upright.crop(tuple(side // factor for side in box))
+            upright = upright.crop(_clipped(box, upright.size, factor))
         framed = photo.frame(upright, (width, height), framing)
     return np.asarray(framed, np.uint8).reshape(shape)
 
@@ -125,9 +125,15 @@ def _check_box(box: Box | None, opened: Image.Image) -> None:
     width, height = opened.size
     if opened.getexif().get(photo.ORIENTATION) in (5, 6, 7, 8):
         width, height = height, width
-    left, top, right, bottom = box
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise PictureError(f"has {width} x {height} pixels, and its box {box} is not within them")
+    left, top, right, bottom = _clipped(box, (width, height))
+    if not (left < right and top < bottom):
+        raise PictureError(f"has {width} x {height} pixels, and its box {box} holds none of them")
+
+
+def _clipped(box: Box, size: tuple[int, int], factor: int = 1) -> Box:
+    """The part of a box that lies in a picture of this width and height, 1 / `factor` as large."""
+    left, top, right, bottom = (side // factor for side in box)
+    return max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
 
 
 def reason(error: Exception) -> str:

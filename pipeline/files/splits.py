@@ -27,8 +27,9 @@ def split_off(
     """Row numbers (kept, split off), both sorted, with `count` rows split off.
 
     `order` says which rows are kept: the first or the last ones, random ones, or random ones that
-    keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, so
-    there may be somewhat more or fewer than `count`.
+    keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, and
+    in a stratified order each class with enough of them has one in both parts, so there may be
+    somewhat more or fewer than `count`.
     """
     if groups is not None and len(np.unique(groups.numbers)) < len(strata):
         return _split_off_groups(strata, groups, count, order, seed)
@@ -46,7 +47,24 @@ def split_off(
     shuffled = np.random.default_rng(seed).permutation(len(strata))
     if order == "stratified":
         shuffled = shuffled[stratified(strata[shuffled])]
+        if groups is not None:
+            shuffled, fewest = _with_each(strata, shuffled, groups.leave)
+            count = max(count, fewest)
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
+
+
+def _with_each(strata: Array, order: Array, leave: int) -> tuple[Array, int]:
+    """The rows (N,) in `order`, but for one of each stratum first, and `leave` of each last.
+
+    Also how many are first: a stratum has none there if it has no more than `leave` rows.
+    """
+    place, sizes = np.empty(len(order), int), np.empty(len(order), int)
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata[order] == stratum)
+        place[rows], sizes[rows] = np.arange(len(rows)), len(rows)
+    is_last = place >= sizes - leave
+    is_first = (place == 0) & ~is_last
+    return order[np.argsort(is_last.astype(int) - is_first, kind="stable")], int(is_first.sum())
 
 
 def _split_off_groups(
@@ -59,10 +77,10 @@ def _split_off_groups(
         selected = _choose_groups(weights, groups, count, seed)
     taken = np.isin(groups.numbers, selected)
     if not taken.any() or taken.all():
+        in_groups = f"in {counted(len(np.unique(groups.numbers)), 'group')}"
         raise UserError(
-            f"the {len(strata):,} examples are in {len(np.unique(groups.numbers)):,} groups, none "
-            f"of which can be split off; expected groups smaller than {count:,} examples, with "
-            "each class in several of them"
+            f"the {len(strata):,} examples are {in_groups}, none of which can be split off; "
+            f"expected groups smaller than {count:,} examples, with each class in several of them"
         )
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 

@@ -8,9 +8,14 @@ from pipeline.config.parts import declared
 from pipeline.datasets import _others, _tree
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
-# Names of folders that often hold what belongs to no class
-NO_CLASS = {"other", "others", "none", "unknown", "background", "negative", "nothing"}
+# Names of folders that often hold what belongs to no class, without what is between their words
+NO_CLASS = {
+    *("other", "others", "rest", "misc", "miscellaneous", "various", "distractor", "distractors"),
+    *("none", "noneofthese", "noneoftheabove", "noclass", "nothing", "empty", "noise"),
+    *("unknown", "unknowns", "background", "backgrounds", "negative", "negatives"),
+}
 
 
 def look(data_path: Path, other: Path, data: Survey) -> int:
@@ -24,13 +29,13 @@ def look(data_path: Path, other: Path, data: Survey) -> int:
         return sum(map(len, _others.load(other, size, "resize").values()))
     count = len(_tree.read(other, "--other").files)
     if count < _others.FEWEST:
-        raise UserError(f"--other {other} holds {count} pictures; expected at least 2")
+        raise UserError(f"--other {other} holds {counted(count, 'picture')}; expected at least 2")
     return count
 
 
 def among(data: Survey) -> list[str]:
     """A sentence on classes that look as if they held what belongs to none, if two remain."""
-    names = [name for name in data.class_names if name.lower() in NO_CLASS]
+    names = [name for name in data.class_names if _letters(name) in NO_CLASS]
     if not names or not _takes(data) or len(data.class_names) - len(names) < 2:
         return []
     path = Path(str(data.values["path"])) / names[0]
@@ -42,6 +47,10 @@ def among(data: Survey) -> list[str]:
         f'none of the classes, {cure}: then the answer to them is "none of these", and what is '
         "like no class is rejected more often"
     ]
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.lower()))
 
 
 def _takes(data: Survey) -> bool:

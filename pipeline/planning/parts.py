@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.files.splits import validation_count
 from pipeline.planning.data import Survey
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 TEST = 0.2
 FEW = 2000  # images outside the test set: below that a fifth of them validates, not a tenth
@@ -24,15 +26,33 @@ class Parts:
         return self.validation + self.test
 
 
+def check_classes(data: Survey) -> None:
+    """Raises UserError if a class has too few examples for each split to have one."""
+    needed = 2 if data.examples.get("test") else 3
+    few = [name for name, count in data.counts.items() if count < needed]
+    if data.target != "classes" or not few:
+        return
+    where = "training and validation" if needed == 2 else "training, validation and test"
+    raise UserError(
+        f"{counted(len(few), 'class', 'classes')} with fewer than {needed} examples, such as "
+        f"{few[0]} with {data.counts[few[0]]}; expected one for each of {where}: add some, or "
+        "leave such a class out"
+    )
+
+
 def parts(data: Survey) -> Parts:
-    """The splits, with TEST and `validation_share` where the data have none of their own."""
+    """The splits, with TEST and `validation_share` where the data have none of their own.
+
+    Each class has an example in each of them.
+    """
     examples, test = data.examples["train"], data.examples.get("test", 0)
+    fewest = len(data.counts) if data.target == "classes" else 0
     if not test:
-        test = round(TEST * examples)
+        test = max(round(TEST * examples), fewest)
         examples -= test
     validation = data.examples.get("validation", 0)
     if not validation:
-        validation = validation_count(validation_share(examples), examples)
+        validation = max(validation_count(validation_share(examples), examples), fewest)
         examples -= validation
     return Parts(examples, validation, test)
 

@@ -25,10 +25,7 @@ def propose(data: Survey, path: Path) -> list[Choice]:
     classes, count = named(data.class_names), len(data.class_names)
     several = data.target == "labels"
     question = f"Which of {count} classes {verb}: {classes}?"
-    answer = (
-        f"Anything that is none of the {count} classes is often taken for one of them; the answer "
-        'is "none of these" only if the model is unsure.'
-    )
+    answer = f"Anything that is none of the {count} classes is often taken for one of them."
     if several:
         question = f"Which of {count} labels hold for the {noun}: {classes}?"
         answer = f"Only these {count} labels are known; whatever else is there gets none."

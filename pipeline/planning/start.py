@@ -21,7 +21,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey
 from pipeline.planning.networks import Candidate
-from pipeline.planning.parts import parts
+from pipeline.planning.parts import check_classes, parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -40,6 +40,7 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     _check_given(data, given)
     _check_embedded(data, board)
     _print_survey(data)
+    check_classes(data)
     if given.other != NONE:
         other = Path(given.other)
         _print_others(others.look(path, other, data), other)
@@ -65,6 +66,7 @@ def estimate(settings: Params) -> None:
         )
     data = survey.of_params(settings)
     _print_survey(data)
+    check_classes(data)
     _print_outlook(settings, data)
 
 

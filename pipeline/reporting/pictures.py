@@ -60,14 +60,23 @@ def is_control(letter: str) -> bool:
 def shown_names(class_names: Sequence[str]) -> list[str]:
     """Short class names for a picture.
 
-    A name that no font here can draw becomes its number, and so do names that are the same then.
+    Of a name with letters that no font here has, its number and the other letters are left. Names
+    that are the same then become their numbers.
     """
     names = [short(name) for name in class_names]
     counts = Counter(names)
     return [
-        name if counts[name] == 1 and all(map(font_of, name)) else str(number)
+        drawable(number, name) if counts[name] == 1 else str(number)
         for number, name in enumerate(names)
     ]
+
+
+def drawable(number: int, name: str) -> str:
+    """The name, or its number with those of its letters that a font here has."""
+    left = "".join(filter(font_of, name))
+    if left == name:
+        return name
+    return f"{number}: {left.strip()}" if any(map(str.isalnum, left)) else str(number)
 
 
 def short(name: str) -> str:

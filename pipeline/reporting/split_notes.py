@@ -6,7 +6,7 @@ from pipeline.config.params import NONE, Params
 from pipeline.files.reports.preprocess import (
     PreprocessReport,
 )
-from pipeline.process.words import counted
+from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
 
 
@@ -43,9 +43,11 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         counts = ", ".join(f"{name}: {count:,}" for name, count in together.groups.items())
         result.append(f"groups: {counts}")
     if together and together.shared_groups:
+        leaking = together.shared_groups
+        count = len(leaking)
         result.append(
-            f"warning: {len(together.shared_groups):,} groups are in more than one split of your "
-            f"data, and leak: {', '.join(together.shared_groups[:3])}"
+            f"warning: {counted(count, 'group')} {verb(count, 'is', 'are')} in more than one "
+            f"split of your data, and {verb(count, 'leaks', 'leak')}: {', '.join(leaking[:3])}"
         )
     return result
 

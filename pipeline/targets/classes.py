@@ -40,8 +40,7 @@ def check(labels: Array, description: Description, part: str) -> None:
         empty_class = class_names[int(counts.argmin())]
         raise UserError(
             f"class {empty_class!r} has no example in the {part} part; expected at least one: add "
-            "examples of it that are not copies of each other, since copies stay in one part, or "
-            "leave the class out"
+            "some, or leave the class out"
         )
 
 

@@ -17,7 +17,7 @@ from scipy import stats
 from pipeline.config.problem import Problem
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import ComparedPair, Others, Rejection
-from pipeline.process.words import percent
+from pipeline.process.words import counted, percent
 from pipeline.reporting import calibration, statistics
 from pipeline.targets import Recognition
 from pipeline.verification.material import Material
@@ -66,7 +66,7 @@ def fitted(
         probabilities = pair.probabilities[material.tests : len(material.labels)]
         threshold = fit(*answers(material, probabilities, labels), problem)
         if threshold is None:
-            reasons[pair.format] = too_few(len(labels), problem, material.noun)
+            reasons[pair.format] = too_few(len(labels), problem, material.noun, material.others)
         else:
             thresholds[pair.format] = threshold
     return thresholds, reasons
@@ -130,20 +130,23 @@ def fewest(coverage: float) -> int:
     return math.ceil(math.log(RISK) / math.log(coverage))
 
 
-def too_few(count: int, problem: Problem, noun: str = "images") -> str:
-    """Why there is no threshold."""
+def too_few(count: int, problem: Problem, noun: str = "images", others: int = 0) -> str:
+    """Why there is no threshold, and that no test picture of none of the classes is judged."""
+    unjudged = ""
+    if others:
+        unjudged = f"; so {counted(others, 'test picture')} of none of the classes cannot be judged"
     if problem.coverage is not None:
         needed = fewest(problem.coverage)
         return (
             f"{count:,} validation {noun} are too few to reject any and still accept "
             f"{percent(problem.coverage)} of new ones; expected at least {needed:,}, "
-            "so everything is accepted"
+            f"so everything is accepted{unjudged}"
         )
     assert problem.max_error is not None
     return (
         f"no threshold keeps the errors of accepted answers within problem.max_error "
         f"{problem.max_error:g}, as far as {count:,} validation {noun} can show; "
-        "use more of them, a better model or a higher max_error"
+        f"use more of them, a better model or a higher max_error{unjudged}"
     )
 
 

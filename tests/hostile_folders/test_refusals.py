@@ -21,6 +21,21 @@ def one_picture_in_a_class(root: Path) -> None:
     (root / "bird/1.png").write_bytes(encoded(99))
 
 
+def three_copies_in_a_class(root: Path) -> None:
+    (root / "bird").mkdir()
+    for name in "abc":
+        (root / f"bird/{name}.png").write_bytes(encoded(99))
+
+
+def a_test_part_without_a_class(root: Path) -> None:
+    for kind in ("cat", "dog"):
+        (root / "train").mkdir(exist_ok=True)
+        (root / kind).rename(root / "train" / kind)
+    (root / "test/cat").mkdir(parents=True)
+    (root / "test/dog").mkdir(parents=True)
+    (root / "test/cat/1.png").write_bytes(encoded(98))
+
+
 def a_class_of_none(root: Path) -> None:
     (root / "bird").mkdir()
     (root / "bird/1.png").write_text("nothing")
@@ -50,7 +65,17 @@ def damaged_zip(root: Path) -> None:
     [
         (
             one_picture_in_a_class,
-            "class 'bird' has no example in the validation part; expected at least one: add",
+            "class 'bird' has no example in the validation part: the data have 1 example of it; "
+            "expected at least 3, one for each part: add some, or leave the class out",
+        ),
+        (
+            three_copies_in_a_class,
+            "3 examples of it, and as copies and groups stay together only 1 can be "
+            "apart; expected at least 3",
+        ),
+        (
+            a_test_part_without_a_class,
+            "class 'dog' has no example in the test part of your data; add one to it, or leave",
         ),
         (a_class_of_none, "class bird holds no readable picture"),
         (name_that_is_not_utf_8, "is not UTF-8"),
@@ -65,6 +90,11 @@ def test_what_cannot_be_learned_from_is_refused_in_one_sentence(
     with pytest.raises(UserError, match=sentence) as refused:
         prepared()
     assert "\n" not in str(refused.value)
+
+
+def test_an_order_that_leaves_a_class_out_of_a_part_is_named(root: Path) -> None:
+    with pytest.raises(UserError, match=r"set preprocess\.order to stratified; it is first"):
+        prepared(**{"preprocess.order": "first", "preprocess.validation": 1})
 
 
 @pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(encoded(999))])

@@ -108,3 +108,33 @@ def test_a_zip_bomb_is_refused(two_classes: Path, monkeypatch: pytest.MonkeyPatc
         archive.writestr("cat/bomb.png", bytes(10**7))
     with pytest.raises(UserError, match="more than 100 times its own; expected pictures"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "note"),
+    [
+        ("Cat", "note: the classes 'Cat' and 'cat' are two; write them alike if they are one"),
+        ("cat ", "note: the classes 'cat ' and 'cat' are taken for one"),
+        ("ca t", "note: the classes 'ca t' and 'cat' are two"),
+        ("bird", ""),
+    ],
+)
+def test_class_folders_that_differ_only_in_case_or_blanks_are_named(
+    two_classes: Path, capsys: pytest.CaptureFixture[str], other: str, note: str
+) -> None:
+    picture(two_classes / other / "other.png")
+    load(two_classes)
+    shown = capsys.readouterr().out
+    assert note in shown
+    assert ("note: the classes" in shown) == bool(note)
+
+
+def test_parts_inside_of_each_class_are_named(
+    two_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cat", "dog"):
+        assert "parts inside" not in capsys.readouterr().out
+        for part in ("train", "test"):
+            picture(two_classes / name / part / "1.png")
+        load(two_classes)
+    assert "note: cat/test, cat/train: parts inside of a class" in capsys.readouterr().out

@@ -157,19 +157,23 @@ def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
     image.save(photos / "lying.png", exif=exif)
     text = (
         "file,label,left,top,right,bottom\n"
-        "lying.png,green,0,0,10,10\nlying.png,black,0,10,10,20\nlying.png,black,0,10,11,20\n"
-        "phone/0.png,black,,,,\n"
+        "lying.png,green,0,0,10,10\nlying.png,black,0,10,10,20\nlying.png,black,-3,10,11,25\n"
+        "lying.png,black,10,0,20,20\n"
+        "lying.png,green,-5,-5,15,10\nphone/0.png,black,,,,\n"
     )
     raw = load(photos, text)
     assert raw.left_out["lying.png"] == (
-        "has 10 x 20 pixels, and its box (0, 10, 11, 20) is not within them"
+        "has 10 x 20 pixels, and its box (10, 0, 20, 20) holds none of them"
     )
     images = {
         (row.file, row.box): image
         for row, image in zip(rows(raw), raw.train_images[:], strict=True)
     }
-    assert (images["lying.png", (0, 0, 10, 10)] == (0, 255, 0)).all()
+    for box in ((0, 0, 10, 10), (-5, -5, 15, 10)):  # the second is clipped to the first
+        assert (images["lying.png", box] == (0, 255, 0)).all()
     assert not images["lying.png", (0, 10, 10, 20)].any()
+    over_the_edge = images["lying.png", (-3, 10, 11, 25)]
+    np.testing.assert_array_equal(over_the_edge, images["lying.png", (0, 10, 10, 20)])
     assert not images["phone/0.png", None].any()
 
 

@@ -177,6 +177,15 @@ def test_a_class_of_what_is_no_class_is_proposed_as_others(
     assert others.among(survey.survey(folder)) == [], "a model needs two classes"
 
 
+@pytest.mark.parametrize(
+    "name", ["none of these", "No_Class", "_background", "Negatives", "misc", "rest"]
+)
+def test_names_of_no_class_are_known_without_blanks_underscores_and_case(name: str) -> None:
+    counts = {"cat": 40, "dog": 40, name: 40}
+    data = replace(photos(120), counts=counts, class_names=list(counts))
+    assert others.among(data)[0].startswith(f"{name}: taken for a class like the others")
+
+
 @pytest.mark.parametrize("other", [Path("My Pets/other"), Path("strange")])
 def test_pictures_of_none_of_the_classes_are_named_and_are_no_class(
     folder: Path, other: Path
@@ -198,7 +207,7 @@ def test_others_that_cannot_be_used_are_refused(folder: Path) -> None:
     for other, sentence in (
         (Path(), "which holds the data themselves"),
         (folder, "which holds the data themselves"),
-        (Path("one"), "holds 1 pictures; expected at least 2"),
+        (Path("one"), "holds 1 picture; expected at least 2"),
         (Path("nowhere"), "--other nowhere does not exist"),
         (arrays(Path("a.npz")), r"x_train is uint8 of shape \(30, 28, 28\); expected uint8"),
     ):

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import download, preprocess
+from pipeline.config import params
 from pipeline.datasets._tree import Tree
+from pipeline.files import split_files
 from pipeline.planning import (
     start,
+    survey,
     unreadable,
 )
+from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
-from tests.planning.conftest import SHIPPED, arrays, one_folder, strangers
+from tests.planning.conftest import SHIPPED, arrays, one_folder, photo, strangers, values
 
 
 def broken_class(folder: Path) -> Path:
@@ -99,3 +104,26 @@ def test_a_folder_that_may_not_be_read_is_named(
     tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
     sentence = "My Pets could not be read: Permission denied; change its permissions"
     assert unreadable.why(folder, tree).endswith(sentence)
+
+
+def test_a_class_too_small_for_every_part_is_refused(folder: Path) -> None:
+    for number in range(2):
+        photo(folder / "bird" / f"{number}.png", 90 + number)
+    with pytest.raises(UserError, match=r"1 class with fewer than 3 examples, such as bird with 2"):
+        start.start(folder, None, Path("own.yaml"), force=True)
+    assert not Path("own.yaml").exists()
+
+
+def test_data_of_three_examples_a_class_can_be_prepared_as_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    many = np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8)
+    path = arrays(Path("many.npz"), x_train=many, y_train=np.arange(300) % 100)
+    data = survey.survey(path)
+    settings = params.override(params.parsed(SHIPPED, params.FILE), values(data))
+    Path("params.yaml").write_text(settings.model_dump_json())
+    download.main()
+    preprocess.main()
+    prepared = {part: len(split_files.load_split(part)[1]) for part in vars(parts(data))}
+    assert prepared == {"train": 100, "validation": 100, "test": 100} == vars(parts(data))

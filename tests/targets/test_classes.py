@@ -203,3 +203,14 @@ def test_the_model_card_has_the_figures_of_the_report_and_names_what_is_never_pr
     assert "never predicts" not in shown
     card.reference.predicted[3] = 0
     assert "The model never predicts '3'." in card_markdown.render(card, {})
+
+
+@pytest.mark.slow
+def test_a_card_without_a_threshold_says_that_every_input_gets_a_class(archive: Path) -> None:
+    card = Bundle(archive).card
+    nothing = replace(card, rejection=None)
+    assert "Every input gets a class" in card_markdown.render(nothing, {})
+    assert "are not judged" not in card_markdown.render(nothing, {})
+    params = {**card.provenance["params"], "dataset": {"other": "strange"}}
+    others = replace(nothing, provenance={**card.provenance, "params": params})
+    assert "as the maker named them, are not judged" in card_markdown.render(others, {})
