@@ -142,6 +142,8 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
     shown = outlook.training(large, parts, speed)
     assert shown.startswith("time: 14 s to 40 s for 12 epochs of efficientnet_lite0")
     assert shown.endswith("and 9 min to 19 min for the other stages; memory: 1.0 GiB")
+    strange = params.override(large, {"dataset.other": "strange"})
+    assert outlook.training(strange, parts, speed) == shown, "their features are computed once too"
     folds = params.override(large, {"evaluate.folds": "reports/folds.json"})
     told = "on this machine, 63 s to 3 min for the same in 5 folds, and 9 min"
     assert told in outlook.training(folds, parts, speed)
