@@ -82,7 +82,9 @@ def test_few_images_are_judged_by_folds_where_folds_can_judge_them() -> None:
     assert folds(photos(2600)) == params.NONE, "520 images are for the test"
     assert folds(photos(500, group="sender", groups=12)) == "reports/folds.json"
     assert folds(photos(500, group="sender", groups=9)) == params.NONE
-    assert folds(Survey({}, ["a", "b"], {"train": 90}, {"a": 70, "b": 20})) == params.NONE
+    uneven = Survey({}, ["a", "b"], {"train": 90}, {"a": 70, "b": 20})
+    assert folds(uneven) == "reports/folds.json"
+    assert values(uneven)["problem.metric"] == "balanced_accuracy"
     assert folds(Survey({}, ["a", "b"], {"train": 10}, {"a": 5, "b": 5})) == params.NONE
     own_test = {"train": 10, "test": 5}
     assert folds(Survey({}, ["a", "b"], own_test, {"a": 5, "b": 5})) == "reports/folds.json"
