@@ -37,9 +37,9 @@ def by_folds(report: Evaluation, settings: Params, description: Description) -> 
     if folds.recipe == recipe(settings, description):
         return _scores.with_folds(report, folds.score)
     fault = (
-        f"{path} is of other data, or of other values of dataset, preprocess or train in "
-        f"params.yaml; `edgeproof run` trains the folds again, or set evaluate.folds to "
-        f"{params.NONE}"
+        f"{path} is of other data, or of other values of dataset, preprocess, train or "
+        "problem.metric in params.yaml; `edgeproof run` trains the folds again, or set "
+        f"evaluate.folds to {params.NONE}"
     )
     return _scores.with_target(report, [fault])
 

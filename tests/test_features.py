@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,29 @@ def test_features_give_the_weights_of_a_training_without_them(
     for name in ("train_loss", "validation_loss"):
         actual, expected = ([row[name] for row in trained.rows] for trained in (cached, plain))
         np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_pictures_of_no_class_have_features_too_and_change_no_weight_by_them(
+    raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.training import fit as training
+
+    given = replace(data(raw_mnist), others=255 - raw_mnist.train_images[200:220])
+
+    def trained(name: str, **values: Any) -> Any:
+        network = {**NETWORK, "dropout": [0.2]}
+        settings = starting(network=network, **values)
+        return training.fit(settings, given, tmp_path / name, lambda row: None)
+
+    cached = trained("cached")
+    assert "computing the features of 20 images, once" in capsys.readouterr().out
+    plain = trained("plain", augmentation=NOTHING)
+    without = fit(raw_mnist, tmp_path / "without", starting(network={**NETWORK, "dropout": [0.2]}))
+    for actual, expected in zip(cached.model.weights, plain.model.weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(cached.model.weights[-2] - without.model.weights[-2]).max() > 1e-3
+    trained("made-up", outliers=0.1)
+    assert "train.outliers changes the images in every epoch" in capsys.readouterr().out
 
 
 def test_another_split_reuses_the_features_of_its_images_and_ends_in_the_same_weights(

@@ -166,8 +166,7 @@ def epochs_on_features(settings: Params) -> int:
     """The epochs before which the frozen layers were computed: each takes next to nothing."""
     train = settings.train
     frozen = train.freeze == "all" or (train.freeze is None and train.starts_from_a_backbone)
-    adds_outliers = bool(train.outliers) or settings.dataset.other != NONE
-    if not frozen or train.augmentation or adds_outliers:
+    if not frozen or train.augmentation or train.outliers:
         return 0
     return train.thaw[0].after if train.thaw else train.epochs
 

@@ -76,8 +76,8 @@ def _folds(data: Survey) -> Choice:
     if expected.test >= FEW_TESTED:
         return Choice("evaluate.folds", NONE)
     reason = f"{expected.test:,} examples for the test are few, but "
-    if problem.is_uneven(data) or data.target == "number":
-        return Choice("evaluate.folds", NONE, f"{reason}folds know accuracy alone")
+    if data.target == "number":
+        return Choice("evaluate.folds", NONE, f"{reason}folds judge no number")
     outside = 1 - (0 if data.examples.get("test") else TEST)
     if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
         units = "groups" if data.groups else "examples of a class"

@@ -1,44 +1,52 @@
-"""The accuracy of a recipe, from examples that the models of several folds had never seen."""
+"""How good a recipe is, by the answers of several folds to examples that they had never seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, FoldScore
 from pipeline.process.words import percent
-from pipeline.reporting import statistics
+from pipeline.reporting.metrics import ACCURACY, Judged
 from pipeline.reporting.tables import interval as bounds_in_words
 
-# In every place, so that it is not taken for the accuracy of one model on the test set.
-NAME = "cross-validated accuracy of the recipe"
-KEY = "accuracy_of_folds"  # of `remark` in the provenance of the model card
+KEY = "score_of_folds"  # of `remark` in the provenance of the model card
 
 
-def score(parts: Sequence[Array]) -> FoldScore:
-    """Each part (N,) says which held-out examples of a fold are answered right.
+def by_accuracy(right: Array) -> Judged:
+    """Answers of any target, of which it is known whether each is right (N,)."""
+    return Judged(ACCURACY, right.astype(int), np.ones(len(right), int), 2)
 
-    The interval is the wider one of two: that of a proportion, if all models are equally good, and
-    that of the mean over the folds, if they differ.
+
+def score(parts: Sequence[Judged]) -> FoldScore:
+    """Each part are the answers to the held-out examples of a fold.
+
+    The value is that of all answers together, as the mean of macro F1 over folds would be biased
+    (Forman and Scholz, 2010, SIGKDD Explorations 12(1):49-57). The interval is the wider one of
+    two: that of the answers, if all models are equally good, and that of the mean over the folds,
+    if they differ.
     """
-    right = np.concatenate(parts)
-    hits = int(right.sum())
-    low, high = statistics.accuracy_interval(hits, len(right))
-    low_of_mean, high_of_mean = interval([float(part.mean()) for part in parts])
+    answers, labels = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("answers", "labels")
+    )
+    together = replace(parts[0], answers=answers, labels=labels)
+    low, high = together.interval
+    low_of_mean, high_of_mean = interval([part.value for part in parts])
     return FoldScore(
+        name=together.name,
         folds=len(parts),
-        images=len(right),
-        right=hits,
-        accuracy=hits / len(right),
+        images=len(labels),
+        value=together.value,
         interval=(min(low, low_of_mean), max(high, high_of_mean)),
     )
 
 
-def interval(accuracies: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95 % interval of the mean over k folds, for a model trained on another split."""
-    mean, half = float(np.mean(accuracies)), half_width(accuracies)
+    mean, half = float(np.mean(values)), half_width(values)
     return max(mean - half, 0.0), min(mean + half, 1.0)
 
 
@@ -58,7 +66,7 @@ def half_width(values: Sequence[float]) -> float:
 
 def sentence(score: FoldScore) -> str:
     return (
-        f"The {NAME} is {percent(score.accuracy)} (95 % interval "
+        f"The {score.words} is {percent(score.value)} (95 % interval "
         f"{bounds_in_words(score.interval)}): models of {score.folds} folds, trained by the same "
         f"recipe, answered {score.images:,} examples that they never saw."
     )
@@ -68,7 +76,7 @@ def remark(report: Evaluation) -> str:
     """What the folds say, and whether the baseline is beaten; empty without folds."""
     if not isinstance(report, EvaluationReport) or report.folds is None:
         return ""
-    said = f"{sentence(report.folds)} The test accuracy is that of this very model."
+    said = f"{sentence(report.folds)} The test {report.score.words} is that of this very model."
     return f"{said} {baseline(report)}." if report.gate.baseline_not_shown else said
 
 
@@ -77,5 +85,5 @@ def baseline(report: EvaluationReport) -> str:
     gate = report.gate
     return (
         f"{report.test_images:,} test examples are too few to show that the model beats the "
-        f"baseline's {percent(gate.baseline_accuracy)} (p = {gate.baseline_p_value:.3f})"
+        f"baseline's {percent(report.score.baseline)} (p = {gate.baseline_p_value:.3f})"
     )

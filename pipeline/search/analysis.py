@@ -31,6 +31,7 @@ from pipeline.search.mlflow_runs import AnalysisRun
 
 QUICK = {"preprocess.subset": 1000, "train.epochs": 1}
 OF_NUMBERS = ("data_size",)  # what also takes a model that gives a number, and speaks of its error
+BY_METRIC = ("folds",)  # what compares by problem.metric, but not by group
 SECTIONS = ("preprocess", "train")  # of params.yaml: all that a training depends on
 
 
@@ -79,10 +80,10 @@ def check_answers(settings: Params) -> None:
         )
 
 
-def remark(settings: Params) -> str:
-    """That the analyses compare accuracy, if the model is judged by another metric; else empty."""
+def remark(settings: Params, metric: str) -> str:
+    """That an analysis compares accuracy, if the model is judged by another metric; else empty."""
     name = settings.problem.metric
-    if name == ACCURACY:
+    if name == metric:
         return ""
     return (
         f"This compares accuracy, and problem.metric is {name}; `edgeproof improve` compares by it."
@@ -99,12 +100,15 @@ class Analysis:
         self.params = override(params.load(), self.overrides)
         check = check_trains if name in OF_NUMBERS else check_answers
         check(self.params)
-        if said := remark(self.params):
+        by_metric = name in BY_METRIC and "by" not in settings
+        self.metric = self.params.problem.metric if by_metric else ACCURACY
+        if said := remark(self.params, self.metric):
             print(f"note: {said}", flush=True)
         facts = [
             self.params.model_dump_json(include=set(SECTIONS)),
             *cached_training.data_digests(),
             json.dumps(settings, sort_keys=True),
+            *([] if self.metric == ACCURACY else [self.metric]),
         ]
         self.title = f"{name}-{digests.of_facts(facts)[:8]}"
 
@@ -171,7 +175,7 @@ class Analysis:
             f"**{report.sentence}**",
             "\n".join(markdown(row) for row in rows),
             *report.notes,
-            *filter(None, [remark(self.params)]),
+            *filter(None, [remark(self.params, self.metric)]),
             f"![]({picture})",
         ]
         return "\n\n".join(parts) + "\n"

@@ -27,6 +27,8 @@ from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
 from pipeline.process import imports
 from pipeline.process.errors import UserError
+from pipeline.reporting import by_folds, metrics
+from pipeline.reporting.metrics import ACCURACY, Judged
 from pipeline.training import fingerprint
 from pipeline.training.learning_curves import (
     VALIDATION_ACCURACY,
@@ -134,6 +136,14 @@ class CachedTraining:
     def probabilities(self) -> Array:
         """The probabilities (P, K) of the predicted rows, once it has run."""
         return artifacts.load_array(FOLDER / f"{self.key()}.npy")
+
+    def judged(self, metric: str) -> Judged:
+        """The answers to the predicted rows under this metric."""
+        if metric == ACCURACY:  # which targets have that are not classes, too
+            return by_folds.by_accuracy(self.right())
+        description, labels = raw.description(), raw.rows(self.predicted_rows)[1]
+        answers = targets.recognition(description.target).answers(self.probabilities())
+        return metrics.of(metric, answers, labels, description)
 
     def right(self) -> Array:
         """Which predicted rows (P,) are right by these probabilities."""

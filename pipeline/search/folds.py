@@ -27,12 +27,16 @@ from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
-from pipeline.reporting import by_folds, drawing, statistics
+from pipeline.reporting import by_folds, drawing
+from pipeline.reporting.metrics import ACCURACY, Judged
 from pipeline.reporting.tables import interval
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
+
+OF_ACCURACY = "is that of a proportion (Clopper and Pearson)"
+OF_RECALLS = "joins those of the recalls of its classes (Zou, Huang and Zhang, 2009)"
 
 
 def refresh(settings: Params) -> None:
@@ -50,7 +54,7 @@ def cross_validate(folds: int, options: AnalysisOptions) -> None:
     todo = trainings(analysis, folds)
     announce(todo, options.engine)
     results = analysis.results(todo)
-    parts = [training.right() for training in todo]
+    parts = [training.judged(analysis.metric) for training in todo]
     score = by_folds.score(parts)
     key = recipe(analysis.params, raw.description())
     FoldsReport(recipe=key, score=score).save()
@@ -123,12 +127,12 @@ def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tu
 
 
 def report(
-    parts: Sequence[Array], results: Sequence[TrainingResult], score: FoldScore
+    parts: Sequence[Judged], results: Sequence[TrainingResult], score: FoldScore
 ) -> AnalysisReport:
-    """`parts` say which examples of each fold are answered right."""
-    accuracies = [float(part.mean()) for part in parts]
-    low, high = by_folds.interval(accuracies)
-    mean, deviation = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
+    """`parts` are the answers to the examples of each fold."""
+    values, name = [part.value for part in parts], parts[0].metric.words
+    low, high = by_folds.interval(values)
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     mean_row = [
         "mean",
         percent(mean),
@@ -137,57 +141,50 @@ def report(
         f"{np.mean([result.seconds for result in results]):.1f}",
     ]
     return AnalysisReport(
-        f"Over {len(results)} folds the mean accuracy is {percent(mean)} (95 % interval"
+        f"Over {len(results)} folds the mean {name} is {percent(mean)} (95 % interval"
         f" {interval((low, high))}). Its standard deviation between folds is"
         f" {100 * deviation:.2f} points, so a smaller difference on one split proves nothing."
         f" {by_folds.sentence(score)}",
-        ["fold", "accuracy", "95 % interval", "kept epoch", "seconds"],
+        ["fold", name, "95 % interval", "kept epoch", "seconds"],
         [*map(fold_row, range(1, len(parts) + 1), parts, results), mean_row],
         {
-            "mean_accuracy": mean,
+            f"mean_{parts[0].name}": mean,
             "standard_deviation": deviation,
             "interval_low": low,
             "interval_high": high,
         },
         [
-            "The interval of a fold is that of a proportion (Clopper and Pearson). The interval of"
-            " the mean allows for the training examples that folds share (Nadeau and Bengio, 2003);"
-            " that of all examples is the wider one of the two kinds."
+            f"The interval of a fold {OF_ACCURACY if name == ACCURACY else OF_RECALLS}. The"
+            " interval of the mean allows for the training examples that folds share (Nadeau and"
+            " Bengio, 2003); that of all examples is the wider one of the two kinds."
         ],
     )
 
 
-def fold_row(number: int, right: Array, result: TrainingResult) -> list[str]:
-    low, high = fold_interval(right)
+def fold_row(number: int, part: Judged, result: TrainingResult) -> list[str]:
     return [
         str(number),
-        percent(right.mean()),
-        interval((low, high)),
+        percent(part.value),
+        interval(part.interval),
         str(result.kept),
         f"{result.seconds:.1f}",
     ]
 
 
-def fold_interval(right: Array) -> tuple[float, float]:
-    return statistics.accuracy_interval(int(right.sum()), len(right))
-
-
-def draw(figure: Any, parts: Sequence[Array]) -> None:
+def draw(figure: Any, parts: Sequence[Judged]) -> None:
     """Each fold and the mean, with their intervals."""
     axis = figure.add_subplot()
     numbers = np.arange(1, len(parts) + 1)
-    accuracies = np.array([part.mean() for part in parts])
-    mean, (low, high) = accuracies.mean(), by_folds.interval(accuracies.tolist())
+    values = np.array([part.value for part in parts])
+    mean, (low, high) = values.mean(), by_folds.interval(values.tolist())
     label = "95 % interval of the mean"
     axis.axhspan(100 * low, 100 * high, color="tab:orange", alpha=0.2, label=label)
     axis.axhline(100 * mean, color="tab:orange", label=f"mean {percent(mean)}")
-    ends = np.array([fold_interval(part) for part in parts]).T
-    lengths = 100 * np.abs(ends - accuracies)
+    ends = np.array([part.interval for part in parts]).T
+    lengths = 100 * np.abs(ends - values)
     label = "fold, 95 % interval"
-    axis.errorbar(
-        numbers, 100 * accuracies, lengths, fmt="o", capsize=3, label=label, clip_on=False
-    )
-    axis.set(xlabel="fold", ylabel="accuracy, %", xticks=numbers)
+    axis.errorbar(numbers, 100 * values, lengths, fmt="o", capsize=3, label=label, clip_on=False)
+    axis.set(xlabel="fold", ylabel=f"{parts[0].metric.words}, %", xticks=numbers)
     axis.grid(alpha=0.3)
     drawing.limit(axis, 0, 100)
     axis.legend()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from pipeline import inputs, targets
-from pipeline.config.params import NONE
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
@@ -21,7 +20,6 @@ from pipeline.files.reports.evaluate import (
     FoldScore,
 )
 from pipeline.inputs import Drawing, Sheet
-from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
 from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
@@ -160,15 +158,10 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
     If the model is better than the baseline, here and by the folds, chance is not held against it.
     """
     assert isinstance(report, EvaluationReport)
-    if report.metric:
-        raise UserError(
-            f"evaluate.folds names a report of accuracy, and problem.metric is {report.metric.name}"
-            f"; set evaluate.folds to {NONE}"
-        )
     gate = report.gate
-    if min(report.test_accuracy, score.accuracy) > gate.baseline_accuracy:
+    if min(report.score.value, score.value) > report.score.baseline:
         gate = gate.changed(failures={**gate.failures, "baseline": []})
-    failed = score.accuracy < gate.target and [missed(score.accuracy, gate.target, by_folds.NAME)]
+    failed = score.value < gate.target and [missed(score.value, gate.target, score.words)]
     return with_target(report.changed(gate=gate), failed or []).changed(folds=score)
 
 

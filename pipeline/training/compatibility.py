@@ -78,19 +78,11 @@ def check_axes(data: Data) -> None:
         )
 
 
-def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:
-    """The key by which outliers are added to batches, and its value for none; None if none are."""
-    if params.outliers:
-        return "train.outliers", "0"
-    return None if data.others is None else ("dataset.other", NONE)
-
-
 def check_outliers(params: Train, data: Data) -> None:
     """Raises UserError if outliers cannot be added to such data, or with such a loss."""
-    adding = outliers_key(params, data)
-    if adding is None:
+    if not params.outliers and data.others is None:
         return
-    key, none = adding
+    key, none = ("train.outliers", "0") if params.outliers else ("dataset.other", NONE)
     kind = declared("inputs", data.kind)
     if not kind["IMAGES"] or data.target != "classes":
         targets = "numbers" if data.target == "number" else "several labels at once"

@@ -4,8 +4,8 @@ While all layers up to some point are frozen and nothing in them is random, they
 numbers in every epoch. The layers after that point then train on these numbers, in seconds. They
 lie in .state/features, under a hash of the frozen layers, each with the digest of its image: an
 interrupted computation goes on where it was, and other trainings, such as folds, compute only the
-images that no training had before. With augmentation, images differ in every epoch, so there is
-nothing to compute once.
+images that no training had before. With augmentation or made-up outliers, images differ in every
+epoch, so there is nothing to compute once.
 
 An image has the same features, to the bit, in whichever batch they were computed, because all
 batches have the same size.
@@ -29,7 +29,7 @@ from pipeline.files import artifacts, atomic, digests
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
 from pipeline.training import keras_files
-from pipeline.training.batches import Data, Split
+from pipeline.training.batches import Data
 from pipeline.training.feature_store import Store
 
 FOLDER = artifacts.STATE / "features"
@@ -57,11 +57,14 @@ class Divided:
         other.set_weights(self.model.get_weights())
 
     def data(self, data: Data) -> Data:
-        """The features of the training set and the validation set."""
-        return replace(data, train=self._of(data.train), validation=self._of(data.validation))
+        """The features of the training set, the validation set, and the others if there are any."""
+        train, validation = (
+            (self._of(images), labels) for images, labels in (data.train, data.validation)
+        )
+        others = None if data.others is None else self._of(data.others)
+        return replace(data, train=train, validation=validation, others=others)
 
-    def _of(self, split: Split) -> Split:
-        images, labels = split
+    def _of(self, images: Array) -> Array:
         features = self.body.outputs[0]
         folder = stage.home() / FOLDER / _key(self.body)
         store = Store(folder, features.shape[1:], features.dtype)
@@ -70,7 +73,7 @@ class Divided:
             # Two trainings at once, such as folds with two workers, share the work.
             with atomic.alone(folder):
                 self._add(store, images, numbers)
-        return store.find(numbers), labels  # type: ignore[return-value]
+        return store.find(numbers)  # type: ignore[return-value]
 
     def _add(self, store: Store, images: Array, numbers: Array) -> None:
         """Computes what the store lacks of the images, which have these digests."""

@@ -45,7 +45,6 @@ with imports.keras_import():
         targets,
     )
     from pipeline.training.checkpoint import State, best_of
-    from pipeline.training.compatibility import outliers_key
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
 # Training images on which the layers are measured before the first step, fewer of large images
@@ -199,9 +198,8 @@ def _divided(
     if not first.frozen:
         return None
     transfer.freeze(params, model, first.frozen)
-    changing = ("train.augmentation", "[]") if params.augmentation else outliers_key(params, data)
-    if changing:
-        key, none = changing
+    if params.augmentation or params.outliers:
+        key, none = ("train.augmentation", "[]") if params.augmentation else ("train.outliers", "0")
         print(
             f"{key} changes the images in every epoch, so the frozen layers are "
             f"computed in every epoch too; with {none} the other layers train in seconds"

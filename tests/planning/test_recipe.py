@@ -82,7 +82,9 @@ def test_few_images_are_judged_by_folds_where_folds_can_judge_them() -> None:
     assert folds(photos(2600)) == params.NONE, "520 images are for the test"
     assert folds(photos(500, group="sender", groups=12)) == "reports/folds.json"
     assert folds(photos(500, group="sender", groups=9)) == params.NONE
-    assert folds(Survey({}, ["a", "b"], {"train": 90}, {"a": 70, "b": 20})) == params.NONE
+    uneven = Survey({}, ["a", "b"], {"train": 90}, {"a": 70, "b": 20})
+    assert folds(uneven) == "reports/folds.json"
+    assert values(uneven)["problem.metric"] == "balanced_accuracy"
     assert folds(Survey({}, ["a", "b"], {"train": 10}, {"a": 5, "b": 5})) == params.NONE
     own_test = {"train": 10, "test": 5}
     assert folds(Survey({}, ["a", "b"], own_test, {"a": 5, "b": 5})) == "reports/folds.json"
@@ -142,6 +144,8 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
     shown = outlook.training(large, parts, speed)
     assert shown.startswith("time: 14 s to 40 s for 12 epochs of efficientnet_lite0")
     assert shown.endswith("and 9 min to 19 min for the other stages; memory: 1.0 GiB")
+    strange = params.override(large, {"dataset.other": "strange"})
+    assert outlook.training(strange, parts, speed) == shown, "their features are computed once too"
     folds = params.override(large, {"evaluate.folds": "reports/folds.json"})
     told = "on this machine, 63 s to 3 min for the same in 5 folds, and 9 min"
     assert told in outlook.training(folds, parts, speed)

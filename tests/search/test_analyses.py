@@ -17,6 +17,7 @@ from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.reporting import by_folds
+from pipeline.reporting.metrics import Judged
 from pipeline.search import batch_size, cached_training, data_size, folds, learning_rate
 from pipeline.search.analysis import Analysis
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -74,16 +75,31 @@ def test_folds_are_trained_again_only_if_the_recipe_is_another(
 ) -> None:
     settings = params.load()
     own = recipe(settings, raw.description())
-    FoldsReport(recipe=own, score=by_folds.score([np.arange(10) < 9] * 5)).save()
+    score = by_folds.score([by_folds.by_accuracy(np.arange(10) < 9)] * 5)
+    FoldsReport(recipe=own, score=score).save()
     folds.refresh(settings)
     assert capsys.readouterr().out == ""
-    FoldsReport(recipe="another", score=by_folds.score([np.arange(10) < 9] * 5)).save()
+    FoldsReport(recipe="another", score=score).save()
     for training in folds.trainings(analysis("folds"), FOLDS):
         training.run()
     folds.refresh(settings)
     assert "folds: they come first, as reports/folds.json" in capsys.readouterr().out
     report = FoldsReport.load()
     assert (report.recipe, report.score.images) == (own, 600)
+    tiny.change({"problem.metric": "macro_f1"})
+    folds.refresh(params.load())
+    tiny.change({"problem.metric": "accuracy"})
+    said = capsys.readouterr().out
+    assert "Over 5 folds the mean macro F1 is" in said
+    assert "This compares accuracy" not in said
+    other = FoldsReport.load()
+    assert (other.score.name, other.score.images) == ("macro_f1", 600)
+    parts = [training.judged("macro_f1") for training in folds.trainings(analysis("folds"), FOLDS)]
+    answers, labels = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("answers", "labels")
+    )
+    assert other.score.value == Judged("macro_f1", answers, labels, parts[0].classes).value
+    assert other.recipe != own
 
 
 def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:

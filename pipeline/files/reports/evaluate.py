@@ -93,13 +93,18 @@ class GroupError(Section):
 
 
 class FoldScore(Section):
-    """How many examples outside the test set are right, each by a model that never saw it."""
+    """The metric of answers outside the test set, each by a model that never saw the example."""
 
+    name: str = ACCURACY
     folds: int
     images: int
-    right: int
-    accuracy: float
+    value: float
     interval: tuple[float, float]  # 95 %
+
+    @property
+    def words(self) -> str:
+        """As the figure is called, so that it is not taken for that of one model."""
+        return f"cross-validated {METRICS[self.name].words} of the recipe"
 
 
 class Evaluation(Report):

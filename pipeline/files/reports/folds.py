@@ -10,6 +10,7 @@ from pipeline.files import artifacts, digests
 from pipeline.files.artifacts import Description
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.report import Report
+from serving.metric import ACCURACY
 
 FOLDS = 5  # unless the user asks for another number
 SECTIONS = {"dataset", "preprocess", "train"}  # of params.yaml: the recipe
@@ -24,12 +25,13 @@ class FoldsReport(Report):
 
 
 def recipe(settings: Params, description: Description) -> str:
-    """A key of the data and of all that a training depends on."""
+    """A key of the data, of all that a training depends on, and of the metric it is judged by."""
     corrections = settings.preprocess.corrections
     return digests.of_facts(
         [
             settings.model_dump_json(include=SECTIONS, exclude=NO_DIFFERENCE),
             str(sorted(description.sha256.items())),
             *([] if corrections == NONE else [artifacts.sha256(Path(corrections))]),
+            *([] if settings.problem.metric == ACCURACY else [settings.problem.metric]),
         ]
     )
