@@ -129,8 +129,14 @@ def main() -> None:
     report.save()
     if not any(artifacts.EMBEDDED.iterdir()):  # which would make DVC warn
         lines = [f"{row.target}: skipped, as {row.refused}" for row in report.targets]
-        none = "is []" if not settings.embed.names else "names only formats that were left out"
-        reasons = "\n".join(lines) or f"embed.targets {none}."
+        none = "embed.targets is []."
+        if settings.embed.names and not lines:
+            none = (
+                f"{', '.join(settings.embed.names)}: left out, as export.formats lacks the formats "
+                "they are made from, such as tflite_int8; add it there, or set embed.targets to []."
+            )
+            print(none)
+        reasons = "\n".join(lines) or none
         text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"
         (artifacts.EMBEDDED / "README.md").write_text(text, encoding="utf-8")
 
