@@ -20,7 +20,7 @@ CODED = ("activity", "gesture")  # whose labels may be whole numbers
 # Who or what was recorded, and belongs together: people before their sessions
 HELD_TOGETHER = (
     *("group", "sender", "subject", "person", "participant", "user", "wearer", "volunteer"),
-    *("speaker", "patient", "animal", "machine", "camera", "object", "session"),
+    *("speaker", "client", "patient", "animal", "machine", "camera", "object", "session", "fold"),
 )
 # What also begins a new recording where it changes
 PARTS = (*HELD_TOGETHER, "recording", "trial", "repetition", "file", "id")
