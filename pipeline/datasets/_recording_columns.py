@@ -116,9 +116,15 @@ def _since(read: Clock, start: float) -> Clock:
 
 
 def _date(cell: str) -> float:
-    """Seconds of a date such as 2024-03-01T09:00:00.250 or a time of day; NaN if it is `nan`."""
+    """Seconds of a date such as 2024-03-01T09:00:00.250 or 01.03.2024 09:00:00, or a time of day.
+
+    NaN if it is `nan`.
+    """
     if cell == "nan":
         return float(cell)
+    cell = re.sub(r"^(\d\d)\.(\d\d)\.(\d{4})(?=[ T])", r"\3-\2-\1", cell)  # 01.03.2024
+    if re.fullmatch(r"\d\d:\d\d[.,]\d+", cell):  # minutes and seconds
+        cell = f"00:{cell}"
     moment = datetime.fromisoformat(f"1970-01-01T{cell}" if cell[2:3] == ":" else cell)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
