@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import struct
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Union
+from typing import Any, Callable, Iterable, Iterator, Tuple, Union
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from serving.model_card import ModelCard
 
 RECORDINGS = "recordings/"  # in a bundle: NAME.wav, and as bytes its features NAME.features
 WIDTH = 2  # bytes of a sample
+PCM, EXTENSIBLE = 1, 0xFFFE  # the second names the format of its samples further on
+FORMAT_BYTES = 40
+BLOCK = 2**16  # bytes
 
 
 def read(source: Union[str, Path, bytes], name: str, card: ModelCard) -> Any:
@@ -40,13 +44,15 @@ def samples(source: Union[str, Path, bytes], name: str, rate: int, count: int) -
 
 def blocks(source: Union[str, Path, bytes], name: str, rate: int, count: int) -> Iterator[Any]:
     """All samples of a WAV file, at most `count` at a time. Raises InputError."""
-    with _opened(source, name, rate) as sound:
-        data = sound.readframes(count)
+    with _opened(source, name, rate) as (file, size):
+        data = file.read(min(WIDTH * count, size))
         if len(data) < WIDTH:
             raise InputError(f"{name} holds no samples; {_expected(rate)}")
+        used = 0
         while len(data) >= WIDTH:
             yield from_bytes(data)
-            data = sound.readframes(count)
+            used += len(data)
+            data = file.read(min(WIDTH * count, size - used))
 
 
 def from_bytes(data: bytes) -> Any:
@@ -55,24 +61,68 @@ def from_bytes(data: bytes) -> Any:
 
 
 @contextmanager
-def _opened(source: Union[str, Path, bytes], name: str, rate: int) -> Iterator[Any]:
-    """An open wave.Wave_read with the samples that a model takes. Raises InputError."""
-    import wave  # which no picture needs
-
-    file = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+def _opened(source: Union[str, Path, bytes], name: str, rate: int) -> Iterator[Tuple[Any, int]]:
+    """A file at its first sample, and the bytes of all samples. Raises InputError."""
     try:
-        with wave.open(file, "rb") as sound:
-            channels, width, own_rate = sound.getparams()[:3]
+        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+            (channels, width, own_rate), size = _header(file)
             if (channels, width, own_rate) != (1, WIDTH, rate):
                 raise InputError(
                     f"{name} has {channels} channel{'s' * (channels != 1)} of {8 * width} bits at "
                     f"{own_rate} Hz; {_expected(rate)}"
                 )
-            yield sound
+            yield file, size
     except InputError:
         raise
-    except Exception as error:  # on damaged files the module raises anything
+    except (OSError, ValueError) as error:
         raise InputError(f"{name} is not readable ({reason(error)}); {_expected(rate)}") from None
+
+
+def _header(file: Any) -> Tuple[Tuple[int, int, int], int]:
+    """Channels, bytes of a sample and Hz; and the bytes of all samples, which follow in the file.
+
+    The module `wave` refuses WAVE_FORMAT_EXTENSIBLE before Python 3.12. Raises ValueError.
+    """
+    riff, left, form = _unpacked(file, "<4sI4s")
+    if (riff, form) != (b"RIFF", b"WAVE"):
+        raise ValueError("it is no WAV file")
+    left -= len(form)  # what follows belongs to no chunk
+    layout = None
+    while True:
+        kind, size = _unpacked(file, "<4sI")
+        left -= 8 + size
+        if kind == b"data" and layout:
+            return layout, max(size + min(left, 0), 0)
+        known = min(size, FORMAT_BYTES) if kind == b"fmt " else 0
+        if known:
+            layout = _layout(file.read(known))
+        _skip(file, size - known + size % 2)
+        left -= size % 2
+
+
+def _layout(chunk: bytes) -> Tuple[int, int, int]:
+    """Channels, bytes of a sample, and Hz. Raises ValueError for what is not PCM."""
+    tag, channels, rate, bits = _unpacked(io.BytesIO(chunk), "<HHI6xH")
+    if tag == EXTENSIBLE:
+        (tag,) = _unpacked(io.BytesIO(chunk[24:]), "<H")
+    if tag != PCM:
+        raise ValueError("its samples are no PCM")
+    return channels, (bits + 7) // 8, rate
+
+
+def _unpacked(file: Any, layout: str) -> Tuple[Any, ...]:
+    """Raises ValueError."""
+    try:
+        return struct.unpack(layout, file.read(struct.calcsize(layout)))
+    except struct.error:
+        raise ValueError("it is cut short") from None
+
+
+def _skip(file: Any, count: int) -> None:
+    """In pieces, as a pipe cannot seek."""
+    for start in range(0, count, BLOCK):
+        if not file.read(min(BLOCK, count - start)):
+            return
 
 
 def _expected(rate: int) -> str:

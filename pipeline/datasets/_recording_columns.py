@@ -20,7 +20,7 @@ CODED = ("activity", "gesture")  # whose labels may be whole numbers
 # Who or what was recorded, and belongs together: people before their sessions
 HELD_TOGETHER = (
     *("group", "sender", "subject", "person", "participant", "user", "wearer", "volunteer"),
-    *("speaker", "patient", "animal", "machine", "camera", "object", "session"),
+    *("speaker", "client", "patient", "animal", "machine", "camera", "object", "session", "fold"),
 )
 # What also begins a new recording where it changes
 PARTS = (*HELD_TOGETHER, "recording", "trial", "repetition", "file", "id")
@@ -116,9 +116,15 @@ def _since(read: Clock, start: float) -> Clock:
 
 
 def _date(cell: str) -> float:
-    """Seconds of a date such as 2024-03-01T09:00:00.250 or a time of day; NaN if it is `nan`."""
+    """Seconds of a date such as 2024-03-01T09:00:00.250 or 01.03.2024 09:00:00, or a time of day.
+
+    NaN if it is `nan`.
+    """
     if cell == "nan":
         return float(cell)
+    cell = re.sub(r"^(\d\d)\.(\d\d)\.(\d{4})(?=[ T])", r"\3-\2-\1", cell)  # 01.03.2024
+    if re.fullmatch(r"\d\d:\d\d[.,]\d+", cell):  # minutes and seconds
+        cell = f"00:{cell}"
     moment = datetime.fromisoformat(f"1970-01-01T{cell}" if cell[2:3] == ":" else cell)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

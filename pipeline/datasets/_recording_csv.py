@@ -95,6 +95,11 @@ class _Columns:
         """Of the names in the `header` and the first rows. Raises FileError."""
         shown = dict(zip(header, map(str.strip, start[0]), strict=False))
         names = _recording_columns.canonical(header, shown, channels or ())
+        if any("." in name and _is_number(name) for name in header) and names == header:
+            raise FileError(
+                f"has {', '.join(header)[:SHOWN]!r} in its first line; expected the names of the "
+                "columns there, such as person,label,time,x,y,z"
+            )
         taken = tuple(channels or _of_numbers(names, start[0]))
         if not taken and any(_is_number(cell.replace(",", ".")) for cell in shown.values()):
             raise FileError("has decimal commas between commas; expected decimal points")
@@ -166,6 +171,8 @@ def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> 
             if read is float
             else "a time as in the rows before it"
         )
+        if name == TIME and read is float:
+            expected = "seconds, or a date such as 2024-03-01T09:00:00.250"
         if _is_number(cell.strip().replace(",", ".")):
             expected = "a decimal point instead of the comma"
         raise FileError(

@@ -3,12 +3,14 @@
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
 spellings, such as Training or val. If it holds the CSV `dataset.labels`, its rows are the examples:
 file and label, for a part of a file start and end in seconds, and anything else, such as speaker.
+Beside folders, the lists of Speech Commands (Warden, 2018) say what is for validation and testing.
 `_sounds.SUFFIXES` are those of the files. They are read where they lie.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +25,26 @@ from pipeline.datasets import (
     _tree,
     image_list,
 )
+from pipeline.datasets._label_columns import Row, spelling
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets._recording_columns import LABEL
 from pipeline.datasets._tree import Tree, nfc
+from pipeline.files import pictures
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 
 class Options(section.Options):
     labels: str = "labels.csv"  # the list, if there is one
+
+
+# What is heard, if a list has no column that is a label by its name
+HEARD = ("word", "command", "keyword", "transcript", "transcription", "text", "sentence", "event")
+# UrbanSound8K: its files are cut out already, and start and end are those of a recording elsewhere
+ELSEWHERE = "fsID"
+PART_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+NOISE = "_background_noise_"
 
 
 def load(params: Dataset) -> Raw:
@@ -45,10 +58,10 @@ def load(params: Dataset) -> Raw:
 def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
     if _parts.folder_of_list(tree, labels, tree.left_out) is None:
-        return _class_folders.listed(root, tree)
+        return _of_folders(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
-    rows = [_recording_list.renamed(row) for row in rows]
     path = f"{root / folder / labels}"
+    rows = [_known(path, row) for row in rows]
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = image_list.split_column(path, rows, {"label"})
     found = [
@@ -61,6 +74,52 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
         raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
     tree.leave_out_unlisted({candidate.file for candidate in found})
     return Listed(found, names, tree.left_out)
+
+
+def is_list(names: Collection[str]) -> bool:
+    """Whether a CSV with these columns names files, and what is heard in each."""
+    heard = _heard(names)
+    return image_list.is_list({*names, LABEL} if heard else names)
+
+
+def _heard(names: Collection[str]) -> str | None:
+    """The column of what is heard; None if there is none."""
+    known = {spelling(name): name for name in names}
+    return next((known[name] for name in HEARD if name in known), None)
+
+
+def _known(path: str, row: Row) -> Row:
+    """The row with the names of its columns that are looked for. Raises UserError."""
+    result = _recording_list.renamed(row)
+    if ELSEWHERE in row:
+        del result["start"], result["end"]
+    heard = _heard(row)
+    if LABEL not in row and heard is None:
+        raise UserError(
+            f"{path} has the columns {', '.join(row)}; expected a column label: rename the one "
+            "that says what is heard"
+        )
+    if LABEL not in row and heard is not None:
+        result[LABEL] = result.pop(heard)
+    return result
+
+
+def _of_folders(root: Path, tree: Tree) -> Listed:
+    """What the folders say, and of Speech Commands the lists of its parts. Raises UserError."""
+    rows, names, left_out, _ = _class_folders.listed(root, tree)
+    base, source = _parts.base(tree), pictures.source(root)
+    parts: dict[str, str] = {}
+    for part, name in PART_LISTS.items():
+        if left_out.pop(f"{base}{name}", None):
+            lines = source.read(f"{base}{name}").decode("utf-8", "replace").split("\n")
+            parts |= {f"{base}{line.strip()}": part for line in lines}
+    found = []
+    for row in rows:
+        if row.label == NOISE:
+            left_out[row.file] = "is background noise, which is no word"
+        else:
+            found.append(replace(row, part=parts.get(row.file, row.part)))
+    return Listed(found, [name for name in names if name != NOISE], left_out)
 
 
 def _check_whole_files(path: str, found: list[Candidate]) -> None:

@@ -29,14 +29,18 @@ PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 FILE = (
     "file",
     "filename",
+    "fname",
     "filepath",
     "path",
+    *("audio", "audiofile", "audiofilename", "audiopath"),
+    *("wav", "wavfile", "wavfilename", "wavpath", "clip", "slicefilename"),
     "image",
     "imagepath",
     "imagename",
     "imageid",
     "id",
 )
+NUMBERED = "classid"  # is no label beside a column that names the class
 BOX = ("left", "top", "right", "bottom")
 SIZED = ("left", "top", "width", "height")  # a box, if no column names its other edges
 # As other programs call them
@@ -125,11 +129,12 @@ def is_list(names: Collection[str]) -> bool:
 def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
     spellings = [spelling(name) for name in names]
+    labels = [name for name in LABEL if name in spellings]
     known = {
         **(CORNER if _is_sized(spellings) else EDGES),
         "split": "split",
         **dict.fromkeys(SEVERAL, "labels"),
-        **dict.fromkeys(LABEL, "label"),
+        **dict.fromkeys([name for name in labels if name != NUMBERED] or labels, "label"),
         **dict.fromkeys([name for name in FILE if name in spellings][:1], "file"),
     }
     return [known.get(small, name) for small, name in zip(spellings, names, strict=True)]

@@ -55,7 +55,7 @@ class Seen:
 def plan(path: Path, rate: float | None) -> Plan:
     """The rate of the recordings, their channels and how to cut them. Raises UserError."""
     seen = _seen(path)
-    rate = rate or _rate(path, seen)
+    rate = rate if rate and seen.beginnings else _rate(path, seen)
     columns, remarks = _columns(seen)
     rows = max(round(SECONDS * rate), FEWEST_ROWS)
     most = max(round(LONGEST_EVENT * rate), rows) + 1

@@ -54,8 +54,9 @@ def said(group: str | None, names: Sequence[str]) -> list[str]:
         ]
     if group and len(names) > 1:
         where = "files name" if "(" in group else f"column {group} names"
+        what = "folds" if group == "fold" else "speakers or places"
         return [
-            f"the {where} {len(names)} speakers or places, such as {names[0]} and {names[1]}; "
+            f"the {where} {len(names)} {what}, such as {names[0]} and {names[1]}; "
             "each of them stays in one split (preprocess.group)"
         ]
     return [

@@ -74,8 +74,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             f"{path} is neither a folder, a zip file, a CSV nor an npz"
             f"{unreadable.cure(Counter([suffix]))}"
         )
-    named = path.name if is_csv else None
-    path = path.parent if is_csv else path
+    path, named = lists.folder_of(path) if is_csv else (path, None)
     tree = _tree.read(path)
     survey_files = _pictures if tree.files else _recorded
     return survey_files(path, tree, given, dataset, named)

@@ -113,6 +113,70 @@ def test_a_list_beside_sounds_is_found_with_its_speakers(folder: Path) -> None:
     assert audio_folder.load(settings.dataset).train_columns["speaker"].count("anna") == 24
 
 
+# The list, its header, a row of it, and the folder of the sounds
+LAYOUTS = {
+    "ESC-50": (
+        "meta/esc50.csv",
+        "filename,fold,target,category",
+        "{file},{fold},7,{word}",
+        "audio",
+    ),
+    "UrbanSound8K": (
+        "metadata/UrbanSound8K.csv",
+        "slice_file_name,fsID,start,end,fold,classID,class",
+        "{file},9,60.5,64.5,{fold},7,{word}",
+        "audio/fold{fold}",
+    ),
+    "folds beside the list": (
+        "list.csv",
+        "fname,fold,classID,class",
+        "{file},{fold},7,{word}",
+        "fold{fold}",
+    ),
+    "one folder": ("audio/labels.csv", "wav,fold,word", "{file},{fold},{word}", "audio"),
+    "a table of transcripts": (
+        "validated.tsv",
+        "path\tfold\tsentence",
+        "{file}\t{fold}\t{word}",
+        "clips",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "header", "row", "place"), LAYOUTS.values(), ids=LAYOUTS)
+def test_lists_of_published_layouts_are_found(
+    name: str, header: str, row: str, place: str, folder: Path
+) -> None:
+    rows, path = [header], Path("published")
+    for number, file in enumerate(sorted(recordings_of(Path("words")).rglob("*.wav"))):
+        known = {"file": f"{number}.wav", "fold": number % 4, "word": file.parent.name}
+        target = path / place.format(**known) / f"{number}.wav"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+        rows.append(row.format(**known))
+    (path / name).parent.mkdir(exist_ok=True)
+    (path / name).write_text("\n".join(rows))
+    for data in (survey.survey(path), *([survey.survey(path / name)] if "meta" in name else [])):
+        assert (data.counts, data.group, data.groups) == ({"no": 48, "yes": 48}, "fold", 4)
+    _, settings = start.propose(data, path, None, SHIPPED)
+    assert len(audio_folder.load(settings.dataset).train_labels) == 96
+
+
+def test_the_lists_of_speech_commands_say_what_is_for_testing(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    (path / "testing_list.txt").write_text("yes/anna_0.wav\nno/anna_0.wav\n")
+    (path / "validation_list.txt").write_text("yes/bob_1.wav\nno/bob_1.wav\n")
+    (path / "_background_noise_").mkdir()
+    shutil.copy(path / "yes" / "tom_3.wav", path / "_background_noise_" / "rain.wav")
+    data = survey.survey(path)
+    assert data.examples == {"train": 92, "validation": 2, "test": 2}
+    assert data.counts == {"no": 47, "yes": 47}
+    assert "left out 1: it is background noise, which is no word" in data.remarks
+    _, settings = start.propose(data, path, None, SHIPPED)
+    raw = audio_folder.load(settings.dataset)
+    assert raw.test_columns["file"] == ["no/anna_0.wav", "yes/anna_0.wav"]
+
+
 def test_sounds_in_a_format_that_is_not_read_are_named_with_the_cure(folder: Path) -> None:
     path = recordings_of(Path("words"))
     (path / "yes" / "more.m4a").touch()

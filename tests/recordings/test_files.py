@@ -12,6 +12,8 @@ import pytest
 
 from pipeline.datasets import _recording_files
 from pipeline.datasets._tree import FileError
+from pipeline.planning import survey
+from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
 from tests.recordings.conftest import (
     BROKEN,
@@ -31,6 +33,20 @@ from tests.recordings.conftest import (
 def test_a_table_that_does_not_begin_with_names_and_numbers_says_how(data: bytes) -> None:
     with pytest.raises(FileError, match="below its first line; expected names there, between"):
         read(data)
+
+
+def test_a_table_without_names_is_refused_and_not_read_as_one_with_names(tmp_path: Path) -> None:
+    data = b"33,Jogging,49105962326000,-0.69,12.68,0.50;\n33,Jogging,49106062271000,5.0,11.2,0.9;\n"
+    with pytest.raises(FileError, match="in its first line; expected the names of the columns"):
+        read(data)
+    path = write(tmp_path, raw_csv=data)
+    with pytest.raises(UserError, match=r"no recording that can be read: raw\.csv has '33, Jog"):
+        survey.survey(path, Given(rate=20))
+
+
+def test_a_date_of_another_form_is_refused_with_the_form_that_is_read() -> None:
+    with pytest.raises(FileError, match="expected seconds, or a date such as 2024-03-01T09"):
+        read(b"time,x\n03/01/2024 10:00:00,1\n03/01/2024 10:00:01,2\n")
 
 
 def test_an_uneven_clock_and_a_label_by_another_name_are_said(

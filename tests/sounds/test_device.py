@@ -29,9 +29,21 @@ def test_a_device_reads_a_wav_file_with_the_features_of_training(tmp_path: Path)
             assert np.array_equal(sound.read(source, "a.wav", card()), features(data))
 
 
+def test_an_extensible_wav_file_equals_plain_pcm(tmp_path: Path) -> None:
+    plain, extensible = wav(tone()), wav(tone(), kind="WAVEX")
+    assert extensible[20:22] == b"\xfe\xff"
+    (tmp_path / "a.wav").write_bytes(extensible)
+    expected = sound.read(plain, "a.wav", card())
+    for source in (extensible, tmp_path / "a.wav"):
+        assert np.array_equal(sound.read(source, "a.wav", card()), expected)
+    assert np.array_equal(features(extensible), expected)
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
+        (wav(tone(), subtype="FLOAT"), "its samples are no PCM"),
+        (wav(tone(), kind="WAVEX", subtype="FLOAT"), "its samples are no PCM"),
         (wav(tone(16000), 16000), "has 1 channel of 16 bits at 16000 Hz; expected a WAV file with"),
         (wav(np.zeros((9, 2))), r"has 2 channels of 16 bits .* `ffmpeg -i FILE -ac 1 -ar 8000"),
         (wav(tone(), subtype="PCM_24"), "has 1 channel of 24 bits"),
@@ -40,7 +52,17 @@ def test_a_device_reads_a_wav_file_with_the_features_of_training(tmp_path: Path)
         (wav(tone())[:30], "is not readable"),
         (b"", "is not readable"),
     ],
-    ids=["16 kHz", "2 channels", "24 bits", "no samples", "FLAC", "a cut header", "nothing"],
+    ids=[
+        "float",
+        "extensible float",
+        "16 kHz",
+        "2 channels",
+        "24 bits",
+        "no samples",
+        "FLAC",
+        "a cut header",
+        "nothing",
+    ],
 )
 def test_a_device_refuses_other_sounds_and_says_what_it_needs(data: bytes, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):

@@ -115,6 +115,7 @@ def test_a_list_names_parts_of_long_recordings_and_who_was_recorded(tmp_path: Pa
             "kitchen.wav is a and b; expected one label, or start and end in seconds in each",
         ),
         ("name,label\nkitchen.wav,a", "has the columns name, label; expected file and label"),
+        ("file,name\nkitchen.wav,a", "has the columns file, name; expected a column label: rename"),
         (
             "file,label,start\nkitchen.wav,a,0\nstreet.wav,b,3",
             "class b holds no readable recording",

@@ -37,6 +37,7 @@ export function describe(card, pictures) {
   return [
     element("p", {}, element("strong", {}, card.use)),
     element("p", {}, card.number ? errors(card) : accuracy(card)),
+    ...thresholds(card).map(text => element("p", {}, text)),
     element("h3", {}, "Limits"),
     element("ul", {}, ...card.limits.map(limit => element("li", {}, limit))),
     element("h3", {}, `How a ${noun(card) === "image" ? "picture" : noun(card)} becomes the input`),
@@ -62,6 +63,13 @@ function accuracy(card) {
     `${write(card.test_images)} ${noun(card)}s that were never used for training; ` +
     `the baseline reaches ${percent(card.baseline_accuracy)}.${meant}`
   );
+}
+
+/** From which probability each of several labels holds, as in MODEL_CARD.md; no line without. */
+export function thresholds({ class_names: names, holds_from: least }) {
+  if (!least) return [];
+  const listed = names.map((name, label) => `${name} ${general(least[label])}`).join(", ");
+  return [`Thresholds, chosen on the validation set for the F1 of each label: ${listed}.`];
 }
 
 function errors({ number, test_images: images, ...card }) {
