@@ -19,7 +19,6 @@ from pipeline.datasets import (
 from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
-from serving import photo
 
 BEGINNING = 1000  # bytes that hold the names of the columns
 SUFFIXES = (".csv", ".tsv")
@@ -61,7 +60,7 @@ def folder_of(path: Path) -> tuple[Path, str]:
     """The folder whose files a CSV names, its own or the one above, and its path below that."""
     others = {file.suffix.lower() for file in path.parent.iterdir() if file.is_file()}
     is_alone = not any(map(Path.is_dir, path.parent.iterdir())) and others.isdisjoint(
-        {*photo.SUFFIXES, *_sounds.SUFFIXES, *_recording_files.SUFFIXES} - {*SUFFIXES}
+        {*_tree.Tree().suffixes, *_sounds.SUFFIXES, *_recording_files.SUFFIXES} - {*SUFFIXES}
     )
     folder = path.parent.parent if is_alone else path.parent
     return folder, path.relative_to(folder).as_posix()
