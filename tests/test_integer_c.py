@@ -102,6 +102,8 @@ def test_every_layer_of_a_published_model_equals_micro(
         ("edge", (28, 56, 1), "sigmoids"),
         ("tiny", (28, 28, 1), "linear"),
         ("mlp", (28, 28, 1), "softmax"),
+        ("resnet", (32, 32, 3), "softmax"),
+        ("resnet", (15, 9, 1), "sigmoids"),
     ],
 )
 def test_every_layer_of_every_architecture_equals_micro(

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 LEAKY = {"class_name": "LeakyReLU", "config": {"negative_slope": 0.2}}
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "cnn", "edge"])
+@pytest.mark.parametrize("architecture", ["mlp", "cnn", "edge", "resnet"])
 def test_every_activation_trains_in_every_architecture(raw_mnist: Raw, architecture: str) -> None:
     hidden = [4, 4] if architecture == "cnn" else [4, 4, 4, 4]
     lists: list[list[Any]] = [
