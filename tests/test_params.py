@@ -45,8 +45,8 @@ def message(tmp_path: Path, old: str, new: str) -> str:
         ),
         (
             "architecture: edge",
-            "architecture: resnet",
-            ["train.architecture", "'resnet'", "cnn, edge, efficientnet_lite0, mlp"],
+            "architecture: vgg",
+            ["train.architecture", "'vgg'", "cnn, edge, efficientnet_lite0, mlp"],
         ),
         ("- tflite_int8", "- tflite_int4", ["export.formats", "'tflite_int4'", "tflite_int8"]),
         ("- tflite_int8", "- tflite_float32", ["export.formats", "twice"]),

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -95,22 +96,51 @@ def mirror(name: str) -> list[Source[Arrays]]:
 
 def mirrored(file: str) -> list[Source[bytes]]:
     """The file in DATA_MIRROR, a folder or an address; no source if that is not set."""
+    return [Source(f"DATA_MIRROR {place}", partial(_read, place)) for place in _in_mirror(file)]
+
+
+def on_disk(address: str, folder: Path, largest: int) -> list[Source[Path]]:
+    """A file of up to `largest` bytes: in DATA_MIRROR, or fetched into `folder`.
+
+    It comes from DATA_MIRROR or its publisher's address.
+    """
+    path = folder / address.rsplit("/", 1)[-1]
+    mirror = [
+        Source(f"DATA_MIRROR {place}", partial(_fetch, place, path, largest))
+        for place in _in_mirror(path.name)
+    ]
+    return [*mirror, Source(address, partial(_fetch, address, path, largest))]
+
+
+def _in_mirror(file: str) -> list[str | Path]:
+    """Its address or path in DATA_MIRROR; none if that is not set."""
     mirror_location = os.environ.get("DATA_MIRROR")
     if not mirror_location:
         return []
     if mirror_location.startswith(("http://", "https://")):
-        address = f"{mirror_location.rstrip('/')}/{file}"
-        return [Source(f"DATA_MIRROR {address}", lambda: download(address))]
+        return [f"{mirror_location.rstrip('/')}/{file}"]
     # relative to the user's checkout, and not to an experiment's copy of the project
-    path = home() / mirror_location / file
-    return [Source(f"DATA_MIRROR {path}", lambda: _read(path))]
+    return [home() / mirror_location / file]
 
 
-def _read(path: Path) -> bytes:
+def _read(place: str | Path) -> bytes:
+    if isinstance(place, str):
+        return download(place)
     try:
-        return path.read_bytes()
+        return place.read_bytes()
     except OSError as error:
         raise SourceError(f"not readable ({error.strerror})") from None
+
+
+def _fetch(place: str | Path, path: Path, largest: int) -> Path:
+    """Where the file is: in a mirror's folder, or at `path` after a download."""
+    if isinstance(place, Path):
+        if not place.is_file():
+            raise SourceError("no such file")
+        return place
+    with path.open("wb") as file:
+        _download_to(file, place, largest)
+    return path
 
 
 def download(address: str) -> bytes:
@@ -119,12 +149,12 @@ def download(address: str) -> bytes:
     Raises SourceError.
     """
     with tempfile.TemporaryFile() as file:
-        _download_to(file, address)
+        _download_to(file, address, LARGEST_BYTES)
         file.seek(0)
         return file.read()
 
 
-def _download_to(file: Any, address: str) -> None:
+def _download_to(file: Any, address: str, largest: int) -> None:
     retry = Retry(
         total=RETRIES, connect=1, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504]
     )
@@ -136,16 +166,18 @@ def _download_to(file: Any, address: str) -> None:
         with session.get(address, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
             response.raise_for_status()
             total = int(response.headers.get("Content-Length", 0)) or None
-            if total and total > LARGEST_BYTES:
-                raise SourceError(f"has {total} bytes; expected at most {LARGEST_BYTES}")
-            received = _copy(response, file, total, address)
+            if total and total > largest:
+                raise SourceError(f"has {total} bytes; expected at most {largest}")
+            received = _copy(response, file, total, address, largest)
     except (requests.RequestException, ValueError) as error:
         raise SourceError(f"download failed ({type(error).__name__})") from None
     if total and received != total:
         raise SourceError(f"ended after {received} of {total} bytes")
 
 
-def _copy(response: requests.Response, file: Any, total: int | None, address: str) -> int:
+def _copy(
+    response: requests.Response, file: Any, total: int | None, address: str, largest: int
+) -> int:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -157,10 +189,8 @@ def _copy(response: requests.Response, file: Any, total: int | None, address: st
         task = progress.add_task(address.rsplit("/", 1)[-1], total=total)
         for block in response.iter_content(1 << 16):
             received += len(block)
-            if received > LARGEST_BYTES:
-                raise SourceError(
-                    f"sends more than {LARGEST_BYTES} bytes, the largest size expected"
-                )
+            if received > largest:
+                raise SourceError(f"sends more than {largest} bytes, the largest size expected")
             file.write(block)
             progress.update(task, advance=len(block))
     return received

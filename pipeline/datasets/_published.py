@@ -7,9 +7,12 @@ import io
 import tarfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from pipeline.datasets import _fetch as fetch
 from pipeline.datasets._fetch import Source, SourceError
+
+OTHER_FILE = "is not the published file (its SHA-256 differs)"
 
 
 def sources(address: str, sha256: str) -> list[Source[bytes]]:
@@ -26,9 +29,27 @@ def mirror(file: str, sha256: str) -> list[Source[bytes]]:
     return [source.then(lambda data: checked(data, sha256)) for source in fetch.mirrored(file)]
 
 
+def on_disk(address: str, sha256: str, folder: Path, largest: int) -> list[Source[Path]]:
+    """The same for a file of up to `largest` bytes, which memory need not hold.
+
+    It stays where DATA_MIRROR has it, or comes into `folder`, where it may be already.
+    """
+    path = folder / address.rsplit("/", 1)[-1]
+    fetched = fetch.on_disk(address, folder, largest)
+    sources = [Source(f"{path}", lambda: path)] * path.exists() + fetched
+    return [source.then(lambda path: _checked_file(path, sha256)) for source in sources]
+
+
+def _checked_file(path: Path, sha256: str) -> Path:
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise SourceError(OTHER_FILE)
+    return path
+
+
 def checked(data: bytes, sha256: str) -> bytes:
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise SourceError("is not the published file (its SHA-256 differs)")
+        raise SourceError(OTHER_FILE)
     return data
 
 
