@@ -2,9 +2,10 @@
 
 A convolution, then a block of two convolutions for each of `train.network.hidden`, whose input is
 added to its output, then the mean of each map. A block with other filters than the one before
-halves the maps. As it is, it is the image classifier of MLPerf Tiny (Banbury and others, 2021,
-NeurIPS Datasets and Benchmarks): 78 thousand parameters and 12.5 million multiplications for
-32 x 32 pixels. Filters of [16, 16, 16, 32, 32, 32, 64, 64, 64] are the paper's ResNet-20.
+halves the maps. Its own filters are those of MLPerf Tiny's image classifier (Banbury and others,
+2021, NeurIPS Datasets and Benchmarks): 79 thousand parameters and 12.5 million multiplications for
+32 x 32 pixels. [16, 16, 16, 32, 32, 32, 64, 64, 64] are those of the paper's ResNet-20. Unlike
+both, it normalizes its shortcuts too.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def _block(maps: Any, network: Network, index: int) -> Any:
     added += _layers.hidden(linear, index, _convolution(), [])
     shortcut = _layers.hidden(linear, index, _convolution(1, strides), []) if other_filters else []
     total = layers.Add()([_through(added, maps), _through(shortcut, maps)])
-    return keras_objects.activation(_layers.each(network, "activation")[index])(total)
+    activation = _layers.each(network, "activation")[index] or "linear"
+    return keras_objects.activation(activation)(total)
 
 
 def _convolution(kernel: int = 3, strides: int = 1) -> _layers.Layers:

@@ -34,7 +34,7 @@ TIE = 1e-12
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers (N,) to examples with labels (N,), under a metric other than accuracy."""
+    """Answers (N,) to examples with labels (N,), under a metric."""
 
     name: str
     answers: Array

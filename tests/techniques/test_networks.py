@@ -26,6 +26,7 @@ def test_every_activation_trains_in_every_architecture(raw_mnist: Raw, architect
         ["softplus", "elu", "selu", "leaky_relu"],
         ["gelu", "silu", "mish", "PReLU"],
         [LEAKY, "ELU", "softsign", "relu6"],
+        ["relu"],  # of the last layer
     ]
     for activations in lists:
         network = {"hidden": hidden, "activation": activations[: len(hidden)]}
