@@ -17,7 +17,7 @@ def test_a_list_is_read_as_any_program_saves_it(delimiter: str, end: str, mark: 
     table = list_file.read("list.csv", text.encode())
     assert table.columns == ["file", "label"]
     assert table.rows == [["a.png", "cat"], [f"b{delimiter} c.png", "dog"]]
-    assert list_file.columns(text.encode()[:18]) == ["file", "label"]
+    assert [*list_file.first_row(text.encode()[:18])] == ["file", "label"]
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,17 @@ def test_what_is_no_list_is_refused_in_a_sentence(data: bytes, sentence: str) ->
 def test_what_spreadsheets_leave_is_skipped() -> None:
     data = b"sep=;\nfile;label\na,1.png;cat\n ; \n;\n"
     assert list_file.read("list.csv", data) == (["file", "label"], [["a,1.png", "cat"]])
-    assert list_file.columns(data) == ["file", "label"]
+    assert list_file.first_row(data) == {"file": "a,1.png", "label": "cat"}
 
 
 def test_an_empty_list_has_no_columns() -> None:
     assert list_file.read("list.csv", b"") == ([], [])
-    assert list_file.columns(b"") == []
+    assert list_file.first_row(b"") == {}
+
+
+def test_what_lies_behind_the_beginning_of_a_list_is_empty() -> None:
+    assert list_file.first_row(b"file,label,sender\na.png,c") == {
+        "file": "a.png",
+        "label": "c",
+        "sender": "",
+    }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from pipeline.datasets import _names, _parts
+from pipeline.datasets import _parts
 from pipeline.datasets._photos import Candidate, Candidates, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
@@ -27,9 +27,6 @@ def listed(root: Path, tree: Tree) -> Listed:
             f"least 2: make a folder for each class, or {_list_of(tree)}"
         )
     _check_folders(root, tree, parts["train"])
-    _names.print_alike(tree.children[parts["train"]])
-    if len(parts) == 1:
-        _names.print_parts_inside(tree, parts["train"])
     _check_classes(root, tree, parts, class_names)
     return Listed(_candidates(tree, parts), class_names, tree.left_out)
 

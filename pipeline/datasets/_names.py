@@ -8,6 +8,14 @@ from pipeline.datasets import _parts
 from pipeline.datasets._tree import Tree, nfc
 
 
+def print_odd_folders(tree: Tree) -> None:
+    """Says which class folders may be meant as one, and which folders in them are not read."""
+    parts = _parts.parts(tree)
+    print_alike(tree.children[parts["train"]])
+    if len(parts) == 1:
+        _print_parts_inside(tree, parts["train"])
+
+
 def print_alike(names: Iterable[str]) -> None:
     """Says of two `names` that differ only in case or blanks, or as 1 and 1.0 do, what they are."""
     first: dict[str, str] = {}
@@ -26,7 +34,7 @@ def _key(name: str) -> str:
     return whole if point and whole.isdecimal() and zeros and not zeros.strip("0") else key
 
 
-def print_parts_inside(tree: Tree, root: str) -> None:
+def _print_parts_inside(tree: Tree, root: str) -> None:
     """Says that folders of parts in every class are not read as parts."""
     inside = [
         [f"{name}/{child}" for child in tree.children[f"{root}{name}/"] if _parts.part_of(child)]

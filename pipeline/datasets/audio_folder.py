@@ -10,7 +10,7 @@ Beside folders, the lists of Speech Commands (Warden, 2018) say what is for vali
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +19,20 @@ from pipeline.config.params import Dataset
 from pipeline.datasets import (
     Raw,
     _class_folders,
+    _names,
     _parts,
     _recording_list,
     _sounds,
     _tree,
     image_list,
 )
-from pipeline.datasets._label_columns import Row, spelling
+from pipeline.datasets._label_columns import spelling
 from pipeline.datasets._listed_files import Files
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._recording_columns import LABEL
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.files import pictures
+from pipeline.files.pictures import Source
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -42,7 +44,7 @@ class Options(section.Options):
 # What is heard, if a list has no column that is a label by its name
 HEARD = ("word", "command", "keyword", "transcript", "transcription", "text", "sentence", "event")
 # UrbanSound8K: its files are cut out already, and start and end are those of a recording elsewhere
-ELSEWHERE = "fsID"
+FREESOUND_ID = "fsID"
 PART_LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 NOISE = "_background_noise_"
 
@@ -61,7 +63,8 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
         return _of_folders(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
     path = f"{root / folder / labels}"
-    rows = [_known(path, row) for row in rows]
+    known = _known(path, rows[0]) if rows else {}
+    rows = [{name: row[column] for name, column in known.items()} for row in rows]
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = image_list.split_column(path, rows, {"label"})
     found = [
@@ -78,8 +81,9 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
 
 def is_list(names: Collection[str]) -> bool:
     """Whether a CSV with these columns names files, and what is heard in each."""
-    heard = _heard(names)
-    return image_list.is_list({*names, LABEL} if heard else names)
+    return image_list.is_list(names) or (
+        _heard(names) is not None and image_list.is_list({*names, LABEL})
+    )
 
 
 def _heard(names: Collection[str]) -> str | None:
@@ -88,38 +92,60 @@ def _heard(names: Collection[str]) -> str | None:
     return next((known[name] for name in HEARD if name in known), None)
 
 
-def _known(path: str, row: Row) -> Row:
-    """The row with the names of its columns that are looked for. Raises UserError."""
-    result = _recording_list.renamed(row)
-    if ELSEWHERE in row:
-        del result["start"], result["end"]
-    heard = _heard(row)
-    if LABEL not in row and heard is None:
+def _known(path: str, names: Collection[str]) -> dict[str, str]:
+    """The columns to read, by the names that are looked for. Raises UserError."""
+    result = _recording_list.renamed({name: name for name in names})
+    if FREESOUND_ID in names:
+        result.pop("start", None)
+        result.pop("end", None)
+    heard = LABEL if LABEL in names else _heard(names)
+    if heard is None:
         raise UserError(
-            f"{path} has the columns {', '.join(row)}; expected a column label: rename the one "
+            f"{path} has the columns {', '.join(names)}; expected a column label: rename the one "
             "that says what is heard"
         )
-    if LABEL not in row and heard is not None:
-        result[LABEL] = result.pop(heard)
+    result[LABEL] = result.pop(heard)
     return result
 
 
 def _of_folders(root: Path, tree: Tree) -> Listed:
     """What the folders say, and of Speech Commands the lists of its parts. Raises UserError."""
     rows, names, left_out, _ = _class_folders.listed(root, tree)
-    base, source = _parts.base(tree), pictures.source(root)
-    parts: dict[str, str] = {}
-    for part, name in PART_LISTS.items():
-        if left_out.pop(f"{base}{name}", None):
-            lines = source.read(f"{base}{name}").decode("utf-8", "replace").split("\n")
-            parts |= {f"{base}{line.strip()}": part for line in lines}
-    found = []
+    _names.print_odd_folders(tree)
+    base = _parts.base(tree)
+    lists = {part: f"{base}{name}" for part, name in PART_LISTS.items()}
+    lists = {part: name for part, name in lists.items() if name in left_out}
+    words = [name for name in names if name != NOISE]
+    if not lists or len(words) < 2:
+        return Listed(rows, names, left_out)
     for row in rows:
         if row.label == NOISE:
             left_out[row.file] = "is background noise, which is no word"
-        else:
-            found.append(replace(row, part=parts.get(row.file, row.part)))
-    return Listed(found, [name for name in names if name != NOISE], left_out)
+    rows = [row for row in rows if row.label != NOISE]
+    listed = _in_listed_parts(rows, pictures.source(root), base, lists)
+    there = {(row.label, row.part) for row in listed}
+    absent = [
+        f"{word} would have no sound for {part}"
+        for part in ("train", *lists)
+        for word in words
+        if (word, part) not in there
+    ]
+    if absent:
+        print(f"note: not used, as the class {absent[0]}: {', '.join(lists.values())}")
+        return Listed(rows, words, left_out)
+    unlisted = {name: why for name, why in left_out.items() if name not in lists.values()}
+    return Listed(listed, words, unlisted)
+
+
+def _in_listed_parts(
+    rows: Sequence[Candidate], source: Source, base: str, lists: dict[str, str]
+) -> list[Candidate]:
+    """The candidates, in the part whose list names them; `lists` are the lists of the parts."""
+    parts: dict[str, str] = {}
+    for part, name in lists.items():
+        lines = source.read(name).decode("utf-8", "replace").split("\n")
+        parts |= {f"{base}{line.strip()}": part for line in lines}
+    return [replace(row, part=parts.get(row.file, row.part)) for row in rows]
 
 
 def _check_whole_files(path: str, found: list[Candidate]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _class_folders, _photos, _tree
+from pipeline.datasets import Raw, _class_folders, _names, _photos, _tree
 from pipeline.datasets._photos import Listed
 
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of
@@ -29,4 +29,6 @@ def listed(params: Dataset) -> Listed:
         folder = f"{other.relative_to(root).as_posix()}/"
         tree.files = [file for file in tree.files if not file.startswith(folder)]
         tree.folders = {name for name in tree.folders if not name.startswith(folder)}
-    return _class_folders.listed(Path(params.path), tree)
+    result = _class_folders.listed(Path(params.path), tree)
+    _names.print_odd_folders(tree)
+    return result

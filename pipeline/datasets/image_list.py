@@ -29,16 +29,16 @@ PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 FILE = (
     "file",
     "filename",
-    "fname",
     "filepath",
     "path",
-    *("audio", "audiofile", "audiofilename", "audiopath"),
-    *("wav", "wavfile", "wavfilename", "wavpath", "clip", "slicefilename"),
     "image",
     "imagepath",
     "imagename",
     "imageid",
     "id",
+    "fname",
+    *("audio", "audiofile", "audiofilename", "audiopath"),
+    *("wav", "wavfile", "wavfilename", "wavpath", "clip", "slicefilename"),
 )
 NUMBERED = "classid"  # is no label beside a column that names the class
 BOX = ("left", "top", "right", "bottom")
@@ -124,6 +124,11 @@ def is_list(names: Collection[str]) -> bool:
     """Whether a CSV with these columns names files, and the label or labels of each."""
     known = _known(names)
     return "file" in known and (known.count("label") == 1 or known.count("labels") == 1)
+
+
+def file_of(row: Row) -> str | None:
+    """The file that a row of any list names; None if it has no column for it."""
+    return dict(zip(_known(row), row.values(), strict=True)).get("file")
 
 
 def _known(names: Collection[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 from pipeline.process.errors import UserError
@@ -34,14 +35,19 @@ def read(path: object, data: bytes) -> ListFile:
     return ListFile(columns, rows)
 
 
-def columns(start: bytes) -> list[str]:
-    """The names of the columns of a list that starts with these bytes; none if it is no CSV."""
+def first_row(start: bytes) -> dict[str, str]:
+    """The first cell of each column in a list that starts with these bytes; none if it is no CSV.
+
+    Cells that lie behind them are empty.
+    """
     text = _without_hint(start.decode("utf-8-sig", "replace"))
+    reader = csv.reader(_lines(text), delimiter=_delimiter(text))
     try:
-        header = next(csv.reader(_lines(text), delimiter=_delimiter(text)), [])
+        lines = [map(str.strip, line) for line in islice(filter(None, reader), 2)]
     except csv.Error:
-        return []
-    return list(map(str.strip, header))
+        return {}
+    names, cells = [*lines, (), ()][:2]
+    return dict(zip(names, chain(cells, repeat("")), strict=False))
 
 
 def _without_hint(text: str) -> str:

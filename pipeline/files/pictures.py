@@ -38,8 +38,8 @@ class Source(Protocol):
     def readers(self) -> int:
         """How many threads should read from it."""
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a file. Raises PictureError or OSError."""
+    def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
+        """All bytes of a file, or those from `start` to `stop`. Raises PictureError or OSError."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class Folder:
         return (self.root / name).open("rb")
 
     def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
-        """All bytes of a file, or those from `start` to `stop`. Raises PictureError or OSError."""
         path = f"{self.root}/{name}"  # a Path takes as long as reading a small file
         status = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(status.st_mode):  # a pipe might never end
@@ -83,14 +82,15 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
         try:
             entry = self.file.getinfo(name)
         except KeyError:
             raise PictureError("is not in the zip file") from None
-        check_size(entry.file_size)
+        if stop is None:
+            check_size(entry.file_size)
         with self.file.open(entry) as file:
-            return file.read(entry.file_size)
+            return file.read(entry.file_size if stop is None else stop)[start:]
 
 
 def source(path: Path) -> Source:

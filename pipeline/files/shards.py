@@ -99,10 +99,10 @@ class Shards:
     def readers(self) -> int:
         return self.store.readers
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, start: int | None = None, stop: int | None = None) -> bytes:
         """The bytes of a file, as its checksum in the shard says. Raises PictureError."""
         if name not in self.places:
-            return self.store.read(name)
+            return self.store.read(name, start, stop)
         shard, entry = self.places[name]
         check_size(max(entry.file_size, entry.compress_size))
         if entry.flag_bits & ENCRYPTED:
@@ -110,11 +110,11 @@ class Shards:
         first = entry.header_offset
         length = HEADER.size + len(entry.orig_filename.encode()) + SPARE + entry.compress_size
         data = self.store.read(shard, first, first + length)
-        start = HEADER.size + sum(HEADER.unpack_from(data))
-        stop = start + entry.compress_size
-        if stop > len(data):
-            data = self.store.read(shard, first, first + stop)
-        return _content(entry, data[start:stop])
+        begin = HEADER.size + sum(HEADER.unpack_from(data))
+        end = begin + entry.compress_size
+        if end > len(data):
+            data = self.store.read(shard, first, first + end)
+        return _content(entry, data[begin:end])[start:stop]
 
 
 def _content(entry: ZipInfo, packed: bytes) -> bytes:

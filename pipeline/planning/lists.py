@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
+import glob
 import re
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.datasets import (
     _class_folders,
     _parts,
-    _recording_files,
     _sounds,
     _tree,
     audio_folder,
     image_list,
 )
+from pipeline.datasets._label_columns import Row
 from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
 
-BEGINNING = 1000  # bytes that hold the names of the columns
+BEGINNING = 10_000  # bytes that hold the names of the columns and the first row
 SUFFIXES = (".csv", ".tsv")
+# What may lie beside a list, so that the files it names are elsewhere
+BESIDE = ("", ".md", *SUFFIXES, *_class_folders.ANNOTATIONS)
 FOLD = re.compile(r"fold[ _-]?\d+", re.IGNORECASE)  # of a cross-validation: no class
 
 
 def find(path: Path, tree: Tree) -> str | None:
     """The CSV beside the pictures that names them and their labels, or None if folders do.
 
-    Without class folders it may also lie in a folder of the first level, such as `meta`. Raises
-    UserError if there are several.
+    Without class folders, and if there is no CSV beside them, it may also lie in a folder of the
+    first level, such as `meta`. Raises UserError if there are several.
     """
     base = _parts.base(tree)
-    columns = _columns_of_lists(path, tree, lambda folder: folder in ("", base))
-    exact = [
-        name for name, names in columns.items() if "file" in names and {"label", "class"} & names
-    ]
+    lists = _lists(path, tree, {"", base})
+    exact = [name for name, row in lists.items() if "file" in row and {"label", "class"} & {*row}]
     if len(exact) == 1:
         return exact[0]
     if _has_class_folders(path, tree):
         return None
     is_list = audio_folder.is_list if tree.noun == "sound" else image_list.is_list
-    usable = [name for name, names in columns.items() if is_list(names)]
-    if not usable:
-        inner = [f"{base}{name}/" for name in tree.children[base]]
-        below = _columns_of_lists(path, tree, inner.__contains__)
-        usable = [name for name, names in below.items() if is_list(names)] or [*columns]
+    inner = {f"{base}{name}/" for name in tree.children[base]}
+    searched = lists or _lists(path, tree, inner)
+    usable = [name for name, row in searched.items() if is_list(row)] or [*lists]
     if not usable:
         return None
     if len(usable) > 1:
@@ -57,33 +56,66 @@ def find(path: Path, tree: Tree) -> str | None:
 
 
 def folder_of(path: Path) -> tuple[Path, str]:
-    """The folder whose files a CSV names, its own or the one above, and its path below that."""
-    others = {file.suffix.lower() for file in path.parent.iterdir() if file.is_file()}
-    is_alone = not any(map(Path.is_dir, path.parent.iterdir())) and others.isdisjoint(
-        {*_tree.Tree().suffixes, *_sounds.SUFFIXES, *_recording_files.SUFFIXES} - {*SUFFIXES}
-    )
-    folder = path.parent.parent if is_alone else path.parent
+    """The folder whose files a CSV names, and the path of the CSV below that.
+
+    It is its own, or the one above if it lies alone or with text, and its files are there.
+    """
+    others = [file for file in path.parent.iterdir() if not _tree.is_junk(file.name)]
+    is_alone = all(file.is_file() and file.suffix.lower() in BESIDE for file in others)
+    file = image_list.file_of(_first_row(path)) if is_alone else None
+    is_above = file is not None and _is_above(path, file)
+    folder = path.parent.parent if is_above else path.parent
     return folder, path.relative_to(folder).as_posix()
 
 
 def is_of_sensors(path: Path) -> bool:
     """Whether a CSV is a recording itself, as its columns name no files with labels."""
     with path.open("rb") as file:
-        start = file.read(BEGINNING)
-    is_text = not start.startswith((b"\xff\xfe", b"\xfe\xff"))  # in UTF-16
-    return is_text and not image_list.is_list({*list_file.columns(start)})
+        is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
+    row = _first_row(path)
+    if not is_text or image_list.is_list(row):
+        return False
+    # A recording may have columns such as id and event
+    is_of_sounds = (image_list.file_of(row) or "").lower().endswith(_sounds.SUFFIXES)
+    return not (is_of_sounds and audio_folder.is_list(row))
 
 
-def _columns_of_lists(
-    path: Path, tree: Tree, is_searched: Callable[[str], bool]
-) -> dict[str, set[str]]:
-    """The columns of each CSV in the folders that are searched, by its path below the base."""
+def _first_row(path: Path) -> Row:
+    with path.open("rb") as file:
+        return list_file.first_row(file.read(BEGINNING))
+
+
+def _is_above(path: Path, file: str) -> bool:
+    """Whether a file that a list names lies above it, or at most two folders below that.
+
+    Its first folders may be missing, as they are of another machine.
+    """
+    named = PurePosixPath(file.replace("\\", "/").lstrip("/"))
+    ends = [PurePosixPath(*named.parts[first:]) for first in range(len(named.parts))]
+    deeper = [f"{folders}{glob.escape(str(named))}" for folders in ("*/", "*/*/")]
+    own, above = path.parent, path.parent.parent
+    try:
+        if (own / named.name).exists():
+            return False
+        is_there = any((above / end).exists() for end in ends)
+        return is_there or any(any(above.glob(pattern)) for pattern in deeper)
+    except OSError:  # the name is too long for a file
+        return False
+
+
+def _lists(path: Path, tree: Tree, folders: Container[str]) -> dict[str, Row]:
+    """The first row of each CSV in these folders, by its path below the base.
+
+    A tsv counts only if no csv has a column of files.
+    """
     source, base = pictures.source(path), _parts.base(tree)
-    return {
-        name.removeprefix(base): set(list_file.columns(source.read(name)[:BEGINNING]))
+    rows = {
+        name.removeprefix(base): list_file.first_row(source.read(name, 0, BEGINNING))
         for name in tree.left_out
-        if name.lower().endswith(SUFFIXES) and is_searched(_tree.split(name)[0])
+        if name.lower().endswith(SUFFIXES) and _tree.split(name)[0] in folders
     }
+    csvs = {name: row for name, row in rows.items() if name.lower().endswith(".csv")}
+    return csvs if any(image_list.file_of(row) is not None for row in csvs.values()) else rows
 
 
 def _has_class_folders(path: Path, tree: Tree) -> bool:

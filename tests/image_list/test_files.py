@@ -52,6 +52,9 @@ def test_a_list_as_spreadsheets_save_it_is_read(photos: Path, delimiter: str, ma
         ("image_id,category,Split", ("2", "0", "1")),  # without folder and suffix
         ('"Filename","Class","SPLIT"', ("2.png", "0.png", "phone/1.png")),
         ("id,Path,label,split", ("9,phone/2", "9,phone/0", "9,1.png")),
+        ("clip,image,label,split", ("9,phone/2", "9,phone/0", "9,1.png")),
+        ("audio,image,label,split", ("9.wav,phone/2", "9.wav,phone/0", "8.wav,1.png")),
+        ("fname,id,label,split", ("Ann,phone/2", "Ann,phone/0", "Ben,1.png")),
     ],
 )
 def test_a_list_as_others_publish_it_is_read(

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.datasets import series_folder
-from pipeline.planning import params_file, sensors, start, survey
+from pipeline.planning import lists, params_file, sensors, start, survey
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import Given, Survey
 from pipeline.process.errors import UserError
@@ -67,6 +67,21 @@ def test_a_single_recording_is_refused_and_a_slow_sensor_taken(folder: Path) -> 
         survey.survey(path / "0.csv")
     one = survey.survey(path)
     assert (one.rate, one.seconds, one.size) == (0.5, 64, (32, 3))
+
+
+def test_a_recording_with_a_column_of_events_is_no_list(folder: Path) -> None:
+    rows = [f"{number},{number % 2},0.1,0.2,0.3" for number in range(50)]
+    Path("one.csv").write_text("\n".join(["id,event,x,y,z", *rows]))
+    assert lists.is_of_sensors(Path("one.csv"))
+
+
+def test_a_list_alone_with_its_recordings_can_be_named(folder: Path) -> None:
+    path = recorded(Path("walks"))
+    rows = [f"{number}.csv,{'run' if number % 2 else 'walk'}" for number in range(12)]
+    for file in path.iterdir():
+        file.write_text(file.read_text().replace(",label", ",activity"))
+    (path / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    assert lists.folder_of(path / "labels.csv") == (path, "labels.csv")
 
 
 def test_a_gesture_is_a_window_however_long_it_takes(folder: Path) -> None:

@@ -127,6 +127,18 @@ LAYOUTS = {
         "{file},9,60.5,64.5,{fold},7,{word}",
         "audio/fold{fold}",
     ),
+    "UrbanSound8K without an end": (
+        "metadata/UrbanSound8K.csv",
+        "slice_file_name,fsID,start,fold,class",
+        "{file},9,60.5,{fold},{word}",
+        "audio/fold{fold}",
+    ),
+    "a category and a text": (
+        "list.csv",
+        "filename,fold,category,text",
+        "{file},{fold},{word},hello",
+        "clips",
+    ),
     "folds beside the list": (
         "list.csv",
         "fname,fold,classID,class",
@@ -156,7 +168,8 @@ def test_lists_of_published_layouts_are_found(
         rows.append(row.format(**known))
     (path / name).parent.mkdir(exist_ok=True)
     (path / name).write_text("\n".join(rows))
-    for data in (survey.survey(path), *([survey.survey(path / name)] if "meta" in name else [])):
+    (path / name).with_name("people.tsv").write_text("name\tage\n")  # is no list of sounds
+    for data in (survey.survey(path), survey.survey(path / name)):
         assert (data.counts, data.group, data.groups) == ({"no": 48, "yes": 48}, "fold", 4)
     _, settings = start.propose(data, path, None, SHIPPED)
     assert len(audio_folder.load(settings.dataset).train_labels) == 96
@@ -175,6 +188,49 @@ def test_the_lists_of_speech_commands_say_what_is_for_testing(folder: Path) -> N
     _, settings = start.propose(data, path, None, SHIPPED)
     raw = audio_folder.load(settings.dataset)
     assert raw.test_columns["file"] == ["no/anna_0.wav", "yes/anna_0.wav"]
+
+
+def test_lists_of_parts_that_leave_a_class_out_are_not_used(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recordings_of(Path("words"))
+    (path / "testing_list.txt").write_text("yes/anna_0.wav\nno/anna_0.wav\n")
+    (path / "validation_list.txt").write_text("yes/bob_1.wav\nup/bob_1.wav\n")
+    data = survey.survey(path)
+    assert data.examples == {"train": 96}
+    note = "the class no would have no sound for validation: validation_list.txt, testing_list.txt"
+    assert f"note: not used, as {note}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("has_list", [False, True])
+def test_noise_is_a_class_beside_a_single_word(has_list: bool, folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    (path / "no").rename(path / "_background_noise_")
+    if has_list:
+        (path / "testing_list.txt").write_text("yes/anna_0.wav\n")
+    assert survey.survey(path).counts == {"_background_noise_": 48, "yes": 48}
+
+
+def test_noise_is_a_class_if_there_are_no_lists_of_parts(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    shutil.copytree(path / "no", path / "_background_noise_")
+    assert len(survey.survey(path).class_names) == 3
+
+
+def test_each_of_several_lists_can_be_named(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    (path / "no").rename(path / "clips")
+    shutil.rmtree(path / "yes")
+    rows = [
+        f"{number}\t{file.name}\t{('off', 'on')[number % 2]}"
+        for number, file in enumerate(sorted(path.rglob("*.wav")))
+    ]
+    for name in ("train.tsv", "validated.tsv"):
+        (path / name).write_text("\n".join(["client_id\tpath\tsentence", *rows]))
+    with pytest.raises(UserError, match=r"several lists: train\.tsv, validated\.tsv; name one"):
+        survey.survey(path)
+    data = survey.survey(path / "train.tsv")
+    assert (data.values["labels"], data.counts) == ("train.tsv", {"off": 24, "on": 24})
 
 
 def test_sounds_in_a_format_that_is_not_read_are_named_with_the_cure(folder: Path) -> None:

@@ -12,7 +12,9 @@ from PIL import Image
 
 from pipeline.config import params
 from pipeline.datasets import _parts, image_list
+from pipeline.files import picture_file
 from pipeline.planning import (
+    lists,
     outlook,
     start,
     survey,
@@ -94,6 +96,60 @@ def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
     rows = [f"{number},{cell(number)}" for number in range(50)]
     (one_folder(folder) / "train.csv").write_text("\n".join([header, *rows]))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "target"),
+    [
+        ("image,category", Given(), "classes"),
+        ("image,cat,dog", Given(), "labels"),
+        ("image,age", Given(number="age"), "number"),
+    ],
+)
+def test_a_list_beside_the_folders_counts_before_one_in_them_or_a_tsv(
+    header: str, given: Given, target: str, folder: Path
+) -> None:
+    def rows(header: str, mark: str = ",") -> str:
+        columns = header.count(",")
+        cells = ((number, *[number % 2] * columns) for number in range(50))
+        return "\n".join([header.replace(",", mark), *(mark.join(map(str, row)) for row in cells)])
+
+    (one_folder(folder) / "train.csv").write_text(rows(header))
+    (folder / "images" / "old.csv").write_text(rows("file,label"))
+    (folder / "old.tsv").write_text(rows("file,label", "\t"))
+    data = survey.survey(folder, given)
+    assert (data.values["labels"], data.target) == ("train.csv", target)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_a_csv_that_is_no_list_only_the_beginning_is_read(folder: Path, packed: bool) -> None:
+    with (folder / "log.csv").open("wb") as file:
+        file.write(b"time,event\n0,on\n")
+        file.truncate(picture_file.LARGEST_BYTES + 1)
+    path = Path(shutil.make_archive("pets", "zip", folder)) if packed else folder
+    assert survey.survey(path).counts == {"cat": 30, "dog": 20}
+
+
+def test_only_a_list_whose_pictures_lie_above_is_of_the_folder_above(folder: Path) -> None:
+    one_folder(folder)
+    (folder / "lists").mkdir()
+    (folder / "train.csv").rename(folder / "lists" / "train.csv")
+    text = (folder / "lists" / "train.csv").read_text()
+    for begin in ("images/", "../images/", ""):
+        rows = [f"{begin}{row.replace(',', '.png,')}" for row in text.split("\n")[1:]]
+        (folder / "lists" / "train.csv").write_text("\n".join(["image,label", *rows]))
+        assert lists.folder_of(folder / "lists" / "train.csv") == (folder, "lists/train.csv")
+    for absent in ("elsewhere/0.png", "0" * 300, ""):
+        (folder / "lists" / "train.csv").write_text(f'image,label\n"{absent}",cat\n')
+        assert lists.folder_of(folder / "lists" / "train.csv") == (folder / "lists", "train.csv")
+
+
+def test_a_note_on_class_folders_is_printed_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "dog", folder / "Dog")
+    survey.survey(folder)
+    assert capsys.readouterr().out.count("note: the classes 'Dog' and 'dog' are two") == 1
 
 
 def test_a_list_of_several_labels_gets_its_own_recipe(folder: Path) -> None:
