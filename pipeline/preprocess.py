@@ -133,8 +133,8 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
         for split, part in parts.items()
     }
     if has_one_of_each(description.target):
-        is_own = {"train": False, "validation": validation is not None, "test": has_test}
-        own = {split: rows[split] for split in selections if is_own[split]}
+        is_own = {"validation": validation is not None, "test": has_test}
+        own = {split: rows[split] for split, given in is_own.items() if given}
         empty_classes.check(
             selections, description.class_names, own, groups.numbers, settings.preprocess
         )

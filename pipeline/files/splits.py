@@ -44,7 +44,8 @@ def split_off(
 
     `order` says which rows are kept: the first or the last ones, random ones, or random ones that
     keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, and
-    each class may be due in both parts, so there may be somewhat more or fewer than `count`.
+    with `one_of_each` both parts have each class, so there may be somewhat more or fewer than
+    `count`.
     """
     if groups is not None and len(np.unique(groups.numbers)) < len(strata):
         return _split_off_groups(strata, groups, count, order, seed)
