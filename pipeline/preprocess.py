@@ -25,8 +25,15 @@ from pipeline.files.reports.preprocess import (
     PreprocessReport,
     SplitReport,
 )
-from pipeline.files.selection import Selection, corrected, prepare, prepare_others, together
-from pipeline.files.splits import splits
+from pipeline.files.selection import (
+    Selection,
+    corrected,
+    prepare,
+    prepare_others,
+    together,
+    together_in_splits,
+)
+from pipeline.files.splits import has_one_of_each, splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting.split_notes import notes
@@ -105,13 +112,13 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     has_test = len(raw_test[1]) > 0
     check(*raw_train, description, "training")
     test_fraction = None if has_test else settings.dataset.test
-    validation, together = raw.validation_rows(), raw.groups(settings.preprocess.group)
+    validation, groups = raw.validation_rows(), together_in_splits(settings.preprocess.group)
     rows = splits(
         targets.target(description.target).strata(raw_train[1]),
         test_fraction,
         settings.preprocess,
         validation,
-        together,
+        groups,
     )
     rows.setdefault("test", np.arange(len(raw_test[1])))
     parts = {"train": "train", "validation": "train", "test": "test" if has_test else "train"}
@@ -125,11 +132,11 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
         )
         for split, part in parts.items()
     }
-    if description.target == "classes":
-        own = {"test": has_test, "validation": validation is not None}
-        made = [split for split in selections if not own.get(split)]
+    if has_one_of_each(description.target):
+        is_own = {"validation": validation is not None, "test": has_test}
+        own = {split: rows[split] for split, given in is_own.items() if given}
         empty_classes.check(
-            selections, description.class_names, made, together, settings.preprocess
+            selections, description.class_names, own, groups.numbers, settings.preprocess
         )
     for split, selection in selections.items():
         check(selection.rows, selection.labels[selection.rows], description, split)

@@ -19,6 +19,8 @@ WIDTH = 2  # bytes of a sample
 PCM, EXTENSIBLE = 1, 0xFFFE  # the second names the format of its samples further on
 FORMAT_BYTES = 40
 BLOCK = 2**16  # bytes
+UNKNOWN = 2**32 - 1  # bytes of a file that was written to a pipe; some programs say 0
+CHUNKS = 1000  # before the samples; a file has a few
 
 
 def read(source: Union[str, Path, bytes], name: str, card: ModelCard) -> Any:
@@ -86,18 +88,21 @@ def _header(file: Any) -> Tuple[Tuple[int, int, int], int]:
     riff, left, form = _unpacked(file, "<4sI4s")
     if (riff, form) != (b"RIFF", b"WAVE"):
         raise ValueError("it is no WAV file")
-    left -= len(form)  # what follows belongs to no chunk
+    left = (left or UNKNOWN) - len(form)  # what follows belongs to no chunk
     layout = None
-    while True:
+    for _ in range(CHUNKS):
         kind, size = _unpacked(file, "<4sI")
         left -= 8 + size
         if kind == b"data" and layout:
             return layout, max(size + min(left, 0), 0)
+        if left < 0:
+            raise ValueError("it is cut short")
         known = min(size, FORMAT_BYTES) if kind == b"fmt " else 0
         if known:
             layout = _layout(file.read(known))
         _skip(file, size - known + size % 2)
         left -= size % 2
+    raise ValueError(f"its first {CHUNKS:,} chunks hold no samples")
 
 
 def _layout(chunk: bytes) -> Tuple[int, int, int]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import preprocess
+from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import Preprocess
-from pipeline.files import splits
+from pipeline.files import raw, splits
 from pipeline.files.artifacts import Description
 from pipeline.files.reports.preprocess import Evidence
 from pipeline.process.errors import UserError
@@ -35,7 +37,12 @@ def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, 100)
     rows = splits.splits(labels, None, settings(validation=count, order=order, seed=seed))
     assert sorted([*rows["train"], *rows["validation"]]) == list(range(100))
-    # a stratified part has each of the three classes
+    assert len(rows["validation"]) == count
+    each = splits.Groups(np.arange(100), one_of_each=True)
+    rows = splits.splits(
+        labels, None, settings(validation=count, order=order, seed=seed), None, each
+    )
+    # then a stratified part has each of the three classes
     assert len(rows["validation"]) == (max(count, 3) if order == "stratified" else count)
 
 
@@ -48,10 +55,35 @@ def test_a_stratified_validation_part_has_each_class_in_proportion() -> None:
 def test_a_class_of_three_examples_has_one_in_each_part() -> None:
     """Also where the parts would be smaller than there are classes."""
     for labels in (np.repeat([0, 1], [297, 3]), np.repeat(np.arange(1000), 3)):
-        rows = splits.splits(labels, 0.2, settings())
+        each = splits.Groups(np.arange(len(labels)), one_of_each=True)
+        rows = splits.splits(labels, 0.2, settings(), None, each)
         assert sorted(np.concatenate(list(rows.values()))) == list(range(len(labels)))
         for part in rows.values():
             assert np.bincount(labels[part], minlength=labels.max() + 1).all()
+
+
+@pytest.mark.parametrize(("target", "validation"), [("labels", 45), ("number", 5)])
+def test_only_classes_are_forced_into_every_part(
+    target: str, validation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not combinations of labels, of which 8 labels have more than there are test examples."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (500, 4, 4), np.uint8)
+    present = (rng.random((500, 8)) < 0.3).astype(int)
+    wanted = present if target == "labels" else rng.random(500)
+    np.savez("own.npz", x_train=images, y_train=wanted)
+    data = {"name": "npz", "path": "own.npz", "test": 0.1}
+    values = {"dataset": data, "preprocess.validation": validation, "problem.unit": "years"}
+    settings = params.override(params.load(ROOT / "params.yaml"), values)
+    Path("params.yaml").write_text(settings.model_dump_json())
+    download.main()
+    rows = preprocess.select(raw.description(), settings)
+    assert {part: len(selection.rows) for part, selection in rows.items()} == {
+        "train": 450 - validation,
+        "validation": validation,
+        "test": 50,
+    }
 
 
 def test_order_first_takes_the_first_images_for_training_as_the_lectures_do() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from serving.recording import TIME
@@ -42,6 +43,7 @@ TIMES = (
 # Seconds since 1970 have ten digits, and are not reached by any other count of seconds.
 EPOCH = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"))
 SINCE_1970 = 5e8  # seconds, from 1985 on
+MINUTES = re.compile(r"\d+:\d\d[.,]\d+")  # and seconds; 59:02 is a time of day
 
 Clock = Callable[[str], float]
 
@@ -95,12 +97,13 @@ def begins_recordings(name: str) -> bool:
 def clock(name: str, cell: str) -> Clock | None:
     """The unit of a time column, judged by its name and first cell; None if it is no time.
 
-    Dates and seconds since 1970 count from the first cell, as spans of a list do.
+    Dates, times of day, minutes and seconds, and seconds since 1970 count from the first cell, as
+    spans of a list do.
     """
     try:
         value = float(cell)
     except ValueError:
-        return _since(_date, _date(cell)) if _is_date(cell) else None
+        return _date_clock(cell)
     large = next((unit for least, unit in EPOCH if abs(value) > least), "s")
     factor = UNITS[_unit(name) or large]
 
@@ -115,6 +118,25 @@ def _since(read: Clock, start: float) -> Clock:
     return lambda text: read(text) - start
 
 
+def _date_clock(cell: str) -> Clock | None:
+    """That of dates, times of day, or minutes and seconds; the first cell says of which."""
+    read = _minutes if MINUTES.fullmatch(cell) else _date
+    with suppress(ValueError):
+        if ":" in cell:  # not `nan`, nor a date without a time of day
+            return _since(read, read(cell))
+    return None
+
+
+def _minutes(cell: str) -> float:
+    """Seconds of minutes and seconds such as 59:02.50 or 61:00; NaN if it is `nan`."""
+    if cell == "nan":
+        return float(cell)
+    if not re.fullmatch(r"\d+:[0-5]\d([.,]\d+)?", cell):
+        raise ValueError(f"{cell} is not minutes and seconds")
+    minutes, seconds = cell.split(":")
+    return 60 * int(minutes) + float(seconds.replace(",", "."))
+
+
 def _date(cell: str) -> float:
     """Seconds of a date such as 2024-03-01T09:00:00.250 or 01.03.2024 09:00:00, or a time of day.
 
@@ -123,18 +145,10 @@ def _date(cell: str) -> float:
     if cell == "nan":
         return float(cell)
     cell = re.sub(r"^(\d\d)\.(\d\d)\.(\d{4})(?=[ T])", r"\3-\2-\1", cell)  # 01.03.2024
-    if re.fullmatch(r"\d\d:\d\d[.,]\d+", cell):  # minutes and seconds
-        cell = f"00:{cell}"
+    if MINUTES.fullmatch(cell):
+        raise ValueError(f"{cell} is not a time of day")
     moment = datetime.fromisoformat(f"1970-01-01T{cell}" if cell[2:3] == ":" else cell)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _is_date(cell: str) -> bool:
-    try:
-        _date(cell)
-    except ValueError:
-        return False
-    return ":" in cell  # not `nan`, nor a date without a time of day
 
 
 def _is_label(name: str, cell: str) -> bool:

@@ -95,7 +95,8 @@ class _Columns:
         """Of the names in the `header` and the first rows. Raises FileError."""
         shown = dict(zip(header, map(str.strip, start[0]), strict=False))
         names = _recording_columns.canonical(header, shown, channels or ())
-        if any("." in name and _is_number(name) for name in header) and names == header:
+        is_named = channels or {TIME, *_recording_columns.CERTAIN} & set(names)
+        if not is_named and any("." in name and _is_number(name) for name in header):
             raise FileError(
                 f"has {', '.join(header)[:SHOWN]!r} in its first line; expected the names of the "
                 "columns there, such as person,label,time,x,y,z"

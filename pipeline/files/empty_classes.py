@@ -18,29 +18,36 @@ SIZE = {"test": "dataset.test", "validation": "preprocess.validation"}
 def check(
     selections: Mapping[str, Selection],
     names: Sequence[str],
-    made: Sequence[str],
-    groups: Array | None,
+    own: Mapping[str, Array],
+    groups: Array,
     settings: Preprocess,
 ) -> None:
     """Raises UserError for a class that a split lacks.
 
-    `made` are the splits made of the raw training part, whose rows (N,) have these `groups`.
+    `own` are the rows of the splits that the data themselves name. The others are made of the raw
+    training part, whose rows have these `groups` (N,).
     """
+    made = [split for split in selections if split not in own]
     for split, selection in selections.items():
         labels = selection.labels[selection.rows]
         missing = np.setdiff1d(np.arange(len(names)), labels)
         if len(labels) and len(missing):
             number = int(missing[0])
             lacks = f"class {names[number]!r} has no example in the {split} part"
-            if split not in made:
+            if split in own:
                 raise UserError(f"{lacks} of your data; add one to it, or leave the class out")
             rows = np.flatnonzero(selection.labels == number)
-            independent = rows if groups is None else np.unique(groups[rows])
-            cure = _cure(split, len(independent), len(made), settings)
+            rows = np.setdiff1d(rows, own.get("validation", []))
+            independent = len(np.unique(groups[rows]))
+            cure = _cure(split, independent, made, settings)
             raise UserError(
-                f"{lacks}: the data have {counted(len(rows), 'example')} of it"
-                f"{_together(len(rows), len(independent))}; {cure}, or leave the class out"
+                f"{lacks}: the data have {counted(len(rows), 'example')} of it{_outside(own)}"
+                f"{_together(len(rows), independent)}; {cure}, or leave the class out"
             )
+
+
+def _outside(own: Mapping[str, Array]) -> str:
+    return f" outside of your own {' and '.join(own)} part{'s' * (len(own) > 1)}" if own else ""
 
 
 def _together(examples: int, independent: int) -> str:
@@ -49,14 +56,15 @@ def _together(examples: int, independent: int) -> str:
     return f", and as copies and groups stay together only {independent:,} can be apart"
 
 
-def _cure(split: str, independent: int, parts: int, settings: Preprocess) -> str:
-    if independent < parts:
-        return f"expected at least {parts}, one for each part: add some"
+def _cure(split: str, independent: int, made: Sequence[str], settings: Preprocess) -> str:
+    if independent < len(made):
+        return f"expected at least {len(made)}, one for each part: add some"
     if settings.corrections != NONE:
         return "look at preprocess.corrections, which may change or drop those of this part"
-    if settings.subset is not None:
+    if split != "test" and settings.subset is not None:
         return "raise preprocess.subset, or set it to null"
-    if settings.order != "stratified":
+    if split != "test" and "validation" in made and settings.order != "stratified":
         return f"set preprocess.order to stratified; it is {settings.order}"
-    share = SIZE.get(split)
-    return f"raise {share}" if share else "lower dataset.test or preprocess.validation"
+    if split in SIZE:
+        return f"raise {SIZE[split]}"
+    return f"lower {' or '.join(SIZE[part] for part in made if part in SIZE)}"

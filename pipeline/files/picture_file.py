@@ -131,8 +131,12 @@ def _check_box(box: Box | None, opened: Image.Image) -> None:
 
 
 def _clipped(box: Box, size: tuple[int, int], factor: int = 1) -> Box:
-    """The part of a box that lies in a picture of this width and height, 1 / `factor` as large."""
-    left, top, right, bottom = (side // factor for side in box)
+    """The part of a box that lies in a picture of this width and height, 1 / `factor` as large.
+
+    It has at least a pixel there if it has one in the whole picture.
+    """
+    left, top = (side // factor for side in box[:2])
+    right, bottom = (-(-side // factor) for side in box[2:])
     return max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
 
 

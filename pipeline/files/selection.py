@@ -18,7 +18,7 @@ from pipeline.files.reports.preprocess import (
     Corrected,
     Together,
 )
-from pipeline.files.splits import Groups, split_off
+from pipeline.files.splits import Groups, has_one_of_each, split_off
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,17 @@ class Selection:
         """Those of the split, if they are pictures on disk."""
         photos = pictures.on_disk(self.inputs)
         return None if photos is None else photos.subset(self.rows)
+
+
+def together_in_splits(group: str | None) -> Groups:
+    """What of the raw training part is never in two splits: at least each example by itself.
+
+    Raises UserError for a `group` that the data do not have.
+    """
+    numbers = raw.groups(group)
+    if numbers is None:
+        numbers = np.arange(len(raw.load("train")[1]))
+    return Groups(numbers, one_of_each=has_one_of_each(raw.description().target))
 
 
 def corrected(selections: dict[str, Selection], settings: Params) -> Corrected | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,26 @@ from pipeline.process.words import counted
 
 @dataclass(frozen=True)
 class Groups:
-    """A number for each row (N,), equal in a group. `leave` groups of each class must remain."""
+    """A number for each row (N,), equal in a group. `leave` groups of each class must remain.
+
+    With `one_of_each`, a stratified order splits off at least one row of each class that has more.
+    Groups of several rows are always split off so.
+    """
 
     numbers: Array
     leave: int = 1
+    one_of_each: bool = False
+
+    def of(self, rows: Array) -> Groups:
+        return replace(self, numbers=self.numbers[rows])
+
+
+def has_one_of_each(target: str) -> bool:
+    """Whether a split has an example of each stratum in every part.
+
+    Only of classes: several labels at once have a stratum for each of their combinations.
+    """
+    return target == "classes"
 
 
 def split_off(
@@ -28,8 +44,8 @@ def split_off(
 
     `order` says which rows are kept: the first or the last ones, random ones, or random ones that
     keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, and
-    in a stratified order each class with enough of them has one in both parts, so there may be
-    somewhat more or fewer than `count`.
+    with `one_of_each` both parts have each class, so there may be somewhat more or fewer than
+    `count`.
     """
     if groups is not None and len(np.unique(groups.numbers)) < len(strata):
         return _split_off_groups(strata, groups, count, order, seed)
@@ -47,13 +63,13 @@ def split_off(
     shuffled = np.random.default_rng(seed).permutation(len(strata))
     if order == "stratified":
         shuffled = shuffled[stratified(strata[shuffled])]
-        if groups is not None:
-            shuffled, fewest = _with_each(strata, shuffled, groups.leave)
+        if groups is not None and groups.one_of_each:
+            shuffled, fewest = _one_of_each_first(strata, shuffled, groups.leave)
             count = max(count, fewest)
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
-def _with_each(strata: Array, order: Array, leave: int) -> tuple[Array, int]:
+def _one_of_each_first(strata: Array, order: Array, leave: int) -> tuple[Array, int]:
     """The rows (N,) in `order`, but for one of each stratum first, and `leave` of each last.
 
     Also how many are first: a stratum has none there if it has no more than `leave` rows.
@@ -207,15 +223,15 @@ def splits(
     test_fraction: float | None,
     settings: Preprocess,
     validation: Array | None = None,
-    groups: Array | None = None,
+    groups: Groups | None = None,
 ) -> dict[str, Array]:
     """Row numbers of the raw training part for train and validation.
 
     If `test_fraction` is not None, the test set is split off from it too. `validation` are the rows
     that the data themselves name for it; otherwise they are split off. Rows of one of the `groups`
-    (N,) are split off together.
+    are split off together.
     """
-    numbers = np.arange(len(strata)) if groups is None else groups
+    groups = groups or Groups(np.arange(len(strata)))
     rows, result = np.arange(len(strata)), {}
     if validation is not None:
         rows = np.setdiff1d(rows, validation)
@@ -226,7 +242,7 @@ def splits(
             count,
             "stratified",
             settings.seed,
-            Groups(numbers[rows], leave=2 if validation is None else 1),
+            replace(groups.of(rows), leave=2 if validation is None else 1),
         )
         rows, result["test"] = rows[kept], rows[split]
     if settings.subset is not None:
@@ -239,7 +255,5 @@ def splits(
     if validation is not None:
         return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
-    kept, split = split_off(
-        strata[rows], count, settings.order, settings.seed, Groups(numbers[rows])
-    )
+    kept, split = split_off(strata[rows], count, settings.order, settings.seed, groups.of(rows))
     return {"train": rows[kept], "validation": rows[split], **result}

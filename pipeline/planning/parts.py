@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.files.splits import validation_count
+from pipeline.files.splits import has_one_of_each, validation_count
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -30,7 +30,7 @@ def check_classes(data: Survey) -> None:
     """Raises UserError if a class has too few examples for each split to have one."""
     needed = 2 if data.examples.get("test") else 3
     few = [name for name, count in data.counts.items() if count < needed]
-    if data.target != "classes" or not few:
+    if not (few and has_one_of_each(data.target)):
         return
     where = "training and validation" if needed == 2 else "training, validation and test"
     raise UserError(
@@ -41,12 +41,9 @@ def check_classes(data: Survey) -> None:
 
 
 def parts(data: Survey) -> Parts:
-    """The splits, with TEST and `validation_share` where the data have none of their own.
-
-    Each class has an example in each of them.
-    """
+    """The splits, with TEST and `validation_share` where the data have none of their own."""
     examples, test = data.examples["train"], data.examples.get("test", 0)
-    fewest = len(data.counts) if data.target == "classes" else 0
+    fewest = len(data.counts) if has_one_of_each(data.target) else 0
     if not test:
         test = max(round(TEST * examples), fewest)
         examples -= test

@@ -25,6 +25,7 @@ from pipeline.files import artifacts, digests, pictures, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
+from pipeline.files.selection import together_in_splits
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds, metrics
@@ -271,7 +272,7 @@ def split_rows(settings: Params) -> tuple[Array, Array]:
         )
     has_test = len(artifacts.load_array(TEST_LABELS)) > 0
     test = None if has_test else settings.dataset.test
-    groups = raw.groups(settings.preprocess.group)
+    groups = together_in_splits(settings.preprocess.group)
     split = splits.splits(strata(Edits()), test, settings.preprocess, raw.validation_rows(), groups)
     edits = raw.edits(TRAINING)
     return edits.left(split["train"]), edits.left(split["validation"])

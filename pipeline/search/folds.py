@@ -25,6 +25,7 @@ from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
+from pipeline.files.selection import together_in_splits
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, drawing
@@ -66,15 +67,13 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
     settings = analysis.params.preprocess
     each = validating(analysis, folds)
     strata = cached_training.strata()
-    groups = raw.groups(settings.group)
-    numbers = np.arange(len(strata)) if groups is None else groups
+    groups = together_in_splits(settings.group)
     result = []
     for training in each:
         rows = training.rows
         count = splits.validation_count(settings.validation, len(rows))
-        together = splits.Groups(numbers[rows])
         train, validation = splits.split_off(
-            strata[rows], count, settings.order, settings.seed, together
+            strata[rows], count, settings.order, settings.seed, groups.of(rows)
         )
         result.append(
             replace(

@@ -33,7 +33,9 @@ def test_no_group_is_in_two_splits_and_every_row_in_one(
     rng = np.random.default_rng(seed)
     members = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     labels = rng.integers(0, 2, len(members))
-    rows = splits.splits(labels, 0.2, settings(order=order, seed=seed), None, members)
+    rows = splits.splits(
+        labels, 0.2, settings(order=order, seed=seed), None, splits.Groups(members)
+    )
     assert sorted(np.concatenate(list(rows.values()))) == list(range(len(members)))
     parts = [set(members[part]) for part in rows.values()]
     assert sum(map(len, parts)) == len(set(members))
@@ -45,14 +47,14 @@ def test_groups_are_split_off_with_the_classes_in_proportion() -> None:
     rng = np.random.default_rng(0)
     members = np.repeat(np.arange(250), 4)
     labels = np.repeat(rng.choice(3, 250, p=[0.6, 0.3, 0.1]), 4)
-    rows = splits.splits(labels, None, settings(), None, members)
+    rows = splits.splits(labels, None, settings(), None, splits.Groups(members))
     shares = np.bincount(labels[rows["validation"]]) / np.bincount(labels)
     assert np.abs(shares - 0.2).max() < 0.03
 
 
 def test_of_four_cameras_one_is_the_test_set_and_one_validates() -> None:
     members, labels = np.repeat(np.arange(4), 50), np.tile([0, 1], 100)
-    rows = splits.splits(labels, 0.2, settings(validation=0.1), None, members)
+    rows = splits.splits(labels, 0.2, settings(validation=0.1), None, splits.Groups(members))
     assert [len(set(members[rows[part]])) for part in ("train", "validation", "test")] == [2, 1, 1]
 
 
@@ -64,22 +66,26 @@ def test_a_rare_class_in_few_groups_is_in_every_split() -> None:
         labels = rng.integers(0, 5, 1200)
         for group in rng.permutation(60)[:3]:
             labels[np.flatnonzero(members == group)[:2]] = 5
-        rows = splits.splits(labels, 0.2, settings(validation=0.1, seed=seed), None, members)
+        rows = splits.splits(
+            labels, 0.2, settings(validation=0.1, seed=seed), None, splits.Groups(members)
+        )
         assert all((np.bincount(labels[part], minlength=6) > 0).all() for part in rows.values())
 
 
 def test_groups_that_cannot_be_split_are_refused() -> None:
     members, labels = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
     with pytest.raises(UserError, match="in 2 groups, none of which can be split off"):
-        splits.splits(labels, None, settings(), None, members)
+        splits.splits(labels, None, settings(), None, splits.Groups(members))
 
 
 def test_without_groups_the_split_is_as_it_was() -> None:
     labels = np.random.default_rng(0).integers(0, 3, 200)
     plain = splits.splits(labels, 0.2, settings())
-    alone = splits.splits(labels, 0.2, settings(), None, np.arange(200))
-    for part in plain:
-        np.testing.assert_array_equal(plain[part], alone[part])
+    for each in (False, True):
+        single = splits.Groups(np.arange(200), one_of_each=each)
+        alone = splits.splits(labels, 0.2, settings(), None, single)
+        for part in plain:
+            np.testing.assert_array_equal(plain[part], alone[part])
 
 
 def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets._listed_files import Files
-from pipeline.files import picture_table, pictures
+from pipeline.files import picture_file, picture_table, pictures
 from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
 from tests.image_list.conftest import load, rows
@@ -150,6 +151,15 @@ def test_the_size_of_a_picture_is_no_box(photos: Path) -> None:
     text = "file,width,height,label,xmin,ymin,xmax,ymax\n0.png,8,8,a,1,2,7,7\n1.png,8,8,b,0,0,8,8\n"
     raw = load(photos, text)
     assert [row.box for row in rows(raw)] == [(1, 2, 7, 7), (0, 0, 8, 8)]
+
+
+def test_a_box_of_one_pixel_is_not_lost_in_a_jpeg_that_is_decoded_smaller() -> None:
+    file = io.BytesIO()
+    Image.new("L", (9001, 9001), 200).save(file, "JPEG")
+    for box in ((0, 0, 1, 1), (9000, 9000, 9100, 9001), (8999, 40, 9000, 41)):
+        picture_file.inspect(file.getvalue(), box)
+        image = picture_file.image(file.getvalue(), (2, 2, 1), box)
+        assert (abs(image.astype(int) - 200) < 5).all()
 
 
 def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:

@@ -56,6 +56,10 @@ def test_channels_are_told_from_times_people_counters_and_labels(
         ("timestamp", "1709283600000000", "1709283600020000", 0.02),
         ("Time", "09:00:00.250", "09:00:00.270", 0.02),
         ("Time", "09:59.990", "10:00.010", 0.02),
+        ("Time", "59:59.990", "60:00.010", 0.02),
+        ("Time", "9:59,980", "10:00", 0.02),
+        ("Time", "00:00.000", "61:02.500", 3662.5),
+        ("Time", "09:00", "09:01", 60),
         ("time", "01.03.2024 09:00:00.250", "01.03.2024 09:00:00.270", 0.02),
         ("time", "29.02.2024 23:59:59,990", "01.03.2024 00:00:00,010", 0.02),
     ],
@@ -65,6 +69,14 @@ def test_times_become_seconds(name: str, first: str, second: str, step: float) -
     clock = columns.clock(name, first)
     assert clock is not None
     assert clock(second) - clock(first) == pytest.approx(step)
+
+
+@pytest.mark.parametrize(("first", "other"), [("00:00", "00:00.02"), ("00:00.02", "00:00:00.04")])
+def test_a_clock_that_changes_its_form_is_refused(first: str, other: str) -> None:
+    clock = columns.clock("time", first)
+    assert clock is not None
+    with pytest.raises(ValueError, match="is not"):
+        clock(other)
 
 
 def test_a_date_without_a_time_of_day_is_no_time() -> None:

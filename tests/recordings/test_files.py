@@ -19,6 +19,7 @@ from tests.recordings.conftest import (
     BROKEN,
     GOOD,
     LENGTH,
+    RATE,
     as_csv,
     as_npz,
     labelled,
@@ -42,6 +43,22 @@ def test_a_table_without_names_is_refused_and_not_read_as_one_with_names(tmp_pat
     path = write(tmp_path, raw_csv=data)
     with pytest.raises(UserError, match=r"no recording that can be read: raw\.csv has '33, Jog"):
         survey.survey(path, Given(rate=20))
+
+
+@pytest.mark.parametrize(
+    ("head", "channels"),
+    [
+        ("time,400.5,401.5", None),
+        ("label,400.5,401.5", None),
+        ("class,400.5,401.5", None),
+        ("note,400.5,401.5", ("400.5", "401.5")),
+    ],
+)
+def test_channels_may_be_called_by_numbers(head: str, channels: tuple[str, ...] | None) -> None:
+    lines = [f"{row / RATE if 'time' in head else 'a'},{row},1" for row in range(LENGTH)]
+    data = "\n".join([head, *lines]).encode()
+    found = list(_recording_files.recordings(io.BytesIO(data), "a.csv", channels))
+    assert [recording.channels for recording in found] == [("400.5", "401.5")]
 
 
 def test_a_date_of_another_form_is_refused_with_the_form_that_is_read() -> None:

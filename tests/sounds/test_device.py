@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,32 @@ def test_an_extensible_wav_file_equals_plain_pcm(tmp_path: Path) -> None:
     for source in (extensible, tmp_path / "a.wav"):
         assert np.array_equal(sound.read(source, "a.wav", card()), expected)
     assert np.array_equal(features(extensible), expected)
+
+
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+def test_a_wav_file_that_was_written_to_a_pipe_is_read_to_its_end(size: int) -> None:
+    plain = wav(tone())
+    streamed = plain[:4] + struct.pack("<I", size) + plain[8:]
+    expected = sound.read(plain, "a.wav", card())
+    assert np.array_equal(sound.read(streamed, "a.wav", card()), expected)
+    endless = streamed[:40] + b"\xff" * 4 + streamed[44:]  # the samples
+    assert np.array_equal(sound.read(endless, "a.wav", card()), expected)
+
+
+class Endless(io.BytesIO):
+    """A pipe that repeats an empty chunk."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size) or b"junk\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"), [(36, "cut short"), (2**32 - 1, "first 1,000 chunks hold no samples")]
+)
+def test_chunks_without_samples_are_not_read_for_ever(size: int, sentence: str) -> None:
+    head = wav(tone())[:36]
+    with pytest.raises(ValueError, match=sentence):
+        sound._header(Endless(head[:4] + struct.pack("<I", size) + head[8:]))
 
 
 @pytest.mark.parametrize(
