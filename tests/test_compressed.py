@@ -124,6 +124,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_weights_are_the_same_also_after_a_kill(photos: Path) -> None:
     prepare("pixels")
     weights = train()
@@ -141,6 +142,7 @@ def test_the_weights_are_the_same_also_after_a_kill(photos: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_features_of_frozen_layers_are_the_same(photos: Path) -> None:
     prepare("pixels", **{"dataset.other": params.NONE})
     train()

@@ -24,7 +24,11 @@ from tests.conftest import emulated
 from tests.foreign_files import Linear, tflite_int8
 from tests.prove_file.conftest import compared, configure, report
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
+pytestmark = [
+    pytest.mark.slow,  # TensorFlow writes each of the models
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:__array__ implementation"),
+]
 
 ADAPTER = Adapter(NHWC, (1, 28, 28, 1), "float32", (0.0,), (255.0,))
 Write = Callable[[keras.Model, str], None]
@@ -74,7 +78,6 @@ def test_one_of_a_single_image_is_run_image_by_image(tmp_path: Path) -> None:
     assert np.ptp(given, axis=0).min() > 0
 
 
-@pytest.mark.slow
 def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
     linear: Linear, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,8 +112,6 @@ def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
     assert [file.name for file in Path("reports/proven").iterdir()] == [in_float.format]
 
 
-@pytest.mark.slow
-@pytest.mark.long
 def test_it_is_the_reference_of_a_file(linear: Linear, prepared: Path) -> None:
     configure({"verify.runtimes": ["litert"]})
     network(linear).export("float", verbose=False)
