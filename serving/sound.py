@@ -16,11 +16,10 @@ from serving.model_card import ModelCard
 
 RECORDINGS = "recordings/"  # in a bundle: NAME.wav, and as bytes its features NAME.features
 WIDTH = 2  # bytes of a sample
-PCM, EXTENSIBLE = 1, 0xFFFE  # the second names the format of its samples further on
-FORMAT_BYTES = 40
+PCM, EXTENSIBLE = 1, 0xFFFE  # the second names the format later
 BLOCK = 2**16  # bytes
-UNKNOWN = 2**32 - 1  # bytes of a file that was written to a pipe; some programs say 0
-CHUNKS = 1000  # before the samples; a file has a few
+UNKNOWN = 2**32 - 1  # bytes of a file written to a pipe, or 0
+CHUNKS = 1000  # before the samples
 
 
 def read(source: Union[str, Path, bytes], name: str, card: ModelCard) -> Any:
@@ -85,49 +84,44 @@ def _header(file: Any) -> Tuple[Tuple[int, int, int], int]:
 
     The module `wave` refuses WAVE_FORMAT_EXTENSIBLE before Python 3.12. Raises ValueError.
     """
-    riff, left, form = _unpacked(file, "<4sI4s")
+    riff, left, form = _unpacked(file.read(12), "<4sI4s")
     if (riff, form) != (b"RIFF", b"WAVE"):
         raise ValueError("it is no WAV file")
     left = (left or UNKNOWN) - len(form)  # what follows belongs to no chunk
     layout = None
     for _ in range(CHUNKS):
-        kind, size = _unpacked(file, "<4sI")
+        kind, size = _unpacked(file.read(8), "<4sI")
         left -= 8 + size
         if kind == b"data" and layout:
             return layout, max(size + min(left, 0), 0)
         if left < 0:
             raise ValueError("it is cut short")
-        known = min(size, FORMAT_BYTES) if kind == b"fmt " else 0
-        if known:
-            layout = _layout(file.read(known))
-        _skip(file, size - known + size % 2)
         left -= size % 2
+        size += size % 2
+        chunk = file.read(min(size, BLOCK))
+        if kind == b"fmt ":
+            layout = _layout(chunk)
+        for start in range(BLOCK, size, BLOCK):  # as a pipe cannot seek
+            file.read(min(BLOCK, size - start))
     raise ValueError(f"its first {CHUNKS:,} chunks hold no samples")
 
 
 def _layout(chunk: bytes) -> Tuple[int, int, int]:
-    """Channels, bytes of a sample, and Hz. Raises ValueError for what is not PCM."""
-    tag, channels, rate, bits = _unpacked(io.BytesIO(chunk), "<HHI6xH")
+    """Of `_header`. Raises ValueError for what is not PCM."""
+    tag, channels, rate, bits = _unpacked(chunk, "<HHI6xH")
     if tag == EXTENSIBLE:
-        (tag,) = _unpacked(io.BytesIO(chunk[24:]), "<H")
+        (tag,) = _unpacked(chunk, "<24xH")
     if tag != PCM:
         raise ValueError("its samples are no PCM")
     return channels, (bits + 7) // 8, rate
 
 
-def _unpacked(file: Any, layout: str) -> Tuple[Any, ...]:
+def _unpacked(data: bytes, layout: str) -> Tuple[Any, ...]:
     """Raises ValueError."""
     try:
-        return struct.unpack(layout, file.read(struct.calcsize(layout)))
+        return struct.unpack_from(layout, data)
     except struct.error:
         raise ValueError("it is cut short") from None
-
-
-def _skip(file: Any, count: int) -> None:
-    """In pieces, as a pipe cannot seek."""
-    for start in range(0, count, BLOCK):
-        if not file.read(min(BLOCK, count - start)):
-            return
 
 
 def _expected(rate: int) -> str:

@@ -139,6 +139,7 @@ def report(
         "",
         f"{np.mean([result.seconds for result in results]):.1f}",
     ]
+    how = OF_ACCURACY if parts[0].name == ACCURACY else OF_RECALLS
     return AnalysisReport(
         f"Over {len(results)} folds the mean {name} is {percent(mean)} (95 % interval"
         f" {interval((low, high))}). Its standard deviation between folds is"
@@ -153,9 +154,9 @@ def report(
             "interval_high": high,
         },
         [
-            f"The interval of a fold {OF_ACCURACY if name == ACCURACY else OF_RECALLS}. The"
-            " interval of the mean allows for the training examples that folds share (Nadeau and"
-            " Bengio, 2003); that of all examples is the wider one of the two kinds."
+            f"The interval of a fold {how}. The interval of the mean allows for the training"
+            " examples that folds share (Nadeau and Bengio, 2003); that of all examples is the"
+            " wider one of the two kinds."
         ],
     )
 
