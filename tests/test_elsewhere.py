@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import verify
 from pipeline.bundle import gates
 from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import ComparedPair
 from pipeline.targets import classes
-from pipeline.verification import emulated
+from pipeline.verification import emulated, schedule
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
@@ -48,7 +47,7 @@ def judge(folder: Path, native_state: str, sample: Array, golden: Array) -> Comp
     native.report = reports.compared(state=native_state, reason=NATIVE_REASON)
     haswell = pair("haswell", folder)
     haswell.probabilities = np.concatenate([golden, sample])
-    counterpart = verify.native_counterpart(haswell, [native])
+    counterpart = schedule.native_counterpart(haswell, [native])
     emulated.judge(haswell, material, settings, vectors, counterpart)
     assert isinstance(haswell.report, ComparedPair)
     return haswell.report

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import verify
 from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
 from pipeline.config import params
@@ -15,7 +14,7 @@ from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import pixels
 from pipeline.targets import classes
-from pipeline.verification import material
+from pipeline.verification import material, schedule
 from pipeline.verification.pair import Pair
 from tests.conftest import ROOT
 
@@ -64,7 +63,7 @@ def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
     pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(seen.synthetic)).astype(
         np.float32
     )
-    vectors = verify.choose_golden(seen, [pair], [])
+    vectors = schedule.choose_golden(seen, [pair], [])
     np.testing.assert_array_equal(
         vectors.probabilities["onnx_float32"][-len(seen.synthetic) :],
         pair.probabilities[-len(seen.synthetic) :],

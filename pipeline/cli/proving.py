@@ -94,7 +94,7 @@ def _prove_file(
     with resumable():
         succeeded = dvc_command.reproduce(["preprocess"], goes_on=True)
         if succeeded:
-            from pipeline.search import prove_file
+            from pipeline.proving import prove_file
 
             question = prove_file.Question(file, reference, source, overrides, validation, c)
             succeeded = prove_file.prove(question)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline import embed, package, verify
-from pipeline.bundle import acceptance, archive, card, card_markdown, drift_reference
+from pipeline import embed, verify
+from pipeline.bundle import acceptance, archive, card, card_markdown, contents, drift_reference
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.config import params
 from pipeline.embedded import browser
@@ -147,7 +147,7 @@ def make(
         )
         accepted = AcceptanceSet(images, labels, probabilities)
         model_card = acceptance.add_to_card(model_card, accepted)
-        package.fill(Path(content), model_card, data, accepted)
+        contents.fill(Path(content), model_card, data, accepted)
         name = f"{model_card.name}-{model_card.version}"
         archive.write(Path(content), folder / f"{name}.tar.gz", name)
     return folder / f"{name}.tar.gz"

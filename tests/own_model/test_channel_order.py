@@ -18,8 +18,8 @@ from pipeline.config.params import Dataset
 from pipeline.datasets import cifar10
 from pipeline.formats import tflite_int8
 from pipeline.process.errors import UserError
+from pipeline.proving import foreign_model
 from pipeline.runtimes.foreign import reference_interpreter
-from pipeline.search import foreign_model
 from pipeline.training import input_scaling, keras_files, own_model
 from pipeline.training.batches import Data
 

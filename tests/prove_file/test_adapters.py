@@ -12,9 +12,9 @@ from pipeline.config.own_model import OwnModel
 from pipeline.files import split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.proving import foreign_model, prove_file
+from pipeline.proving.prove_file import Question
 from pipeline.runtimes import foreign
-from pipeline.search import foreign_model, prove_file
-from pipeline.search.prove_file import Question
 from pipeline.training import input_scaling
 from pipeline.training.batches import Data
 from tests.conftest import SMALL

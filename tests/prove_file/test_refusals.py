@@ -11,8 +11,8 @@ import pytest
 from pipeline.files.reports.verify import FailedPair
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
-from pipeline.search import prove_file
-from pipeline.search.prove_file import Question
+from pipeline.proving import prove_file
+from pipeline.proving.prove_file import Question
 from tests import foreign_files
 from tests.foreign_files import Linear, changed, onnx_file, tflite_float
 from tests.prove_file.conftest import configure, report

@@ -17,9 +17,9 @@ from pipeline.files.reports.verify import ComparedPair
 from pipeline.formats import _saved_model_process
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
+from pipeline.proving import prove_file, saved_model
+from pipeline.proving.prove_file import Question
 from pipeline.runtimes.foreign import NHWC, Adapter
-from pipeline.search import prove_file, saved_model
-from pipeline.search.prove_file import Question
 from tests.conftest import emulated
 from tests.foreign_files import Linear, tflite_int8
 from tests.prove_file.conftest import compared, configure, report

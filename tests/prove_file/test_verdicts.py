@@ -9,8 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.process.errors import UserError
-from pipeline.search import prove_c, prove_file
-from pipeline.search.prove_file import Question
+from pipeline.proving import integer_c, prove_file
+from pipeline.proving.prove_file import Question
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, Project, emulated
 from tests.foreign_files import Linear, onnx_file, tflite_float, tflite_int8
 from tests.prove_file.conftest import compared, configure, report
@@ -143,8 +143,8 @@ def test_c_that_differs_is_not_written(
     configure({"verify.runtimes": ["litert"]})
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
     Path("coarse.tflite").write_bytes(tflite_int8(linear, levels=1))
-    translate = prove_c.translate
-    monkeypatch.setattr(prove_c, "translate", lambda path: translate(Path("coarse.tflite")))
+    translate = integer_c.translate
+    monkeypatch.setattr(integer_c, "translate", lambda path: translate(Path("coarse.tflite")))
     with pytest.raises(UserError, match=r"the C of theirs.tflite answers [\d,]+ of 1,000 images"):
         prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
     assert not Path("code").exists()

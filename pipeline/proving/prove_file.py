@@ -37,9 +37,9 @@ from pipeline.files.reports.train import Origin
 from pipeline.formats import _saved_model_process
 from pipeline.process import imports
 from pipeline.process.errors import UserError
+from pipeline.proving import foreign_model, foreign_pairs, integer_c, prove_report, saved_model
+from pipeline.proving.foreign_model import ForeignModel
 from pipeline.reporting import statistics
-from pipeline.search import foreign_model, foreign_pairs, prove_c, prove_report, saved_model
-from pipeline.search.foreign_model import ForeignModel
 from pipeline.verification.material import Material
 
 with imports.keras_import():
@@ -81,7 +81,7 @@ def prove(question: Question) -> bool:
             for pair in foreign_pairs.run(each, material, settings, each.file.parent)
         ]
         images = [split_files.load_split(split)[0] for split in splits]
-        made = code and prove_c.write(*code, model, np.concatenate(images))
+        made = code and integer_c.write(*code, model, np.concatenate(images))
         report = FileReport(
             origin=model.origin,
             compared_with=compared_with(material, origin),
@@ -98,8 +98,8 @@ def prove(question: Question) -> bool:
 
 def asked_c(file: Path, folder: Path) -> tuple[Path, Code]:
     """The folder and the C that goes into it. Raises UserError."""
-    prove_c.check_folder(folder)
-    return folder, prove_c.translate(file)
+    integer_c.check_folder(folder)
+    return folder, integer_c.translate(file)
 
 
 def overridden(overrides: Sequence[str]) -> Params:

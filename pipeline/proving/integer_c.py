@@ -21,9 +21,9 @@ from pipeline.embedded.c import HERE
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.prove import CReport
 from pipeline.process.errors import UserError
+from pipeline.proving import foreign_model
+from pipeline.proving.foreign_model import ForeignModel
 from pipeline.runtimes import environments
-from pipeline.search import foreign_model
-from pipeline.search.foreign_model import ForeignModel
 
 MICRO = "tflite_micro"
 # Inputs from standard input, outputs to standard output.

@@ -11,9 +11,9 @@ from pipeline.files import artifacts, atomic
 from pipeline.files.reports.prove import FileReport
 from pipeline.files.reports.train import Origin
 from pipeline.formats import _saved_model_files
+from pipeline.proving import foreign_model, prove_report
+from pipeline.proving.foreign_model import ForeignModel
 from pipeline.runtimes import inspect_foreign
-from pipeline.search import foreign_model, prove_report
-from pipeline.search.foreign_model import ForeignModel
 
 KEPT = artifacts.REPORTS / "proven"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import verify
 from pipeline.config.params import Params
 from pipeline.files import digests, timing_cache
 from pipeline.process.errors import UserError
+from pipeline.proving import foreign_model
+from pipeline.proving.foreign_model import ForeignModel
 from pipeline.runtimes import environments, inspect_model
-from pipeline.search import foreign_model
-from pipeline.search.foreign_model import ForeignModel
+from pipeline.verification import schedule
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material
 from pipeline.verification.native import NativePair
@@ -47,16 +47,16 @@ def run(model: ForeignModel, material: Material, settings: Params, folder: Path)
     pairs = [*natives, *(pair for group in groups for pair in group)]
     facts = [model.origin.sha256, str(len(material.labels)), settings.verify.model_dump_json()]
     key, started = f"prove-{digests.of_facts(facts)}", time.perf_counter()
-    verify.announce(len(pairs), key)
-    countdown, pythons = Countdown(len(pairs)), verify.environments_of(pairs)
+    schedule.announce(len(pairs), key)
+    countdown, pythons = Countdown(len(pairs)), schedule.environments_of(pairs)
     here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
-    verify.run_native(here, material, settings, folder, countdown)
-    vectors = verify.choose_golden(material, natives, settings.verify.emulated_runtimes)
+    schedule.run_native(here, material, settings, folder, countdown)
+    vectors = schedule.choose_golden(material, natives, settings.verify.emulated_runtimes)
     np.save(folder / "telling.npy", vectors.telling)
     if groups:
         emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-        judge = verify.judging(natives, vectors, material, settings, countdown)
-        verify.run_emulated(emulators, judge, material, settings, folder)
+        judge = schedule.judging(natives, vectors, material, settings, countdown)
+        schedule.run_emulated(emulators, judge, material, settings, folder)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))
     return pairs
 
