@@ -137,7 +137,7 @@ def main() -> None:
             )
             print(none)
         reasons = "\n".join(lines) or none
-        text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"
+        text = f"# Without Python\n\nNo target was exported.\n\n{reasons}\n"
         (artifacts.EMBEDDED / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Kills the servers of a team at random moments in the midst of work, and writes what came of it.
+"""Kills the servers of a team at random moments in the midst of work, and writes the outcome.
 
     python -m tests.chaos [--moments 20] [--seed 0]
 

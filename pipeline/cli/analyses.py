@@ -138,7 +138,7 @@ def folds(
     quick: Quick = False,
     cluster: Cluster = None,
 ) -> None:
-    """Cross-validate: how good is this recipe, and how much of that is luck of the split?"""
+    """Cross-validate: how good is this recipe, and how much of that is due to a lucky split?"""
     from pipeline.files.reports.folds import FOLDS
     from pipeline.search import folds as validation
     from pipeline.search import group_folds

@@ -1,4 +1,4 @@
-"""The command that looks whether all that a run needs is there."""
+"""The command that checks whether everything a run needs is available."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def diagnose(
 
 
 def explain_quantization() -> None:
-    """Say which layers lose most in the int8 file, and what to try against it.
+    """Say which layers lose most in the int8 file, and what may cure it.
 
     It compares the exported files on validation images, and trains nothing.
     """
@@ -60,8 +60,8 @@ def improve(
 ) -> None:
     """Diagnose, change one thing, train and compare, until validation reaches the target.
 
-    It never reads the test set. On a cluster, the changes that its workers have time for are tried
-    side by side, each against the best so far, and the one that improves most is kept.
+    It never reads the test set. A cluster tries several changes side by side, each against the
+    best so far, and the one that improves most is kept.
     """
     from pipeline.search import improve as loop
 

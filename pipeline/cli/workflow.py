@@ -55,10 +55,8 @@ def run(
             succeeded = runs.sync()
             bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
             if succeeded and bundles:
-                print(f"Bundle: {', '.join(bundles)}")
+                print(f"Bundle: {', '.join(bundles)}", _next_steps(bundles[0]), sep="\n")
         _print_results()
-        if succeeded and bundles:
-            print(_next_steps(bundles[0]))
     raise typer.Exit(0 if succeeded else 1)
 
 

@@ -35,7 +35,7 @@ def archive(data: bytes, train: list[str], test: str, names: str, label_bytes: i
         x_test, y_test = rows(files[test], label_bytes)
         class_names = files[names].decode().split()
     except KeyError as error:
-        raise SourceError(f"the archive lacks {error}") from None
+        raise SourceError(f"the archive has no file {error.args[0]}") from None
     return Raw(
         np.ascontiguousarray(x_train), y_train, np.ascontiguousarray(x_test), y_test, class_names
     )

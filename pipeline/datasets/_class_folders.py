@@ -74,7 +74,7 @@ def _check_folders(root: Path, tree: Tree, train: str) -> None:
             count = sum(_first(other, train) == name for other in others)
             raise UserError(
                 f"{root / train / name} holds {counted(count, 'file')} such as {file}, and no "
-                f"{tree.noun}, so it is no class; {_list_of(tree)}"
+                f"{tree.noun}, so it is not a class; {_list_of(tree)}"
             )
 
 

@@ -175,7 +175,7 @@ def features(
 
 
 def check_samples(values: Array, start: float) -> None:
-    """Raises FileError for what is no sound; `start` is the second that values (S,) begin at."""
+    """Raises FileError for what is not a sound; `start` is the second that values (S,) begin at."""
     if not len(values):
         raise FileError(f"ends before {start:g} s" if start else "holds no samples")
     if not np.isfinite(values).all():

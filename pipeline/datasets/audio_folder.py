@@ -120,7 +120,7 @@ def _of_folders(root: Path, tree: Tree) -> Listed:
         return Listed(rows, names, left_out)
     for row in rows:
         if row.label == NOISE:
-            left_out[row.file] = "is background noise, which is no word"
+            left_out[row.file] = "is background noise, not a word"
     rows = [row for row in rows if row.label != NOISE]
     listed = _in_listed_parts(rows, pictures.source(root), base, lists)
     there = {(row.label, row.part) for row in listed}

@@ -37,7 +37,7 @@ def text(read: Fleet, expected: Sequence[str] = ()) -> str:
 
 
 def release(name: str, lines: Mapping[str, Line], expected: Sequence[str]) -> str:
-    """What one release did on each kind of device, and which devices to look at."""
+    """What one release did on each kind of device, and which devices need attention."""
     silent = [device for device in expected if device not in lines]
     return "\n\n".join(
         [
@@ -108,7 +108,7 @@ def _to_look_at(lines: Mapping[str, Line], silent: Sequence[str]) -> list[str]:
             f"- {len(slow):,} slow ({_named(slow)}): an input takes more than {SLOW:g} times as "
             "long as the median of the same processor, file and runtime"
         )
-    return ["\n".join(["Devices to look at:", "", *bullets])] if bullets else []
+    return ["\n".join(["Devices that need attention:", "", *bullets])] if bullets else []
 
 
 def _slow(lines: Mapping[str, Line]) -> list[str]:

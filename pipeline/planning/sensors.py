@@ -149,7 +149,7 @@ def augmentation(data: Survey) -> Choice:
     """Turned axes, if the channels are axes in threes, such as ax, ay, az."""
     key = "train.augmentation"
     if [name[-1].lower() for name in data.channels] != [*"xyz"] * (len(data.channels) // 3):
-        return Choice(key, [], "none of ours is for your channels, which are no axes x, y, z")
+        return Choice(key, [], "no preset fits: the channels are not x, y, z axes")
     turn = {"class_name": "RandomTurn", "config": {"degrees": 12}}
     reason = "nobody wears a sensor exactly as another; [] if it is screwed on"
     return Choice(key, [turn], reason)

@@ -22,7 +22,7 @@ def by_accuracy(right: Array) -> Judged:
 
 
 def score(parts: Sequence[Judged]) -> FoldScore:
-    """Each part are the answers to the held-out examples of a fold.
+    """The score of the folds; a part holds the answers to the held-out examples of one.
 
     The value is that of all answers together, as the mean of macro F1 over folds would be biased
     (Forman and Scholz, 2010, SIGKDD Explorations 12(1):49-57). The interval is the wider one of

@@ -152,7 +152,7 @@ class Job:
 def train(job: Job) -> tuple[str, Any, dict[str, bytes]]:
     """A message as by `workers.receive`: mistake, result or lost; and the files of the result.
 
-    Epochs are told as events of the command.
+    Each epoch is reported as a Dask event.
     """
     where = (job.folder, job.key, THREADS or str(job.threads))
     process, dask_worker = _process(where), get_worker()

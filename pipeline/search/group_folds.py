@@ -56,7 +56,7 @@ class Examples:
 
 
 def cross_validate(count: int | None, options: AnalysisOptions) -> None:
-    """Raises UserError."""
+    """Trains a model for each part of the groups, tested on that part. Raises UserError."""
     analysis = Analysis("folds", options, by="group", folds=count)
     data = examples(analysis)
     todo = trainings(analysis, data, count)

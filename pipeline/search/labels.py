@@ -65,7 +65,7 @@ class Suspect:
 
 
 def find(folds: int, pictures_shown: int, options: AnalysisOptions) -> None:
-    """Raises UserError."""
+    """Writes the page of labels that are probably wrong. Raises UserError."""
     description = raw.description()
     if description.target != "classes":
         raise UserError(

@@ -133,7 +133,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 class PatientStorage(RDBStorage):
-    """A heartbeat that the database misses is no fault: the next one may arrive."""
+    """Tolerates a heartbeat that does not reach the database: the next one may."""
 
     def record_heartbeat(self, trial_id: int) -> None:
         # Optuna sends them from a thread, which would end with a traceback.
@@ -169,7 +169,7 @@ def _database_lock(url: sqlalchemy.URL) -> Iterator[None]:
 
 @cache
 def opened(storage: str, seconds: int) -> RDBStorage:
-    """Raises UserError."""
+    """The storage at this address. Raises UserError if it cannot be reached."""
     if storage.startswith("sqlite"):
         arguments: dict[str, Any] = {"connect_args": {"timeout": 60}}
     else:

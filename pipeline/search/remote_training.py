@@ -94,7 +94,7 @@ class RemoteTraining:
     def keep(self, checkpoint: Checkpoint, archive: bytes) -> None:
         with atomic.replacing(self.archive) as temporary:
             temporary.write_bytes(archive)
-        # Last, since it tells that the archive is there
+        # Last: its existence means that the archive is complete
         artifacts.save_json(self.archive.with_suffix(".json"), dataclasses.asdict(checkpoint))
 
     def _fill(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A step of `improve`: a change, what came of it, and how the ledger tells it."""
+"""A step of `improve`: a change, its outcome, and its paragraph in the ledger."""
 
 from __future__ import annotations
 
