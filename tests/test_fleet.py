@@ -90,7 +90,7 @@ def test_the_last_line_of_a_device_counts_and_a_broken_one_loses_nothing(tmp_pat
     nan = line("c").replace('"seconds": 2', '"seconds": NaN')
     shown = table(tmp_path, line("a", "worse"), '{"device": "b"', line("a"), "", "[]", nan)
     assert "proven on 1 of 1 device**" in shown
-    assert "Devices to look at" not in shown
+    assert "Devices that need attention" not in shown
     assert "1 line was followed by a later one of the same device, which counts." in shown
     broken = "3 lines are no report of a device and were left out"
     assert f"{broken}: lines.jsonl:2, lines.jsonl:5, lines.jsonl:6." in shown
