@@ -175,8 +175,9 @@ def test_the_angle_of_a_turn_has_the_deviation_of_its_config() -> None:
     ("names", "data", "sentence"),
     [
         (["RandomFlip"], series_of(6), r"is for images, .* holds series; expected \[\] or RandomT"),
-        (["RandomTurn"], series_of(4), r"series of shape \(10, 4\); expected series whose channel"),
-        (["RandomTurn"], photos(), "holds images of shape .* expected series whose channels are"),
+        (["RandomTurn"], series_of(4), r"series of shape \(10, 4\); expected channels that are"),
+        (["RandomTurn"], photos(), r"is for series, and the dataset holds images; expected \[\] w"),
+        (["RandomVoice"], photos(), "is for sounds, and the dataset holds images; expected"),
     ],
 )
 def test_augmentation_that_does_not_suit_the_data_is_refused(

@@ -153,7 +153,7 @@ class Train(Section):
     learning_rate: PositiveFloat
     schedule: Literal["cosine", "constant"] | KerasObject
     warmup: Rate
-    augmentation: list[KerasObject] | Literal["digits", "photos_light", "photos_strong"]
+    augmentation: list[KerasObject] | Literal["digits", "photos_light", "photos_strong", "speech"]
     outliers: Rate = 0.0
     keep: Literal[
         "validation_loss",

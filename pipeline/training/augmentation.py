@@ -45,6 +45,12 @@ PRESETS = {
         RandomColorDegeneration={"factor": 0.5},
         MixUp={"alpha": 0.2},
     ),
+    # Erasing masks times and tones (Park and others, 2019, "SpecAugment").
+    "speech": _layers(
+        RandomVoice={},
+        RandomMicrophone={},
+        RandomErasing={"factor": 0.8, "scale": [0.02, 0.15], "fill_value": 0},
+    ),
 }
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from pipeline.config.params import NONE, Train
 from pipeline.config.parts import declared
+from pipeline.files.artifacts import Inputs
 from pipeline.process.errors import UserError
 from pipeline.training import augmentation, class_metrics, keras_objects, turning
 from pipeline.training.batches import Data
 from pipeline.training.compilation import is_sparse
+from pipeline.training.turning import RandomTurn
 
 
 def output(params: Train, data: Data) -> Any:
@@ -53,28 +55,27 @@ def _check_number(params: Train) -> None:
 def check_input(params: Train, data: Data) -> None:
     """Raises UserError for augmentation or outliers that the kind of input does not take."""
     kind = declared("inputs", data.kind)
-    noun = kind["NOUN"]
     names = [item.class_name for item in augmentation.objects(params, data.inputs.shape)]
-    others = [name for name in names if name != keras_objects.TURN]
-    if others and not kind["AUGMENTATION"]:
-        expected = f"[] or {keras_objects.TURN}" if kind["AXES"] else "[]"
-        raise UserError(
-            f"train.augmentation is for images, and the dataset holds {noun}; "
-            f"expected {expected} with {noun}"
-        )
-    if len(names) > len(others):
-        check_axes(data)
+    own = {name: layer.KIND for name, layer in keras_objects.OWN.items()}
+    suitable = [name for name, its_kind in own.items() if its_kind == data.kind]
+    for name in names:
+        if name not in suitable and (name in own or not kind["AUGMENTATION"]):
+            noun = declared("inputs", own[name])["NOUN"] if name in own else "images"
+            raise UserError(
+                f"train.augmentation has {name}, which is for {noun}, and the dataset holds "
+                f"{kind['NOUN']}; expected {' or '.join(['[]', *suitable])} with them"
+            )
+    if RandomTurn.__name__ in names:
+        check_axes(data.inputs)
     check_outliers(params, data)
 
 
-def check_axes(data: Data) -> None:
+def check_axes(inputs: Inputs) -> None:
     """Raises UserError if the channels cannot be the axes of sensors."""
-    kind, shape = declared("inputs", data.kind), data.inputs.shape
-    if not kind["AXES"] or shape[-1] % turning.AXES:
+    if inputs.shape[-1] % turning.AXES:
         raise UserError(
-            f"train.augmentation has {keras_objects.TURN}, which turns the axes of sensors, and "
-            f"the dataset holds {kind['NOUN']} of shape {shape}; expected series whose channels "
-            "are axes in threes"
+            "train.augmentation has RandomTurn, which turns the axes of sensors, and the dataset "
+            f"holds series of shape {inputs.shape}; expected channels that are axes in threes"
         )
 
 

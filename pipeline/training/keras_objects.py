@@ -11,12 +11,14 @@ from keras import activations, layers
 
 from pipeline.config.params import KerasObject, Name
 from pipeline.process.errors import UserError
+from pipeline.training.sound_augmentation import RandomMicrophone, RandomVoice
 from pipeline.training.turning import RandomTurn
 
 MIXING = ("MixUp", "CutMix")  # augmentation that mixes the images and labels of a batch
 UNCOMPILABLE = ("RandomCrop",)  # augmentation that JAX cannot compile
 
-TURN = RandomTurn.__name__  # of sensors; all other augmentation is for images
+# Augmentation for the kind of input that KIND names; all other is for images.
+OWN = {kind.__name__: kind for kind in (RandomMicrophone, RandomTurn, RandomVoice)}
 
 
 def classes(module: Any, base: type) -> dict[str, type]:
@@ -90,7 +92,7 @@ def augmentation(index: int, value: KerasObject, seed: int) -> keras.Layer:
     """
     key = f"train.augmentation[{index}]"
     random_layers = _layers(lambda name, _: name.startswith("Random") or name in MIXING)
-    layer = make(key, value, {**random_layers, TURN: RandomTurn}, seed=seed)
+    layer = make(key, value, random_layers | OWN, seed=seed)
     if keras.backend.backend() == "jax" and type(layer).__name__ not in UNCOMPILABLE:
         layer.supports_jit = True
     return layer

@@ -19,6 +19,8 @@ class RandomTurn(keras.layers.Layer):
     Raises ValueError for a deviation that is not above 0.
     """
 
+    KIND = "series"
+
     def __init__(self, degrees: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
         if not degrees > 0:
