@@ -34,7 +34,8 @@ def augmented(name: str, features: Array, **config: Any) -> Array:
 
 
 def duration(features: Array) -> Array:
-    return (features.max((2, 3)) > 127).sum(1)
+    frames: Array = (features.max((2, 3)) > 127).sum(1)
+    return frames
 
 
 @pytest.mark.parametrize("name", ["RandomVoice", "RandomMicrophone"])
