@@ -3,7 +3,7 @@
     python -m benchmarks.serving_peers bare PORT MODEL.onnx
 
 They are what one would write in an hour: none has limits, input checks, a queue or metrics. Triton
-needs the environment that tests/record_triton.py names.
+needs the environment that tests/triton_requests.py names.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from serving import Classifier
-from tests.record_triton import INFER, binary, image, requested_outputs
+from tests.triton_requests import INFER, binary, image, requested_outputs
 from tests.waiting import SECONDS, wait_for
 
 HEADERS, BODY = binary(outputs=requested_outputs(binary_data=True))

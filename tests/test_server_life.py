@@ -19,8 +19,8 @@ import pytest
 from serving import Classifier
 from serving.subprocess_runtime import FIRST_SECONDS
 from tests.clients import BODY, HEADERS, Client, load
-from tests.record_triton import INFER, tensor
 from tests.server import FORMAT, Server
+from tests.triton_requests import INFER, tensor
 from tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow

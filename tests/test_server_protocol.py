@@ -21,8 +21,8 @@ import uv
 from serving import Classifier
 from serving.bundle import Bundle
 from tests.conftest import ROOT
-from tests.record_triton import image, requests
 from tests.server import FORMAT, Server, check_openapi, rename
+from tests.triton_requests import image, requests
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from urllib.parse import urljoin
 import pytest
 from PIL import Image
 
-from tests.record_triton import image, json_body
 from tests.server import FORMAT, Server
+from tests.triton_requests import image, json_body
 from tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow

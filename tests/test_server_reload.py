@@ -17,9 +17,9 @@ from serving import Bundle, Classifier
 from serving.checksums import MANIFEST, manifest
 from tests.clients import BODY, HEADERS, Client, load
 from tests.hostile_bundles import MEMORY, bomb
-from tests.record_triton import INFER
 from tests.server import FORMAT, Server, rename
 from tests.signing import pem
+from tests.triton_requests import INFER
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow

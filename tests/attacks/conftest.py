@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.record_triton import INFER, json_body
 from tests.server import FORMAT, Server
+from tests.triton_requests import INFER, json_body
 from tests.waiting import wait_for
 
 MEGABYTES = 74  # the most memory that an attack may add

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.conftest import http
-from tests.record_triton import INFER, json_body
 from tests.server import FORMAT, Server, statuses
+from tests.triton_requests import INFER, json_body
 from tests.waiting import SECONDS, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.attacks]

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.record_triton import INFER, json_body
 from tests.server import Server, statuses
+from tests.triton_requests import INFER, json_body
 from tests.waiting import SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.attacks]

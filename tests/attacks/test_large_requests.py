@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.record_triton import INFER, json_body
 from tests.server import FORMAT, Server, statuses
+from tests.triton_requests import INFER, json_body
 from tests.waiting import SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.attacks]

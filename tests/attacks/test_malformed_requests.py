@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.attacks.conftest import http
-from tests.record_triton import INFER, binary, json_body, length, tensor
 from tests.server import Server, statuses
+from tests.triton_requests import INFER, binary, json_body, length, tensor
 
 pytestmark = [pytest.mark.slow, pytest.mark.attacks]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.record_triton import image
 from tests.server import FORMAT, Response, Server, png
+from tests.triton_requests import image
 
 
 def rows(path: Path, column: str = "*") -> list[Any]:

@@ -20,8 +20,8 @@ from serving.errors import LogError
 from serving.prediction_log import PredictionLog
 from tests.clients import load
 from tests.prediction_log.conftest import predict, rows, send_label
-from tests.record_triton import image
 from tests.server import FORMAT, Server, failed
+from tests.triton_requests import image
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow

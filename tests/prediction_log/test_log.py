@@ -22,8 +22,8 @@ from serving.log_file import OF_CLASSES
 from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT
 from tests.prediction_log.conftest import predict, rows, send_label
-from tests.record_triton import INFER, binary, image, json_body, requested_outputs
 from tests.server import FORMAT, Response, Server, check_openapi, environment, failed, png
+from tests.triton_requests import INFER, binary, image, json_body, requested_outputs
 
 pytestmark = pytest.mark.slow
 

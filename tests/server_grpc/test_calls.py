@@ -24,7 +24,6 @@ from serving.model_card import FILE, ModelCard
 from serving.server.grpc_messages import CLASSES
 from tests.acceptance_sets import change_card
 from tests.prediction_log.conftest import send_label
-from tests.record_triton import image
 from tests.server import FORMAT, Server, failed
 from tests.server_grpc.calls import (
     BLACK,
@@ -40,6 +39,7 @@ from tests.server_grpc.calls import (
 )
 from tests.test_server_processes import serving
 from tests.test_server_protocol import answers, check_kserves_client
+from tests.triton_requests import image
 from tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow

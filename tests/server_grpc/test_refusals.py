@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from serving.server.grpc_messages import CLASSES
-from tests.record_triton import INFER, image, inputs, tensor
 from tests.server import FORMAT, Server
 from tests.server_grpc.calls import (
     BLACK,
@@ -32,6 +31,7 @@ from tests.server_grpc.calls import (
     request,
     wanted,
 )
+from tests.triton_requests import INFER, image, inputs, tensor
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow

@@ -1,9 +1,9 @@
-"""Records the responses of a real Triton to the requests below, in tests/triton_answers.json.
+"""Requests of the V2 protocol; run as a program, it records what a real Triton answers to them.
 
 Triton for CPU comes with nvidia-pytriton, which needs an environment of Debian's own Python:
 
     /usr/bin/python3.11 -m venv triton && triton/bin/pip install nvidia-pytriton onnxruntime
-    triton/bin/python tests/record_triton.py exported/onnx_float32.onnx tests/triton_answers.json
+    triton/bin/python tests/triton_requests.py exported/onnx_float32.onnx tests/triton_answers.json
 """
 
 from __future__ import annotations
