@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from pipeline.config import mnist_problem, params
-from pipeline.config.params import Params
+from pipeline.config.params import Dataset, Params
 from pipeline.config.parts import choices, declared
 from pipeline.files import s3
 from pipeline.files.reports.folds import FoldsReport
@@ -21,49 +21,30 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 
 
+# The values that name a file or a folder, and the cure if it does not exist
+NAMED_PATHS = {
+    "dataset.path": "name your npz file or folder",
+    "dataset.other": "name a folder, zip or npz file of pictures that are none of the classes, or "
+    f"{params.NONE} for none",
+    "preprocess.corrections": f"name a CSV of corrected labels, or {params.NONE} for none",
+    "evaluate.folds": f"`edgeproof run` writes {FoldsReport.PATH}; or name {params.NONE} for none",
+    "model.path": f"name a .keras or .h5 file, or {params.NONE} to train a model",
+    "train.start_from": f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
+}
+
+
 def main() -> None:
     check(params.load())
 
 
 def check(settings: Params) -> None:
     """Raises UserError for the first value that cannot be run with."""
-    for key, path, cure in (
-        ("dataset.path", settings.dataset.path, "name your npz file or folder"),
-        (
-            "dataset.other",
-            settings.dataset.other,
-            "name a folder, zip or npz file of pictures that are none of the classes, or "
-            f"{params.NONE} for none",
-        ),
-        (
-            "preprocess.corrections",
-            settings.preprocess.corrections,
-            f"name a CSV of corrected labels, or {params.NONE} for none",
-        ),
-        (
-            "evaluate.folds",
-            settings.evaluate.folds,
-            f"`edgeproof run` writes {FoldsReport.PATH}; or name {params.NONE} for none",
-        ),
-        (
-            "model.path",
-            settings.model.path,
-            f"name a .keras or .h5 file, or {params.NONE} to train a model",
-        ),
-        (
-            "train.start_from",
-            settings.train.start_from,
-            f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
-        ),
-    ):
-        if key == "dataset.path" and s3.is_address(Path(path)):
-            if "PHOTOS" not in declared("datasets", settings.dataset.name):
-                raise UserError(
-                    f"dataset.path {path} is on S3, which holds photos only; expected "
-                    f"image_folder or image_list, and dataset.name is {settings.dataset.name}"
-                )
-            s3.Bucket(Path(path))
-        elif not Path(path).exists():
+    for key, cure in NAMED_PATHS.items():
+        section, name = key.split(".")
+        path = Path(getattr(getattr(settings, section), name))
+        if key == "dataset.path" and s3.is_address(path):
+            check_bucket(settings.dataset)
+        elif not path.exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
     check_problem(settings)
     check_names("dataset.path", Path(settings.dataset.path))
@@ -71,6 +52,16 @@ def check(settings: Params) -> None:
     check_targets(settings)
     if settings.embed.board and not settings.model.is_given:
         check_board(settings, settings.embed.board)
+
+
+def check_bucket(dataset: Dataset) -> None:
+    """Raises UserError if the dataset cannot be on S3, or its bucket cannot be read."""
+    if "PHOTOS" not in declared("datasets", dataset.name):
+        raise UserError(
+            f"dataset.path {dataset.path} is on S3, which holds photos only; expected "
+            f"image_folder or image_list, and dataset.name is {dataset.name}"
+        )
+    s3.Bucket(Path(dataset.path))
 
 
 def check_problem(settings: Params) -> None:

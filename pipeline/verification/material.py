@@ -122,12 +122,10 @@ def gather(settings: Params, folder: Path) -> Material:
     )
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(settings.verify.micro_images, settings.verify.processor_images)
-    sample = np.random.default_rng(settings.preprocess.seed).permutation(len(labels))[:largest]
-    np.save(folder / "sample.npy", images[sample])
+    sample = save_sample(folder / "sample.npy", images, largest, settings)
     others = split_files.load_others("test")
     if others is not None:
-        random = np.random.default_rng(settings.preprocess.seed).permutation(len(others))
-        np.save(folder / "others.npy", others[random[: settings.verify.micro_images]])
+        save_sample(folder / "others.npy", others, settings.verify.micro_images, settings)
     return Material(
         target=target,
         unit=data.unit,
@@ -152,3 +150,10 @@ def gather(settings: Params, folder: Path) -> Material:
         others=0 if others is None else len(others),
         sampled_others=None if others is None else folder / "others.npy",
     )
+
+
+def save_sample(path: Path, images: Array, count: int, settings: Params) -> Array:
+    """Saves `count` of the images in random order; returns their rows (S,)."""
+    rows = np.random.default_rng(settings.preprocess.seed).permutation(len(images))[:count]
+    np.save(path, images[rows])
+    return rows
