@@ -20,7 +20,6 @@ from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
-
 # The values that name a file or a folder, and the cure if it does not exist
 NAMED_PATHS = {
     "dataset.path": "name your npz file or folder",
