@@ -74,7 +74,7 @@ def _check_folders(root: Path, tree: Tree, train: str) -> None:
             count = sum(_first(other, train) == name for other in others)
             raise UserError(
                 f"{root / train / name} holds {counted(count, 'file')} such as {file}, and no "
-                f"{tree.noun}, so it is not a class; {_list_of(tree)}"
+                f"{tree.noun}, so it is not a class; take the folder out, or {_list_of(tree)}"
             )
 
 
@@ -88,6 +88,7 @@ def _list_of(tree: Tree) -> str:
     """How labels in other files are given."""
     found = {Path(file).suffix.lower() for file in tree.left_out}
     unread = [suffix for suffix in ANNOTATIONS if suffix in found]
-    boxes = ", and left, top, right and bottom for boxes" if unread else ""
+    has_boxes = unread and tree.noun == "picture"
+    boxes = ", and left, top, right and bottom for boxes" if has_boxes else ""
     why = f" ({', '.join(unread)} is not read)" if unread else ""
     return f"write a CSV with the columns file and label{boxes}{why}"

@@ -51,6 +51,7 @@ class Cutting:
     step: int
     rate: float
     channels: tuple[str, ...] | None
+    is_even: bool = False  # rows follow each other at the rate, whatever their times are
     others: set[str] = field(default_factory=set)  # the columns of text that were seen
 
     @property
@@ -67,7 +68,7 @@ def read(file: IO[bytes], row: RecordingFile, how: Cutting) -> Iterator[Part]:
         recording.blocks = _observed(recording.blocks, seen)
         marks = _marks_of(row, recording, how.rate, codes)
         most = MOST_VALUES // (how.length * len(how.channels))
-        windows = _windows.windows(recording, how.sampling, how.length, marks)
+        windows = _windows.windows(recording, how.sampling, how.length, marks, how.is_even)
         labelled = (window for window in windows if window.mark != UNLABELLED)
         used = list(islice(labelled, most))
         is_longer = next(labelled, None) is not None

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -21,22 +21,33 @@ from pipeline.datasets._windows import (
 from serving.recording import TIME, cells
 
 BLOCK = 4096  # rows
+BEGINNING = 8  # lines below the names of the columns, blank ones included
 LONGEST_LINE = 2**16  # characters
 SHOWN = 40  # characters of a cell, in messages
 
 Row = list[str]
-Numbered = tuple[int, Row]  # with its number in the file, from 1
+
+
+class Line(NamedTuple):
+    """A row with its number in the file, from 1, and that of the recording that it is in."""
+
+    number: int
+    row: Row
+    recording: int
 
 
 def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Recording]:
     """As `_recording_files.recordings`. Raises FileError."""
     lines = _lines(text)
     first = next(lines, "")
-    rows: Iterator[Row] = filter(None, cells(first, lines))
-    names, start = [cell.strip() for cell in next(rows, [])], list(islice(rows, 2))
+    rows: Iterator[Row] = cells(first, lines)
+    names = [cell.strip() for cell in next(filter(None, rows), [])]
+    beginning = list(islice(rows, BEGINNING))
+    start = [row for row in beginning if row][:2]
     if not start:
         raise FileError("holds no rows")
-    rows = chain(start, rows)
+    are_apart = all(beginning[:2])  # or else some program ends each row with two line ends
+    rows = chain(beginning, rows)
     if all(map(_is_number, names)):  # it has no names
         rows, numbered = chain([names], rows), [str(number + 1) for number in range(len(names))]
         fits = channels is not None and len(channels) == len(names)
@@ -44,18 +55,26 @@ def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Record
     if len(set(names)) < len(names):
         raise FileError("names a column twice in its first line")
     columns = _Columns.of(names, start, channels)
-    for number, run in enumerate(columns.runs(_whole(rows, len(names)))):
+    for number, run in enumerate(columns.runs(_whole(rows, len(names), are_apart))):
         yield Recording(columns.channels, columns.blocks(run), number or None)
 
 
-def _whole(rows: Iterator[Row], count: int) -> Iterator[Numbered]:
-    """The rows with their numbers. Raises FileError for one without `count` cells."""
-    for number, row in enumerate(rows, 1):
+def _whole(rows: Iterator[Row], count: int, are_apart: bool) -> Iterator[Line]:
+    """The rows that are not blank; if recordings `are_apart`, blank ones are between them.
+
+    Raises FileError for a row without `count` cells.
+    """
+    number = recording = 0
+    for row in rows:
+        if not row:
+            recording += are_apart
+            continue
+        number += 1
         if len(row) != count:
             raise FileError(
                 f"has {len(row)} cells in row {number}; expected {count}, as in its first line"
             )
-        yield number, row
+        yield Line(number, row, recording)
 
 
 def _lines(text: IO[str]) -> Iterator[str]:
@@ -124,43 +143,45 @@ class _Columns:
         ]
         return cls(names, taken, clock, parts)
 
-    def runs(self, rows: Iterator[Numbered]) -> Iterator[Iterator[Numbered]]:
+    def runs(self, lines: Iterator[Line]) -> Iterator[Iterator[Line]]:
         """The rows of each recording."""
         if not self.parts:
-            return iter([rows])
+            return (run for _, run in groupby(lines, operator.attrgetter("recording")))
         key = operator.itemgetter(*self.parts)
-        return (run for _, run in groupby(rows, key=lambda row: key(row[1])))
+        return (run for _, run in groupby(lines, lambda line: (line.recording, key(line.row))))
 
-    def blocks(self, rows: Iterator[Numbered]) -> Iterator[Block]:
+    def blocks(self, lines: Iterator[Line]) -> Iterator[Block]:
         places = [self.names.index(name) for name in self.channels]
         known = (TIME, *self.channels)
         others = {name: at for at, name in enumerate(self.names) if name not in known}
-        while part := list(islice(rows, BLOCK)):
-            table = [row for _, row in part]
+        while part := list(islice(lines, BLOCK)):
+            table = [line.row for line in part]
             times = self._times(part)
             yield Block(
-                part[0][0] - 1,
+                part[0].number - 1,
                 float32_or_nan(_numbers(part, places, self.names)),
                 times,
                 {name: [row[place].strip() for row in table] for name, place in others.items()},
             )
 
-    def _times(self, rows: list[Numbered]) -> Any | None:
+    def _times(self, lines: list[Line]) -> Any | None:
         """Seconds (B,) float64. Raises FileError."""
         if self.clock is None:
             return None
-        return _numbers(rows, [self.names.index(TIME)], self.names, self.clock)[:, 0]
+        return _numbers(lines, [self.names.index(TIME)], self.names, self.clock)[:, 0]
 
 
 def _numbers(
-    rows: list[Numbered], places: list[int], names: Row, read: _recording_columns.Clock = float
+    lines: list[Line], places: list[int], names: Row, read: _recording_columns.Clock = float
 ) -> Any:
     """The cells in these places (B, P) float64; an empty one is NaN. Raises FileError."""
     try:
-        return np.array([[read(row[place] or "nan") for place in places] for _, row in rows])
+        return np.array([[read(line.row[at] or "nan") for at in places] for line in lines])
     except ValueError:
-        cells = [_read(read, number, row[at], names[at]) for number, row in rows for at in places]
-        return np.array(cells).reshape(len(rows), -1)
+        cells = [
+            _read(read, line.number, line.row[at], names[at]) for line in lines for at in places
+        ]
+        return np.array(cells).reshape(len(lines), -1)
 
 
 def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> float:

@@ -1,7 +1,8 @@
 """The recordings in a file of a sensor, read a block at a time.
 
 A CSV has a column for each channel, named in its first line, and optionally a column `time`. Where
-a column such as `person` changes, another recording begins; `_recording_columns` knows the names.
+a column such as `person` changes, or below a blank line, another recording begins;
+`_recording_columns` knows the names.
 An npz has an array `signal` (T, C), and optionally `channels`, `rate` in Hz, `time` (T,) and, of
 several recordings one after the other, the `length` of each. Any other column, or array with an
 entry for each row or recording, is text about them.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
@@ -25,6 +26,10 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
 }
 
 
+# What numbers the files of a label: punch.csv, punch_2.csv, punch (3).csv, punch.2q1d.csv
+NUMBER = re.compile(r"[\s_-]*\(?\d*\)?$")
+
+
 @dataclass(frozen=True)
 class Span:
     """Seconds of a file that have a label."""
@@ -38,7 +43,8 @@ class Span:
 class RecordingFile:
     """A file and its part of the data, with what a folder or a list says about it.
 
-    `spans` are None if no list names the file; then its `label` is that of its folder, if any.
+    `spans` are None if no list names the file; then its `label` is that of its folder, if any, or
+    without folders that of its name.
     """
 
     file: str
@@ -60,7 +66,16 @@ def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Rec
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
             result.append(RecordingFile(path, part, nfc(label) if slash else ""))
+    names = {label_of_name(row.file) for row in result}
+    if len(names) > 1 and "" not in names and not any(row.label for row in result):
+        for row in result:
+            row.label = label_of_name(row.file)
     return result
+
+
+def label_of_name(file: str) -> str:
+    """The name of a file without its number; Edge Impulse writes one after a point."""
+    return nfc(NUMBER.sub("", PurePosixPath(file).name.partition(".")[0]))
 
 
 def renamed(row: dict[str, str]) -> dict[str, str]:

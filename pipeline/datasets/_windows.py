@@ -66,11 +66,13 @@ def windows(
     sampling: Sampling,
     length: int,
     marks: Callable[[Block], Any] | None = None,
+    is_even: bool = False,
 ) -> Iterator[Window]:
     """The windows of `length` rows, each within rows that follow each other and have one mark.
 
     A shorter recording whose rows all do so has one window, held at its last row; it needs two.
-    `marks` gives an integer for each row of a block. Raises FileError.
+    `marks` gives an integer for each row of a block. If the rows count as even, whatever their
+    times are, there is no gap. Raises FileError.
     """
     _check_rate(recording.rate, sampling.rate, "a rate of ", "")
     waiting = np.empty((0, len(recording.channels)), np.float32)
@@ -82,10 +84,11 @@ def windows(
         mark = np.zeros(len(block.values), np.int64) if marks is None else marks(block)
         missing = ~np.isfinite(block.values).all(1)
         recording.missing += int(missing.sum())
-        gaps = _gaps(block, last, 1 / sampling.rate)
+        times = None if is_even else block.times
+        gaps = _gaps(len(block.values), times, last, 1 / sampling.rate)
         recording.gaps += int(gaps.sum())
         begins = missing | _begins(missing, mark, last) | gaps
-        last = missing[-1], math.nan if block.times is None else block.times[-1], mark[-1]
+        last = missing[-1], math.nan if times is None else times[-1], mark[-1]
         starts = [*sorted({0, *np.flatnonzero(begins).tolist()}), len(begins)]
         for number, stop in enumerate(starts[1:]):
             start = starts[number]
@@ -112,12 +115,14 @@ def _begins(missing: Any, mark: Any, last: tuple[bool, float, int] | None) -> An
     return result | (np.diff(mark, prepend=was_marked) != 0)
 
 
-def _gaps(block: Block, last: tuple[bool, float, int] | None, interval: float) -> Any:
+def _gaps(
+    rows: int, times: Any | None, last: tuple[bool, float, int] | None, interval: float
+) -> Any:
     """Whether each row (B,) does not follow the one before it in time. Raises FileError."""
-    if block.times is None:
-        return np.zeros(len(block.values), bool)
+    if times is None:
+        return np.zeros(rows, bool)
     time = math.nan if last is None else last[1]
-    steps = np.diff(block.times, prepend=time)
+    steps = np.diff(times, prepend=time)
     if last is None and len(steps) > 1:
         _check_rate(rate_of(steps[1:]), 1 / interval, "", " by its column time, in seconds")
     follows = (steps > 0) & (steps <= GAP * interval)

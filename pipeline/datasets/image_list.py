@@ -40,6 +40,7 @@ FILE = (
     *("audio", "audiofile", "audiofilename", "audiopath"),
     *("wav", "wavfile", "wavfilename", "wavpath", "clip", "slicefilename"),
 )
+ENDS = ("filename", "filepath")  # of a name such as cough_filename, if none of FILE is there
 NUMBERED = "classid"  # is no label beside a column that names the class
 BOX = ("left", "top", "right", "bottom")
 SIZED = ("left", "top", "width", "height")  # a box, if no column names its other edges
@@ -135,12 +136,14 @@ def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
     spellings = [spelling(name) for name in names]
     labels = [name for name in LABEL if name in spellings]
+    files = [name for name in FILE if name in spellings]
+    files = files or [name for name in spellings if name.endswith(ENDS)]
     known = {
         **(CORNER if _is_sized(spellings) else EDGES),
         "split": "split",
         **dict.fromkeys(SEVERAL, "labels"),
         **dict.fromkeys([name for name in labels if name != NUMBERED] or labels, "label"),
-        **dict.fromkeys([name for name in FILE if name in spellings][:1], "file"),
+        **dict.fromkeys(files[:1], "file"),
     }
     return [known.get(small, name) for small, name in zip(spellings, names, strict=True)]
 

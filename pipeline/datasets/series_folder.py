@@ -3,18 +3,19 @@
 `dataset.path` is a folder, a zip file or one such file; `_recording_files` describes them.
 A window has the label that all of its rows have: of the rows of `dataset.labels`, a CSV in that
 folder with the columns file and label, and for a part of a file start and end in seconds; or else
-of a column or array `label`; or of the folder that the file lies in. Rows without a label are in
-no window. A shorter recording of one label is held at its last row, such as a gesture. Windows of a
-recording stay in one split.
+of a column or array `label`; or of the folder that the file lies in, or without folders of its
+name. Rows without a label are in no window. A shorter recording of one label is held at its last
+row, such as a gesture. Windows of a recording stay in one split.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -45,6 +46,7 @@ class Options(section.Options):
     step: PositiveFloat | None = None  # seconds from one window to the next
     columns: Annotated[list[str], Field(min_length=1)] | None = None
     labels: str = "labels.csv"  # the list, if there is one
+    gaps: Literal["split", "ignore"] = "split"  # ignore: rows are even, whatever their times are
 
 
 def load(params: Dataset) -> Raw:
@@ -64,7 +66,8 @@ def cutting(options: Options) -> Cutting:
         )
     step = options.seconds / 2 if options.step is None else options.step
     channels = tuple(options.columns) if options.columns else None
-    return Cutting(length, max(round(step * options.rate), 1), options.rate, channels)
+    step_rows = max(round(step * options.rate), 1)
+    return Cutting(length, step_rows, options.rate, channels, options.gaps == "ignore")
 
 
 @contextmanager
@@ -134,12 +137,19 @@ def _others(how: Cutting) -> str:
 
 
 def keep_files_together(parts: list[Part]) -> None:
-    """The trials in a table of several count as one recording, unless a column says who it was."""
-    is_one_file = len({part.columns[FILE] for part in parts}) == 1
+    """The trials in a table of several count as one recording, unless a column says who it was.
+
+    They do not if each label is in one file alone, for that would be in one split.
+    """
+    files = defaultdict(set)
+    for part in parts:
+        for label in part.labels:
+            files[label].add(part.columns[FILE])
+    are_shared = any(len(names) > 1 for names in files.values())
     for part in parts:
         file = part.columns[FILE]
         is_table = not file.lower().endswith(".npz")
-        if is_table and not is_one_file and not held_together([*part.columns]):
+        if is_table and are_shared and not held_together([*part.columns]):
             part.columns[RECORDING] = file
 
 
@@ -163,13 +173,13 @@ def say(parts: list[Part], how: Cutting) -> None:
     if gaps := sum(part.gaps for part in parts):
         print(
             f"{counted(gaps, 'gap')} in time, of more than {GAP:g} intervals or backwards: no "
-            "window crosses one; if the clock is only uneven, bring the rows to an even rate, or "
-            "take the column of times out"
+            "window crosses one; if the clock is only uneven, set dataset.gaps to ignore"
         )
     if held := sum(part.is_held for part in parts):
         print(f"{counted(held, NOUN)} shorter than a window: held at the last row")
     if empty := sum(not part.labels for part in parts):
-        print(f"{counted(empty, NOUN)} without a window: it needs {how.length} rows of one label")
+        needed = f"{how.length} rows of one label that follow each other"
+        print(f"{counted(empty, NOUN)} without a window: it needs {needed}")
     if longer := sum(part.is_longer for part in parts):
         most = f"{_labelled_windows.MOST_VALUES:,} values"
         print(f"{counted(longer, NOUN)} of more than {most}: the rest is not used")

@@ -18,12 +18,16 @@ from pipeline.datasets._tree import FileError
 from pipeline.datasets._windows import Block, Recording, is_close, rate_of
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from serving.recording import GAP
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
 LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
 SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
 SAMPLE = 200  # recordings that are looked at
 WIDE = 20  # columns of numbers, from which a row may be an example
+UNEVEN = 0.2  # of the recordings, from which on their gaps are those of a clock
+MOST_MISSING = 1.25  # of the time that the rows take, in a recording that lacks hardly any
+FEWEST_RECORDINGS = 3  # in which a first column never falls
 FEWEST_STEPS = 8  # rows, after which a column may be known for a time or a row number
 
 
@@ -37,10 +41,14 @@ class Plan:
 
 
 class Beginning(NamedTuple):
-    """Of a recording: values (B, C) of its first block, and its rate in Hz if it says it."""
+    """Of a recording: values (B, C) and times (B,) of its first block, and its rate in Hz.
+
+    Times and rate are None if it does not say them.
+    """
 
     channels: tuple[str, ...]
     values: Array
+    times: Array | None
     rate: float | None
 
 
@@ -55,9 +63,17 @@ class Seen:
 def plan(path: Path, rate: float | None) -> Plan:
     """The rate of the recordings, their channels and how to cut them. Raises UserError."""
     seen = _seen(path)
-    rate = rate if rate and seen.beginnings else _rate(path, seen)
+    known, rate = rate, rate if rate and seen.beginnings else _rate(path, seen)
     columns, remarks = _columns(seen)
     rows = max(round(SECONDS * rate), FEWEST_ROWS)
+    uneven = _uneven(seen, rows)
+    if uneven:
+        rate = known or float(f"{np.median(uneven):.3g}")
+        remarks.append(
+            f"the clock is uneven: gaps in time would leave {len(uneven)} of "
+            f"{len(seen.beginnings)} recordings without a window, so their rows count as even, "
+            f"{rate:g} a second (dataset.gaps); leave the column of times out on the device, too"
+        )
     most = max(round(LONGEST_EVENT * rate), rows) + 1
     looked_at = [*islice(_lengths(path, most), SAMPLE)] or [(0, True)]
     lengths = np.array([length for length, _ in looked_at])
@@ -71,7 +87,8 @@ def plan(path: Path, rate: float | None) -> Plan:
         how_many = "only one of twenty is longer" if are_events else "nine of ten are as long"
         reason = f"{how_many}; a shorter recording is held at its last row"
     seconds = float(f"{rows / rate:.6g}")
-    cut = {"rate": rate, "seconds": seconds, "step": seconds / 2}
+    cut: dict[str, object] = {"rate": rate, "seconds": seconds, "step": seconds / 2}
+    cut |= {"gaps": "ignore"} if uneven else {}
     return Plan({**cut, **({"columns": columns} if columns else {})}, reason, remarks)
 
 
@@ -121,7 +138,7 @@ def _seen(path: Path) -> Seen:
                 rate = rate_of(np.diff(block.times))
             except FileError as error:
                 seen.faults[row.file] = str(error)
-        seen.beginnings.append(Beginning(recording.channels, block.values, rate))
+        seen.beginnings.append(Beginning(recording.channels, block.values, block.times, rate))
     return seen
 
 
@@ -145,6 +162,25 @@ def _rate(path: Path, seen: Seen) -> float:
     )
 
 
+def _uneven(seen: Seen, rows: int) -> list[float]:
+    """Mean rates in Hz of recordings in which gaps leave no window of `rows`; [] if few are so.
+
+    Hardly any time is missing from them, so their clock is uneven, as that of a phone is.
+    """
+    rates = []
+    for times in (one.times for one in seen.beginnings if one.times is not None):
+        steps = np.diff(times)
+        if len(steps) < FEWEST_STEPS or not (middle := np.median(steps)) > 0:
+            continue
+        follows = (steps > 0) & (steps <= GAP * middle)
+        breaks = [-1, *np.flatnonzero(~follows), len(steps)]
+        duration = float(times[-1] - times[0])
+        is_whole = 0 < duration <= MOST_MISSING * len(steps) * middle
+        if is_whole and np.diff(breaks).max() < min(rows, len(times)):
+            rates.append(len(steps) / duration)
+    return rates if len(rates) > UNEVEN * len(seen.beginnings) else []
+
+
 def _columns(seen: Seen) -> tuple[list[str], list[str]]:
     """The value of `dataset.columns` if not all are channels, else none; and why."""
     rising, codes, rare = _rising(seen), _codes(seen), _rare(seen)
@@ -155,8 +191,8 @@ def _columns(seen: Seen) -> tuple[list[str], list[str]]:
     remarks = []
     if rising:
         remarks.append(
-            f"no channel, as it rises by the same step in each recording like a time or a row "
-            f"number: {', '.join(rising)}"
+            f"no channel, as it rises in each recording like a time or a row number: "
+            f"{', '.join(rising)}"
         )
     if codes:
         remarks.append(
@@ -169,21 +205,37 @@ def _columns(seen: Seen) -> tuple[list[str], list[str]]:
 
 
 def _rising(seen: Seen) -> list[str]:
-    """The channels that rise in each recording by about the same step, as only a counter does."""
+    """The channels that rise in each recording as only a time or a counter does.
 
-    def rises(values: Array) -> Array:
-        steps = np.diff(values, axis=0)
-        middle = np.median(steps, axis=0)
-        found: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
+    Their steps are about the same, or in proportion to those of the times; or without times, the
+    first of them never falls.
+    """
+
+    def rises(one: Beginning) -> Array:
+        steps = np.diff(one.values, axis=0)
+        found = _are_alike(steps)
+        if one.times is not None:
+            intervals = np.diff(one.times)[:, None]
+            found |= (intervals > 0).all() and _are_alike(steps / np.maximum(intervals, 1e-9))
+        elif len(seen.beginnings) >= FEWEST_RECORDINGS:
+            found[0] |= (steps[:, 0] >= 0).all() and (steps[:, 0] > 0).mean() > 0.5
         return found
 
     return _of_all(seen, rises)
 
 
+def _are_alike(steps: Array) -> Array:
+    """Whether each column (N, C) of steps rises, and by about the same everywhere."""
+    middle = np.median(steps, axis=0)
+    found: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
+    return found
+
+
 def _codes(seen: Seen) -> list[str]:
     """The channels that hold one whole number throughout each recording, and not the same one."""
 
-    def is_code(values: Array) -> Array:
+    def is_code(one: Beginning) -> Array:
+        values = one.values
         found: Array = (values == values[:1]).all(0) & (values[0] % 1 == 0)
         return found
 
@@ -192,12 +244,12 @@ def _codes(seen: Seen) -> list[str]:
     return [name for name, held in zip(fixed, numbers, strict=True) if len(held) > 1]
 
 
-def _of_all(seen: Seen, is_one: Callable[[Array], Array]) -> list[str]:
-    """The channels that `is_one`, of values (B, C), finds in all recordings of some length."""
+def _of_all(seen: Seen, is_one: Callable[[Beginning], Array]) -> list[str]:
+    """The channels that `is_one` finds in all recordings of some length."""
     alike = _alike(seen)
     if not alike:
         return []
-    held = np.all([is_one(one.values) for one in alike], axis=0)
+    held = np.all([is_one(one) for one in alike], axis=0)
     return [name for name, found in zip(alike[0].channels, held, strict=True) if found]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.config.params import NONE, Dataset
 from pipeline.datasets import Raw, series_folder
 from pipeline.datasets._recording_columns import held_together
+from pipeline.datasets._recording_list import label_of_name
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
@@ -51,7 +52,8 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         "test": len(raw.test_labels),
     }
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
-    kept = {"columns": options.columns} if options.columns else {}
+    kept: dict[str, object] = {"columns": options.columns} if options.columns else {}
+    kept |= {"gaps": options.gaps} if options.gaps != "split" else {}
     return Survey(
         values={**values, **kept},
         class_names=raw.class_names,
@@ -69,12 +71,26 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         remarks=[
             f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
             *plan.remarks,
+            *_named(raw),
             *(speakers.said(group, names) if names else []),
             *([] if group else [_too_few(named) if named else UNKNOWN]),
             *_slow(options.rate),
             *_in_few(path, raw, group),
         ],
     )
+
+
+def _named(raw: Raw) -> list[str]:
+    """Whether the labels are from the names of the files."""
+    labels = [raw.class_names[label] for label in raw.train_labels]
+    files = raw.train_columns[FILE]
+    are_names = all(label == label_of_name(file) for file, label in zip(files, labels, strict=True))
+    if not are_names or any(Path(file).parent.name in raw.class_names for file in files):
+        return []
+    return [
+        f"the names of the files are taken for labels, such as {raw.class_names[0]} of {files[0]}; "
+        "if they say something else, add a column label, or a list"
+    ]
 
 
 def _slow(rate: float) -> list[str]:

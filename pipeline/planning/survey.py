@@ -76,8 +76,15 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         )
     path, named = lists.folder_of(path) if is_csv else (path, None)
     tree = _tree.read(path)
-    survey_files = _pictures if tree.files else _recorded
+    survey_files = _pictures if _are_pictures(tree, dataset) else _recorded
     return survey_files(path, tree, given, dataset, named)
+
+
+def _are_pictures(tree: Tree, dataset: Dataset | None) -> bool:
+    """Whether the pictures of a tree are the data, and not a few beside more sounds."""
+    if dataset:
+        return len(tree.files) > 0 and dataset.name != "audio_folder"
+    return len(tree.files) > sum(name.lower().endswith(_sounds.SUFFIXES) for name in tree.left_out)
 
 
 def _recorded(

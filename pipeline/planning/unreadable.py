@@ -13,7 +13,7 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
 CURES = {  # how files of other programs become what is read
-    (".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
+    ("", ".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
     (".npy",): "store arrays together with np.savez, as x_train and y_train",
     PICKLES: "a pickle is never opened, as it may run a program: store its arrays with np.savez",
     (*TABLES, ".edf", ".json", ".jsonl", ".tfrecord", ".gz"): "convert them to CSV or npz",
@@ -52,5 +52,7 @@ def cure(suffixes: Counter[str]) -> str:
 
 def _named(suffixes: Counter[str]) -> str:
     """The most frequent suffixes of files that are not read."""
-    shown = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3) if suffix]
+    shown = [
+        f"{count:,} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common(3)
+    ]
     return f" but {', '.join(shown)}" if shown else ""

@@ -157,6 +157,59 @@ def test_what_is_no_measurement_is_no_channel(folder: Path) -> None:
     assert survey.of_params(settings).size == data.size
 
 
+def test_a_time_in_another_unit_is_no_channel_however_uneven_it_is(folder: Path) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    for number, file in enumerate(path.rglob("*.csv")):
+        clock = np.random.default_rng(number).choice([0.008, 0.02, 0.02, 0.029], 60).cumsum()
+        _, *lines = file.read_text().splitlines()
+        rows = [
+            f"{now},{1000 * (now - clock[0])},{line.partition(',')[2]}"
+            for now, line in zip(clock, lines, strict=True)
+        ]
+        file.write_text("\n".join(["time,ticker,x,y,z", *rows]))
+    data = survey.survey(path)
+    assert data.channels == ("x", "y")
+    assert any("like a time or a row number: ticker" in line for line in data.remarks)
+
+
+def test_a_first_column_that_never_falls_is_no_channel(folder: Path) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    for number, file in enumerate(path.rglob("*.csv")):
+        steps = np.random.default_rng(number).choice([0, 0.5, 0.5, 3], 60)
+        _, *lines = file.read_text().splitlines()
+        rows = zip(steps.cumsum(), lines, strict=True)
+        file.write_text("\n".join(f"{now},{line.partition(',')[2]}" for now, line in rows))
+    data = survey.survey(path, Given(rate=50))
+    assert data.channels == ("2", "3")
+
+
+def test_a_clock_so_uneven_that_no_windows_are_left_counts_as_even(folder: Path) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    for number, file in enumerate(path.rglob("*.csv")):
+        clock = np.cumsum(np.where(np.arange(60) % 20 == number % 20, 0.06, 0.02))
+        head, *lines = file.read_text().splitlines()
+        rows = zip(clock, lines, strict=True)
+        file.write_text("\n".join([head, *(f"{t},{row.partition(',')[2]}" for t, row in rows)]))
+    data = survey.survey(path)
+    assert sum(data.counts.values()) == 24, "each gesture is a window, and none is lost"
+    assert data.rate == pytest.approx(46, abs=1)
+    assert any("the clock is uneven: gaps in time would leave 24 of" in x for x in data.remarks)
+    _, settings = start.propose(data, path, None, SHIPPED)
+    assert settings.dataset.options(series_folder.Options).gaps == "ignore"
+    assert survey.of_params(settings).counts == data.counts
+
+
+def test_gestures_in_a_file_each_get_labels_by_its_name(folder: Path) -> None:
+    Path("g").mkdir()
+    for number, name in enumerate(("flex", "punch")):
+        takes = np.random.default_rng(number).normal(size=(10, 119, 3)).round(3)
+        text = ["\n".join(",".join(map(str, row)) for row in take) for take in takes]
+        Path(f"g/{name}.csv").write_text("\n".join(["aX,aY,aZ", "\n\n".join(text), ""]))
+    data = survey.survey(Path("g"), Given(rate=119))
+    assert (data.counts, data.size, data.groups) == ({"flex": 10, "punch": 10}, (119, 3), 20)
+    assert any("names of the files are taken for labels, such as flex" in x for x in data.remarks)
+
+
 def test_channels_are_those_that_all_recordings_have(folder: Path) -> None:
     data = survey.survey(gestures(Path("g"), "time,x,y,z", n23="time,x,y,battery"))
     assert (data.channels, sum(data.examples.values())) == (("x", "y"), 24)

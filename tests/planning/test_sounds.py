@@ -23,7 +23,7 @@ from pipeline.planning.cost import Shape
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
-from tests.planning.conftest import SHIPPED, arrays, values
+from tests.planning.conftest import SHIPPED, arrays, photo, values
 
 
 def recordings_of(folder: Path, rate: int = 22_050) -> Path:
@@ -76,6 +76,23 @@ def test_the_recipe_for_sounds_is_that_of_the_documentation() -> None:
     assert abs(proposed["train.epochs"] - block["train"]["epochs"]) <= 2
     features = [proposed[f"dataset.{key}"] for key in ("rate", "window", "hop", "bands")]
     assert features == [8000, 256, 128, 32]
+
+
+def test_a_few_pictures_beside_sounds_do_not_make_them_pictures(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    for word in ("yes", "no"):
+        photo(path / word / "spectrogram.png", 0)
+    data = survey.survey(path)
+    assert (data.kind, data.counts) == ("sounds", {"no": 48, "yes": 48})
+    _, settings = start.propose(data, path, None, SHIPPED)
+    assert survey.of_params(settings).kind == "sounds"
+
+
+def test_a_column_that_ends_in_filename_names_the_files(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    rows = [f"{file.relative_to(path)},{file.parent.name}" for file in sorted(path.rglob("*.wav"))]
+    (path / "labels.csv").write_text("\n".join(["cough_filename,label", *rows]))
+    assert survey.survey(path / "labels.csv").counts == {"no": 48, "yes": 48}
 
 
 def test_a_board_is_refused_for_ids(folder: Path) -> None:

@@ -75,7 +75,7 @@ def test_an_uneven_clock_and_a_label_by_another_name_are_said(
         load(write(tmp_path, a_csv=data, b_csv=data))
     said = capsys.readouterr().out
     assert "40 gaps in time, of more than 1.5 intervals or backwards" in said
-    assert "bring the rows to an even rate, or take the column of times out" in said
+    assert "if the clock is only uneven, set dataset.gaps to ignore" in said
 
 
 def test_channels_are_found_by_name_in_any_order_and_format() -> None:

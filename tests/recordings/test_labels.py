@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets import _recording_list
 from pipeline.process.errors import UserError
 from tests.recordings.conftest import GOOD, as_csv, labelled, load, rows, write
 
@@ -27,6 +28,20 @@ def test_labels_come_from_a_list_of_spans(tmp_path: Path) -> None:
     assert labelled(raw) == {"sit": 3, "walk": 3 + 3}
     assert set(raw.train_columns["person"]) == {"anna", "ben"}
     assert raw.left_out["unlisted.csv"] == "is not in the list"
+
+
+def test_without_folders_and_columns_labels_are_the_names_of_files(tmp_path: Path) -> None:
+    takes = b"\n\n".join([as_csv(rows(20))] + [as_csv(rows(20, 1)).partition(b"\n")[2]] * 2)
+    raw = load(write(tmp_path, flex_csv=takes, punch_csv=takes))
+    assert labelled(raw) == {"flex": 3, "punch": 3}
+    assert len(set(raw.train_columns["recording"])) == 6, "each label has recordings for all parts"
+    names = {"wave (2).csv": "wave", "up_12.csv": "up", "a/left-turn.2q1abc.csv": "left-turn"}
+    assert {name: _recording_list.label_of_name(name) for name in names} == names
+
+
+def test_files_that_are_only_numbered_have_no_label(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has windows of 0 labels"):
+        load(write(tmp_path, recording1_csv=GOOD, recording2_csv=GOOD, recording3_csv=GOOD))
 
 
 def test_the_columns_of_a_list_may_be_spelled_otherwise(tmp_path: Path) -> None:

@@ -39,6 +39,35 @@ def test_windows_begin_a_step_apart_and_hold_the_rows_as_they_are() -> None:
     assert np.array_equal(read(as_npz(signal=values), "a.npz"), found)
 
 
+@pytest.mark.parametrize(
+    ("between", "count"), [("\n\n", 3), ("\n\n\n", 3), ("\n", 5)], ids=["one", "two", "none"]
+)
+def test_a_blank_line_begins_another_recording(between: str, count: int) -> None:
+    parts = [as_csv(rows(20, seed)).decode().split("\n", 1)[1] for seed in range(3)]
+    found = read(f"x,y\n{between.join(parts)}\n\n".encode())
+    assert len(found) == count
+    assert np.array_equal(found[0], rows(20)) and np.array_equal(found[-1], rows(20, 2))
+
+
+@pytest.mark.parametrize("head", ["x,y\n", "x,y\n\n", ""])
+def test_a_blank_line_after_every_row_is_none(head: str) -> None:
+    lines = as_csv(rows(40)).decode().split("\n")[1:]
+    found = read((head + "\n\n".join(lines)).encode(), channels=("x", "y"))
+    assert np.array_equal(found, [rows(40)[at : at + LENGTH] for at in (0, 10, 20)])
+
+
+def test_an_uneven_clock_may_count_as_even(tmp_path: Path) -> None:
+    uneven = np.column_stack([np.cumsum(np.tile([0.1, 0.05, 0.2], 20)), rows(60)])
+    data = as_csv(uneven, "time,x,y")
+    write(tmp_path, up__a_csv=data, down__a_csv=data)
+    with pytest.raises(UserError, match="has windows of 0 labels"):
+        load(tmp_path)
+    raw = load(tmp_path, gaps="ignore")
+    assert np.array_equal(
+        raw.train_images[::2], [rows(60)[at : at + 20] for at in range(0, 50, 10)]
+    )
+
+
 @given(
     blocks=st.lists(st.integers(1, 30), max_size=8),
     step=st.integers(1, 50),
