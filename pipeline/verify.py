@@ -29,6 +29,7 @@ from pipeline.files import artifacts, atomic, digests, split_files, timing_cache
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import RanPair, VerificationReport
 from pipeline.process import stage
+from pipeline.process.words import counted
 from pipeline.reporting import calibration, numbers, pictures
 from pipeline.runtimes import environments
 from pipeline.verification import emulated, intervals, rejection
@@ -216,7 +217,8 @@ def announce(count: int, key: str) -> None:
     """Says how much there is to do, and how long it took the first time if that is known."""
     seconds = timing_cache.recall(key)
     took = "" if seconds is None else f", which took {stage.duration(seconds)} the first time"
-    print(f"{count} pairs of a file and a runtime to compare{took}", flush=True)
+    pairs = counted(count, "pair of a file and a runtime", "pairs of a file and a runtime")
+    print(f"{pairs} to compare{took}", flush=True)
 
 
 def main() -> None:
