@@ -151,6 +151,17 @@ def test_a_single_mistake_among_thousands_is_visible_in_the_confusion_matrix(
     assert (colours(mistaken) == darkest).all(1).any()
 
 
+@pytest.mark.parametrize("count", [2, 8, 30])
+def test_no_word_of_a_confusion_matrix_is_cut_off(count: int, tmp_path: Path) -> None:
+    names = [
+        f"Golden Delicious {number}" if count == 30 else str(number) for number in range(count)
+    ]
+    pictures.confusion_matrix(tmp_path / "confusion.png", np.eye(count) * 30 + 1, names)
+    pixels = np.asarray(Image.open(tmp_path / "confusion.png").convert("L"))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert edge.min() == 255
+
+
 def test_a_confusion_matrix_of_a_thousand_classes_is_as_large_as_one_of_thirty(
     tmp_path: Path,
 ) -> None:

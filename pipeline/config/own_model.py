@@ -13,7 +13,7 @@ from pipeline.config.section import Section
 OUTPUT = Path("model/model.keras")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
-InRgb = Literal["raw", "unit", "signed", "imagenet", "caffe_rgb"]
+InRgb = Literal["raw", "unit", "signed", "imagenet", "caffe_rgb", "standard"]
 InBgr = Literal["raw_bgr", "unit_bgr", "signed_bgr", "imagenet_bgr", "caffe"]
 Value = float | Annotated[list[float], Field(min_length=1)]  # one for all channels, or one for each
 

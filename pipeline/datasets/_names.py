@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from pipeline.datasets import _parts
 from pipeline.datasets._tree import Tree, nfc
 
 
-def print_odd_folders(tree: Tree) -> None:
-    """Says which class folders may be meant as one, and which folders in them are not read."""
+def print_odd_folders(root: Path, tree: Tree) -> None:
+    """Says which class folders may be meant as one, and which may hold the classes instead."""
     parts = _parts.parts(tree)
     print_alike(tree.children[parts["train"]])
-    if len(parts) == 1:
-        _print_parts_inside(tree, parts["train"])
+    if not (len(parts) == 1 and _print_parts_inside(tree, parts["train"])):
+        _print_folders_inside(root, tree, parts["train"])
 
 
 def print_alike(names: Iterable[str]) -> None:
@@ -34,10 +35,14 @@ def _key(name: str) -> str:
     return whole if point and whole.isdecimal() and zeros and not zeros.strip("0") else key
 
 
-def _print_parts_inside(tree: Tree, root: str) -> None:
-    """Says that folders of parts in every class are not read as parts."""
+def _print_parts_inside(tree: Tree, root: str) -> bool:
+    """Says that folders of parts in every class are not read as parts, if there are any."""
     inside = [
-        [f"{name}/{child}" for child in tree.children[f"{root}{name}/"] if _parts.part_of(child)]
+        [
+            f"{name}/{child}"
+            for child in tree.children[f"{root}{name}/"]
+            if _parts.part_of(child) and f"{root}{name}/{child}/" in tree.with_files
+        ]
         for name in tree.children[root]
     ]
     if all(inside):
@@ -45,3 +50,34 @@ def _print_parts_inside(tree: Tree, root: str) -> None:
             f"note: {', '.join(inside[0])}: parts inside of a class are not read as parts, so the "
             "split is made anew; for your own, put the folders of the classes into train and test"
         )
+    return all(inside)
+
+
+def _print_folders_inside(root: Path, tree: Tree, train: str) -> None:
+    """Says of a class whose files all lie in several folders of it that these are one class."""
+    inside = {name: _with_files(tree, f"{train}{name}/") for name in tree.children[train]}
+    several = [name for name, folders in inside.items() if len(folders) > 1]
+    if several:
+        name = max(several, key=lambda name: _count(tree, f"{train}{name}/"))
+        cure = f"name {root / train / name}, or write a list" if root.is_dir() else "write a list"
+        print(
+            f"note: the {tree.noun}s of {name} lie in {len(inside[name])} folders, such as "
+            f"{' and '.join(inside[name][:2])}, and are one class; if the classes are in there, "
+            f"{cure}"
+        )
+
+
+def _with_files(tree: Tree, folder: str) -> list[str]:
+    """The folders in `folder` with files in or below them; none if it has files of its own."""
+    if folder in tree.with_files:
+        return []
+    return [name for name in tree.children[folder] if _has_files(tree, f"{folder}{name}/")]
+
+
+def _has_files(tree: Tree, folder: str) -> bool:
+    inner = (f"{folder}{name}/" for name in tree.children[folder])
+    return folder in tree.with_files or any(_has_files(tree, path) for path in inner)
+
+
+def _count(tree: Tree, folder: str) -> int:
+    return sum(file.startswith(folder) for file in tree.files)

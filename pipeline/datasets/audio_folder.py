@@ -111,7 +111,7 @@ def _known(path: str, names: Collection[str]) -> dict[str, str]:
 def _of_folders(root: Path, tree: Tree) -> Listed:
     """What the folders say, and of Speech Commands the lists of its parts. Raises UserError."""
     rows, names, left_out, _ = _class_folders.listed(root, tree)
-    _names.print_odd_folders(tree)
+    _names.print_odd_folders(root, tree)
     base = _parts.base(tree)
     lists = {part: f"{base}{name}" for part, name in PART_LISTS.items()}
     lists = {part: name for part, name in lists.items() if name in left_out}

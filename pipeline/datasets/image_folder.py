@@ -30,5 +30,5 @@ def listed(params: Dataset) -> Listed:
         tree.files = [file for file in tree.files if not file.startswith(folder)]
         tree.folders = {name for name in tree.folders if not name.startswith(folder)}
     result = _class_folders.listed(Path(params.path), tree)
-    _names.print_odd_folders(tree)
+    _names.print_odd_folders(Path(params.path), tree)
     return result

@@ -20,11 +20,11 @@ from pipeline.datasets._label_columns import Row
 from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
+from serving import photo
 
 BEGINNING = 10_000  # bytes that hold the names of the columns and the first row
 SUFFIXES = (".csv", ".tsv")
-# What may lie beside a list, so that the files it names are elsewhere
-BESIDE = ("", ".md", *SUFFIXES, *_class_folders.ANNOTATIONS)
+MEDIA = (*photo.SUFFIXES, *_sounds.SUFFIXES)
 FOLD = re.compile(r"fold[ _-]?\d+", re.IGNORECASE)  # of a cross-validation: no class
 
 
@@ -44,7 +44,11 @@ def find(path: Path, tree: Tree) -> str | None:
     is_list = audio_folder.is_list if tree.noun == "sound" else image_list.is_list
     inner = {f"{base}{name}/" for name in tree.children[base]}
     searched = lists or _lists(path, tree, inner)
-    usable = [name for name, row in searched.items() if is_list(row)] or [*lists]
+    usable = [name for name, row in searched.items() if is_list(row)]
+    if not usable and len(tree.children[base]) < 2:  # else the folders may have another fault
+        usable = [*lists]
+    elif not usable:
+        usable = [name for name, row in lists.items() if image_list.file_of(row) is not None]
     if not usable:
         return None
     if len(usable) > 1:
@@ -58,10 +62,11 @@ def find(path: Path, tree: Tree) -> str | None:
 def folder_of(path: Path) -> tuple[Path, str]:
     """The folder whose files a CSV names, and the path of the CSV below that.
 
-    It is its own, or the one above if it lies alone or with text, and its files are there.
+    It is its own, or the one above if it lies beside no picture, sound or folder, and its files
+    are there.
     """
     others = [file for file in path.parent.iterdir() if not _tree.is_junk(file.name)]
-    is_alone = all(file.is_file() and file.suffix.lower() in BESIDE for file in others)
+    is_alone = not any(file.is_dir() or file.suffix.lower() in MEDIA for file in others)
     file = image_list.file_of(_first_row(path)) if is_alone else None
     is_above = file is not None and _is_above(path, file)
     folder = path.parent.parent if is_above else path.parent
@@ -73,11 +78,21 @@ def is_of_sensors(path: Path) -> bool:
     with path.open("rb") as file:
         is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
     row = _first_row(path)
-    if not is_text or image_list.is_list(row):
+    file = (image_list.file_of(row) or "").lower()
+    if not is_text or image_list.is_list(row) or file.endswith(photo.SUFFIXES):
         return False
     # A recording may have columns such as id and event
-    is_of_sounds = (image_list.file_of(row) or "").lower().endswith(_sounds.SUFFIXES)
-    return not (is_of_sounds and audio_folder.is_list(row))
+    return not (file.endswith(_sounds.SUFFIXES) and audio_folder.is_list(row))
+
+
+def check_pictures(path: Path) -> None:
+    """Raises UserError if a CSV, in whose folder there are no pictures, names some."""
+    file = image_list.file_of(_first_row(path)) or ""
+    if file.lower().endswith(photo.SUFFIXES):
+        raise UserError(
+            f"{path} names pictures such as {file}, which are not in {path.parent}; put the CSV "
+            "into the folder that holds them"
+        )
 
 
 def _first_row(path: Path) -> Row:

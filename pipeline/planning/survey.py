@@ -69,10 +69,8 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         look = sensors.survey if _is_of_sensors(path) else arrays.survey
         return look(path, given)
     if path.is_file() and not is_csv and not zipfile.is_zipfile(path):
-        suffix = path.suffix.lower()
         raise UserError(
-            f"{path} is neither a folder, a zip file, a CSV nor an npz"
-            f"{unreadable.cure(Counter([suffix]))}"
+            f"{path} is neither a folder, a zip file, a CSV nor an npz{unreadable.cure_of(path)}"
         )
     path, named = lists.folder_of(path) if is_csv else (path, None)
     tree = _tree.read(path)
@@ -91,6 +89,8 @@ def _recorded(
     path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
 ) -> Survey:
     """Sounds or recordings of sensors, beside which there are no pictures. Raises UserError."""
+    if named:
+        lists.check_pictures(path / named)
     recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named

@@ -8,10 +8,12 @@ from pathlib import Path
 from pipeline.datasets import _sounds
 from pipeline.datasets._tree import Tree
 from pipeline.process.words import counted, verb
+from serving import photo
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
+LONGEST_NAME = 4096  # bytes of a path
 CURES = {  # how files of other programs become what is read
     ("", ".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
     (".npy",): "store arrays together with np.savez, as x_train and y_train",
@@ -41,6 +43,15 @@ def why(path: Path, tree: Tree) -> str:
         "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC, Ogg or "
         f"MP3) or recordings of sensors (CSV or npz){cure(suffixes)}"
     )
+
+
+def cure_of(path: Path) -> str:
+    """What to do with a file that is no data."""
+    with path.open("rb") as file:
+        first = file.readline(LONGEST_NAME).decode(errors="replace").lower()
+    if any(suffix in first for suffix in (*photo.SUFFIXES, *_sounds.SUFFIXES)):
+        return "; if it is a list, write file,label as its first row and rename it to .csv"
+    return cure(Counter([path.suffix.lower()]))
 
 
 def cure(suffixes: Counter[str]) -> str:

@@ -59,7 +59,7 @@ def take(settings: OwnModel, data: Data, class_names: list[str], folder: Path) -
     path = Path(settings.path)
     interface = inspect_foreign.read(path)
     (folder / "trials").mkdir(parents=True)
-    adapters = candidates(settings, interface, tuple(data.inputs.shape))
+    adapters = candidates(settings, interface, data.train[0])
     rows = input_scaling.samples(len(data.validation[1]))
     images, labels = (np.asarray(part[rows]) for part in data.validation)
     order = own_model.output_order(settings, class_names)
@@ -67,6 +67,8 @@ def take(settings: OwnModel, data: Data, class_names: list[str], folder: Path) -
     check_outputs(path, outputs, len(class_names))
     trials = {name: input_scaling.trial(given, labels, order) for name, given in outputs.items()}
     name = chosen(settings, trials, labels)
+    if not np.isfinite(outputs[name]).all():
+        raise UserError(f"{path} gives NaN or infinity for images of the dataset")
     input_scaling.check_order(settings, trials[name], class_names, order)
     activation = needed_activation(outputs[name], adapters[name])
     adapter = replace(adapters[name], activation=activation, order=tuple(order))
@@ -99,10 +101,12 @@ def stored_as(adapter: Adapter) -> list[str]:
     return words
 
 
-def candidates(
-    settings: OwnModel, interface: Interface, image: tuple[int, ...]
-) -> dict[str, Adapter]:
-    """An adapter for each scaling that the input can hold. Raises UserError."""
+def candidates(settings: OwnModel, interface: Interface, images: Array) -> dict[str, Adapter]:
+    """An adapter for each scaling that the input can hold; `images` (N, H, W, C) train.
+
+    Raises UserError.
+    """
+    image = images.shape[1:]
     layout = fitting_layout(settings.path, interface.shape, image)
     height, width, channels = image
     sizes = (channels, height, width) if layout == NCHW else image
@@ -111,7 +115,7 @@ def candidates(
         shape = sizes
     is_integer = np.dtype(interface.dtype).kind in "iu"
     requirements = interface.requirements
-    scalings = input_scaling.candidates(settings, channels)
+    scalings = input_scaling.candidates(settings, images)
     adapters = {
         name: Adapter(
             layout=layout,
@@ -230,8 +234,6 @@ def check_outputs(path: Path, outputs: Mapping[str, Array], num_classes: int) ->
             f"{path} gives {count:,} numbers for an image, and the dataset has {num_classes} "
             f"classes; expected {num_classes}, one for each class"
         )
-    if not all(np.isfinite(given).all() for given in outputs.values()):
-        raise UserError(f"{path} gives NaN or infinity for images of the dataset")
 
 
 def chosen(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:

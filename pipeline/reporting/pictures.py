@@ -258,7 +258,7 @@ def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> N
     names = [plain(name) for name in shown_names(class_names)]
     side = 0.55 * min(max(count, 4), NAMED_CLASSES)
     room = 0.08 * max(0, max(map(len, names), default=0) - 12)  # inches, for long names
-    figure = Figure(figsize=(side + 2.2 + room, side + 1.8 + room / 2), layout="constrained")
+    figure = Figure(figsize=(side + 2.2 + room, side + 1.8 + room / 2), layout="compressed")
     axis = figure.subplots()
     totals = matrix.sum(1)
     shares = matrix / np.maximum(totals, 1)[:, None]

@@ -61,6 +61,7 @@ IN_WORDS = {
     "caffe": "pixels less Caffe's mean of ImageNet",
 }
 IN_BGR = ", as blue, green, red"
+STANDARD = "standard"  # mean and deviation of the dataset, as many trainings have it
 OTHER = "other"  # mean and deviation that params.yaml names
 SAMPLES = 1000
 SHOWN = 5  # classes that a sentence names
@@ -155,11 +156,26 @@ def p_value(right: Array, other: Array) -> float:
     return float(stats.binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
 
 
-def candidates(settings: OwnModel, channels: int) -> dict[str, Scaling]:
-    """The scalings to try, with that of `model.scaling`. Raises UserError if it does not fit."""
+def standard(images: Array) -> Scaling:
+    """The mean and deviation of each channel of training images (N, H, W, C), of at most SAMPLES.
+
+    Rounded to a tenth of a pixel, so that a person can compare them with those of the maker.
+    """
+    pixels = np.asarray(images[samples(len(images))], np.float64)
+    mean, deviation = (np.round(of(pixels, (0, 1, 2)), 1) for of in (np.mean, np.std))
+    return Scaling(mean.tolist(), np.maximum(deviation, 1).tolist())
+
+
+def candidates(settings: OwnModel, images: Array) -> dict[str, Scaling]:
+    """The scalings to try, with that of `model.scaling`; `images` (N, H, W, C) train.
+
+    Raises UserError if it does not fit.
+    """
+    channels = images.shape[-1]
     result = {
         name: scaling for name, scaling in SCALINGS.items() if len(scaling.mean) in (1, channels)
     }
+    result[STANDARD] = standard(images)
     if isinstance(settings.scaling, Scale):
         mean, deviation = (
             value if isinstance(value, list) else [value]
@@ -221,9 +237,13 @@ def rivals(trials: Mapping[str, Trial]) -> tuple[str, str | None]:
     """The best scaling, and the best of those that it must be told from, if there are any.
 
     Of two that differ in the order of channels alone, red, green, blue is taken, as pixels come,
-    unless the other is clearly better: grey pictures do not tell them apart.
+    unless the other is clearly better: grey pictures do not tell them apart. In the same way the
+    mean of the dataset must be clearly better than all others, or it is no rival.
     """
     ranked = sorted(trials, key=lambda name: -trials[name].accuracy)
+    others = [name for name in ranked if name != STANDARD]
+    if len(others) < len(ranked) and not is_better(trials[STANDARD], trials[others[0]]):
+        ranked = others
     first = ranked[0]
     rgb = RGB.get(first, first)
     others = [name for name in ranked if RGB.get(name, name) != rgb]
@@ -291,4 +311,5 @@ def check_order(
 def in_words(name: str, scaling: Scaling) -> str:
     mean, deviation = (", ".join(f"{x:g}" for x in value) for value in scaling[:2])
     words = IN_WORDS.get(name.removesuffix("_bgr"), f"pixels less {mean}, divided by {deviation}")
+    words += ", the dataset's mean and deviation" if name == STANDARD else ""
     return words + IN_BGR * scaling.bgr

@@ -49,7 +49,7 @@ def take(settings: OwnModel, data: Data, class_names: list[str]) -> TakenModel:
     network = foreign_file.load(Path(settings.path))
     check_shapes(settings.path, network, data)
     order = output_order(settings, class_names)
-    scalings = input_scaling.candidates(settings, data.inputs.shape[-1])
+    scalings = input_scaling.candidates(settings, data.train[0])
     with imports.quiet():
         trials = input_scaling.trials(network, data.validation, scalings, order)
     name = input_scaling.best(settings, trials, np.asarray(data.validation[1]))

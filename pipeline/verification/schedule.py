@@ -15,6 +15,7 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts, split_files, timing_cache
 from pipeline.files.reports.verify import RanPair
 from pipeline.process import stage
+from pipeline.process.words import counted
 from pipeline.runtimes import environments
 from pipeline.verification import emulated
 from pipeline.verification.emulated import EmulatedRuntime
@@ -29,7 +30,8 @@ def announce(count: int, key: str) -> None:
     """Says how much there is to do, and how long it took the first time if that is known."""
     seconds = timing_cache.recall(key)
     took = "" if seconds is None else f", which took {stage.duration(seconds)} the first time"
-    print(f"{count} pairs of a file and a runtime to compare{took}", flush=True)
+    pairs = counted(count, "pair of a file and a runtime", "pairs of a file and a runtime")
+    print(f"{pairs} to compare{took}", flush=True)
 
 
 def environment(runtime: str) -> Path | str:

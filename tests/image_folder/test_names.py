@@ -138,3 +138,33 @@ def test_parts_inside_of_each_class_are_named(
             picture(two_classes / name / part / "1.png")
         load(two_classes)
     assert "note: cat/test, cat/train: parts inside of a class" in capsys.readouterr().out
+
+
+def test_a_class_that_is_made_of_folders_is_named(
+    two_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as the root of a repository, with the folders of the classes in one of its folders."""
+    for number in range(3):
+        picture(two_classes / "data" / f"red {number}" / "new" / "1.png")
+    load(two_classes)
+    where = f"name {two_classes / 'data'}, or write a list"
+    said = "the pictures of data lie in 3 folders, such as red 0 and red 1, and are one class"
+    assert f"note: {said}; if the classes are in there, {where}" in capsys.readouterr().out
+    load(zipped(two_classes))
+    assert "if the classes are in there, write a list" in capsys.readouterr().out
+    picture(two_classes / "data" / "1.png")
+    load(two_classes)
+    assert "lie in" not in capsys.readouterr().out
+
+
+def test_parts_with_classes_inside_of_each_class_are_not_called_its_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("photos", "raw"):
+        for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+            picture(tmp_path / "pets" / folder / name / "1.png")
+            picture(tmp_path / "pets" / "photos" / name / "2.png")
+    load(tmp_path / "pets")
+    shown = capsys.readouterr().out
+    assert "parts inside" not in shown
+    assert f"name {tmp_path / 'pets/photos'}" in shown

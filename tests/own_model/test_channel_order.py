@@ -172,9 +172,10 @@ def test_one_value_is_for_all_channels() -> None:
 
 
 def test_images_without_three_channels_have_no_order() -> None:
-    assert set(input_scaling.candidates(OwnModel(), 1)) == {"raw", "unit", "signed"}
+    grey = np.zeros((2, 3, 3, 1), np.uint8)
+    assert set(input_scaling.candidates(OwnModel(), grey)) == {"raw", "unit", "signed", "standard"}
     with pytest.raises(UserError, match=r"model.scaling is caffe, which is for 3 channels"):
-        input_scaling.candidates(OwnModel(scaling="caffe"), 1)
+        input_scaling.candidates(OwnModel(scaling="caffe"), grey)
     bgr = Scale(mean=0, deviation=1, channels="bgr")
     with pytest.raises(UserError, match=r"channels is bgr, and the images have 1 channels"):
-        input_scaling.candidates(OwnModel(scaling=bgr), 1)
+        input_scaling.candidates(OwnModel(scaling=bgr), grey)

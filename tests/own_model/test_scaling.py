@@ -60,6 +60,28 @@ def test_a_scaling_of_ones_own_is_taken_by_mean_and_deviation(data: Data, tmp_pa
     assert (answers(result, data) == data.validation[1]).mean() > 0.7
 
 
+def test_the_mean_and_deviation_of_the_dataset_are_tried(data: Data, tmp_path: Path) -> None:
+    scaling = input_scaling.standard(data.train[0])
+    pixels = data.train[0][input_scaling.samples(len(data.train[0]))]
+    assert scaling.mean == [pytest.approx(pixels.mean(), abs=0.051)]
+    assert scaling.deviation == [pytest.approx(pixels.std(), abs=0.051)]
+    result = taken(tmp_path / "model.keras", data, nearest_mean(data, scaling))
+    assert result.origin.scaling.endswith("the dataset's mean and deviation")
+    assert (answers(result, data) == data.validation[1]).mean() > 0.7
+
+
+def test_the_mean_of_the_dataset_is_no_rival_unless_it_is_clearly_better() -> None:
+    right = np.arange(100) % 10 > 0
+
+    def trial(right: Array) -> input_scaling.Trial:
+        return input_scaling.Trial(right, right, None, 0.0)
+
+    worse, equal = trial(np.zeros(100, bool)), trial(np.roll(right, 1))
+    trials = {"unit": trial(right), "raw": worse, "standard": equal}
+    assert input_scaling.rivals(trials) == ("unit", "raw")
+    assert input_scaling.rivals({**trials, "unit": worse}) == ("standard", "unit")
+
+
 def test_imagenets_scaling_of_colours_is_what_torchvision_computes(data: Data) -> None:
     layer = own_model.rescaling(input_scaling.SCALINGS["imagenet"])
     pixels = np.array([[[[0, 128, 255]]]], np.float32)
@@ -70,7 +92,8 @@ def test_imagenets_scaling_of_colours_is_what_torchvision_computes(data: Data) -
 def test_an_ambiguous_scaling_is_asked_about(data: Data, tmp_path: Path) -> None:
     model = nearest_mean(data, ([0.0], [255.0]))
     kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, 0 * bias])  # without it, only ratios of pixels count
+    # Only ratios of differences between pixels count
+    model.layers[-1].set_weights([kernel - kernel.mean(0), 0 * bias])
     with pytest.raises(UserError, match=r"not clear: .* set model.scaling to raw, unit, signed"):
         taken(tmp_path / "model.keras", data, model)
     chosen = taken(tmp_path / "model.keras", data, model, scaling="unit")
