@@ -78,8 +78,8 @@ class RandomMicrophone(keras.layers.Layer):
 
     def __init__(
         self,
-        response: float = 6.0,
-        noise: Sequence[float] = (32.0, 74.0),
+        response: float = 3.0,
+        noise: Sequence[float] = (40.0, 74.0),
         seed: int | None = None,
         **options: Any,
     ) -> None:

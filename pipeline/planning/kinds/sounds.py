@@ -41,7 +41,7 @@ def augmentation(_: Survey) -> Choice:
     return Choice("train.augmentation", "speech", reason)
 
 
-RECIPE = Recipe(1400, 0.01, dataset, augmentation)
+RECIPE = Recipe(2400, 0.01, dataset, augmentation)
 
 
 class Sounds(kinds.PlannedKind):
