@@ -31,6 +31,7 @@ from pipeline.planning import kinds
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
+from pipeline.training.learning_curves import IMAGES_PER_SECOND
 
 IMAGES, EPOCHS = 512, 2  # the first epoch includes the compilation, so the second is timed
 VALIDATED, CALIBRATION = 64, 4  # images, and random inputs of the converter
@@ -155,7 +156,7 @@ def _speed(settings: Params, data: Shape) -> Speed:
     train = settings.train.model_copy(update={**fresh, **short})
     with tempfile.TemporaryDirectory() as folder:
         rows = fit.fit(train, described, Path(folder), lambda row: None).rows
-    return Speed(1 / rows[-1]["images_per_second"], inference, _peak_bytes())
+    return Speed(1 / rows[-1][IMAGES_PER_SECOND], inference, _peak_bytes())
 
 
 def trains_on_features_alone(settings: Params) -> bool:

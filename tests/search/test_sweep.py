@@ -144,7 +144,7 @@ def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_comma
     """All workers are held in their second epoch until one is killed and a command interrupted."""
     space = ("train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh")
     options = ("-S", "train.epochs=3", "--trials", f"{TRIALS}")
-    hold = Hold(tmp_path / "hold", "*/.state/trials/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/.state/trials/*/checkpoint.json", times=2)
     with server() as address:
         command = [*EDGEPROOF, "sweep", *space, *options, "--heartbeat", "2"]
         command += ["--storage", address, "--name", "shared"]
@@ -207,7 +207,7 @@ def test_a_sweep_whose_database_is_killed_says_one_sentence_and_continues(
     tiny: Project, tmp_path: Path
 ) -> None:
     """The database is away for more than one heartbeat in the midst of a training."""
-    hold = Hold(tmp_path / "hold", "*/.state/trials/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/.state/trials/*/checkpoint.json", times=2)
     log = tiny.folder.parent / f"{tiny.folder.name}.log"
     with killable() as (address, database):
         command = [*EDGEPROOF, "sweep", "train.epochs=2,3", "--sampler", "grid", "--name", "lost"]
