@@ -96,7 +96,7 @@ def test_estimates_are_those_of_a_real_export(finished: Project) -> None:
     report = EmbedReport.model_validate_json(
         (finished.folder / EmbedReport.PATH).read_text(encoding="utf-8")
     )
-    measured: dict[str, Any] = {row.target: row.measured for row in report.targets}
+    measured: dict[str, Any] = {row.target: row.figures for row in report.targets}
     assert files.c_arena_bytes == measured["c"]["arena_bytes"]
     assert files.c_flash_bytes == measured["c"]["constant_bytes"]
     micro = measured["microcontroller"]
