@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.evaluate import GateName
 from pipeline.reporting.page_files import file_verdicts
 from pipeline.reporting.page_gates import Gates
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
@@ -29,7 +30,7 @@ def next_steps(settings: Params, reports: BundleReports, gates: Gates, bundle: s
         purpose = "Check that this machine may run the bundle; then do the same on the device"
         check = Step(purpose, f"serving check {bundle}")
         return [check, *improve, compare]
-    cures = improve if gates["target"] or gates["baseline"] else []
+    cures = improve if gates[GateName.TARGET] or gates[GateName.BASELINE] else []
     draft = Step("Pack a bundle marked NOT PROVEN, to try it anyway", "edgeproof draft")
     return [*cures, *_file_cures(settings, reports), *_target_cure(gates), draft, compare]
 
@@ -53,4 +54,4 @@ def _file_cures(settings: Params, reports: BundleReports) -> list[Step]:
 
 def _target_cure(gates: Gates) -> list[Step]:
     step = Step("Skip the targets that refuse the model", "dvc exp run -S embed.targets=all")
-    return [step] if gates["embed"] else []
+    return [step] if gates[GateName.EMBED] else []
