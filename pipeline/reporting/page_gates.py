@@ -10,9 +10,9 @@ from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, GateName, NumberReport
 from pipeline.files.reports.verify import Rejection
 from pipeline.process.words import counted, percent, verb
-from pipeline.reporting import by_folds, summary
+from pipeline.reporting import by_folds
 from pipeline.reporting.page_files import file_verdicts
-from pipeline.reporting.tables import amount, amounts, interval
+from pipeline.reporting.tables import BASELINES, amount, amounts, interval
 from serving.gate import PROVEN, VERDICTS
 
 Gates = dict[str, list[str]]  # for each gate the sentences on its failures
@@ -87,7 +87,7 @@ def _baseline_beaten(_: Params, reports: BundleReports) -> str:
         reached = percent(reports.evaluate.score.baseline)
     elif isinstance(reports.evaluate, NumberReport):
         reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
-    name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
+    name = BASELINES[reports.baseline.best]
     return (
         f"The model is significantly better than the baseline, {name}, which reaches "
         f"{reached} ({p_value(gate)})."

@@ -14,6 +14,7 @@ from pipeline.config import params
 from pipeline.planning import kinds, problem, recipe, survey, training
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics, summary, terminal
+from pipeline.reporting.result_row import ResultRow, cells
 from pipeline.targets import _scores, check_metric
 from serving import acceptance, gate, metric
 from serving.commands import prove
@@ -175,8 +176,7 @@ def test_programs_without_python_get_the_makers_verdict_by_accuracy() -> None:
 
 
 def test_the_tables_are_headed_by_the_metric() -> None:
-    lines = [{"model": "baseline", "test accuracy": ""}, {"test macro F1": "80 %"}]
-    assert summary.headline(lines) == "test macro F1"
-    assert "test macro F1" in summary.columns(lines)
-    assert "test macro F1" in terminal.columns(lines)
-    assert "test accuracy" not in terminal.columns(lines)
+    rows = [ResultRow("baseline", 0.5), ResultRow("Keras", 0.8, metric="macro F1")]
+    for columns in (summary.columns(rows), terminal.columns(rows)):
+        assert [line.get("test macro F1") for line in cells(columns, rows)] == ["", "80.00 %"]
+        assert "test accuracy" not in columns
