@@ -155,7 +155,7 @@ def write_binary(
         len(card.class_names),
         VERDICTS.index(maker.verdict),
         maker.images,
-        maker.accuracy_lost_bound,
+        maker.bound,
         allowed,
         file.golden_tolerance,
     )

@@ -86,8 +86,8 @@ def _first(file: str, folder: str) -> str:
 
 def _list_of(tree: Tree) -> str:
     """How labels in other files are given."""
-    found = {Path(file).suffix.lower() for file in tree.left_out}
-    unread = [suffix for suffix in ANNOTATIONS if suffix in found]
+    suffixes = {Path(file).suffix.lower() for file in tree.left_out}
+    unread = [suffix for suffix in ANNOTATIONS if suffix in suffixes]
     boxes = ", and left, top, right and bottom for boxes" if unread else ""
     why = f" ({', '.join(unread)} is not read)" if unread else ""
     return f"write a CSV with the columns file and label{boxes}{why}"

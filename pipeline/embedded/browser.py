@@ -42,7 +42,7 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> BrowserMeasurements:
-    if not _kinds.of(model.data).page:
+    if not _kinds.kind_of(model.data).page:
         raise UserError(
             f"its page takes pictures and sounds, but this dataset contains {model.data.kind}; "
             "use `serving predict` or the targets c and microcontroller"
@@ -75,17 +75,17 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     _c_text.write_network(folder, model)
     shutil.copy(_kinds.TEMPLATES / "c/model/src/classify.h", folder)
     shutil.copy(TEMPLATES / "exports.c", folder)
-    _kinds.of(model.data).write_page(folder, model.data)
+    _kinds.kind_of(model.data).write_page(folder, model.data)
 
 
 def sources(model: VerifiedFile) -> list[str]:
     """What the module is compiled from, beside exports.c."""
-    return [*model.code.sources, *_kinds.of(model.data).page_sources]
+    return [*model.code.sources, *_kinds.kind_of(model.data).page_sources]
 
 
 def check_features(folder: Path, model: VerifiedFile) -> None:
     """Raises UserError if the page gives golden recordings other features than `serving` does."""
-    for name, (samples, expected) in _kinds.of(model.data).recordings(model.data).items():
+    for name, (samples, expected) in _kinds.kind_of(model.data).recordings(model.data).items():
         if features(folder, samples, expected.shape) != expected.tobytes():
             raise UserError(
                 f"its front end gives the golden recording {name} other features than Python; "
@@ -123,7 +123,7 @@ def golden(model: VerifiedFile) -> str:
         "images": images,
         "probabilities": model.micro.golden.tolist(),
     }
-    if recordings := _kinds.of(model.data).recordings(model.data):
+    if recordings := _kinds.kind_of(model.data).recordings(model.data):
         values["recordings"] = [*recordings]
     return json.dumps(values, indent=1) + "\n"
 

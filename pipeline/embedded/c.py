@@ -78,7 +78,7 @@ def write(folder: Path, model: VerifiedFile) -> CMeasurements:
 
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    kind, scoring = _kinds.of(model.data), _answer_text.SCORES[model.data.target]
+    kind, scoring = _kinds.kind_of(model.data), _answer_text.SCORES[model.data.target]
     library = [f"{SOURCES}/{name}" for name in (*model.code.sources, *kind.preparation)]
     return [*library, *SHARED, scoring, *kind.program]
 
@@ -89,7 +89,7 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     scoring = _answer_text.SCORES[model.data.target]
     for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
-    kind = _kinds.of(model.data)
+    kind = _kinds.kind_of(model.data)
     for path in (TEMPLATES / model.data.kind).glob("*.[ch]"):
         shutil.copy(path, folder)
     if "picture.c" in kind.program:
@@ -98,7 +98,7 @@ def fill(folder: Path, model: VerifiedFile) -> None:
 
 def write_library(library: Path, model: VerifiedFile) -> None:
     """Writes the Arduino library, which is an ESP-IDF component, too."""
-    kind, properties = _kinds.of(model.data), library / "library.properties"
+    kind, properties = _kinds.kind_of(model.data), library / "library.properties"
     shutil.copytree(TEMPLATES / LIBRARY, library, dirs_exist_ok=True)
     _c_text.write_network(library / "src", model)
     kind.write(library / "src", model.data)
@@ -203,14 +203,14 @@ def fields(model: VerifiedFile) -> dict[str, str]:
     """The values in the README and in library.properties."""
     return {
         **model.readme_fields,
-        "several": _kinds.of(model.data).several,
+        "several": _kinds.kind_of(model.data).several,
         "constants": f"{model.code.constant_bytes:,}",
     }
 
 
 def readme_fields(model: VerifiedFile, stack: int, proof: IntegerProof) -> dict[str, str]:
     """The values in the README."""
-    own = _kinds.of(model.data).readme_fields(model.data)
+    own = _kinds.kind_of(model.data).readme_fields(model.data)
     on_chips = Template((TEMPLATES / "library.md").read_text(encoding="utf-8")).substitute(own)
     return {
         **fields(model),

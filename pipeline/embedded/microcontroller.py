@@ -162,14 +162,14 @@ def fill(
 
 def write_preparation(folder: Path, model: VerifiedFile) -> None:
     """The code that makes the input of a picture, of a microphone's samples or a sensor's rows."""
-    kind = _kinds.of(model.data)
+    kind = _kinds.kind_of(model.data)
     kind.write(folder / "src", model.data)
     _kinds.write_sketch(folder, kind)
 
 
 def section(model: VerifiedFile) -> dict[str, str]:
     """The words of the README for what the model takes, and its section about the input."""
-    kind, file = _kinds.of(model.data), TEMPLATES / SECTIONS / f"{model.data.kind}.md"
+    kind, file = _kinds.kind_of(model.data), TEMPLATES / SECTIONS / f"{model.data.kind}.md"
     own = kind.readme_fields(model.data)
     text = Template(file.read_text(encoding="utf-8")).substitute({**model.readme_fields, **own})
     return {"one": kind.one, "several": kind.several, "section": text.rstrip()}

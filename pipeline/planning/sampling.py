@@ -174,8 +174,8 @@ def _rising(seen: Seen) -> list[str]:
     def rises(values: Array) -> Array:
         steps = np.diff(values, axis=0)
         middle = np.median(steps, axis=0)
-        found: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
-        return found
+        result: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
+        return result
 
     return _of_all(seen, rises)
 
@@ -184,32 +184,34 @@ def _codes(seen: Seen) -> list[str]:
     """The channels that hold one whole number throughout each recording, and not the same one."""
 
     def is_code(values: Array) -> Array:
-        found: Array = (values == values[:1]).all(0) & (values[0] % 1 == 0)
-        return found
+        result: Array = (values == values[:1]).all(0) & (values[0] % 1 == 0)
+        return result
 
-    fixed, alike = _of_all(seen, is_code), _alike(seen)
-    numbers = [{float(one.values[0, one.channels.index(name)]) for one in alike} for name in fixed]
-    return [name for name, held in zip(fixed, numbers, strict=True) if len(held) > 1]
+    codes = {
+        name: {float(part.values[0, part.channels.index(name)]) for part in _alike(seen)}
+        for name in _of_all(seen, is_code)
+    }
+    return [name for name, numbers in codes.items() if len(numbers) > 1]
 
 
-def _of_all(seen: Seen, is_one: Callable[[Array], Array]) -> list[str]:
-    """The channels that `is_one`, of values (B, C), finds in all recordings of some length."""
+def _of_all(seen: Seen, holds: Callable[[Array], Array]) -> list[str]:
+    """The channels of which `holds`, of values (B, C), is true in all recordings of some length."""
     alike = _alike(seen)
     if not alike:
         return []
-    held = np.all([is_one(one.values) for one in alike], axis=0)
-    return [name for name, found in zip(alike[0].channels, held, strict=True) if found]
+    in_all = np.all([holds(part.values) for part in alike], axis=0)
+    return [name for name, is_held in zip(alike[0].channels, in_all, strict=True) if is_held]
 
 
 def _alike(seen: Seen) -> list[Beginning]:
     """Those with the channels of the first, and enough rows to tell."""
-    enough = [one for one in seen.beginnings if len(one.values) >= FEWEST_STEPS]
-    return [one for one in enough if one.channels == seen.beginnings[0].channels]
+    long = [part for part in seen.beginnings if len(part.values) >= FEWEST_STEPS]
+    return [part for part in long if part.channels == seen.beginnings[0].channels]
 
 
 def _rare(seen: Seen) -> list[str]:
     """The channels of the first recording that others lack; none if they share no channel."""
-    counts = Counter(name for one in seen.beginnings for name in set(one.channels))
+    counts = Counter(name for part in seen.beginnings for name in set(part.channels))
     first = seen.beginnings[0].channels if seen.beginnings else ()
     rare = [name for name in first if counts[name] < len(seen.beginnings)]
     return rare if len(rare) < len(first) else []

@@ -144,7 +144,7 @@ class CachedTraining:
             return by_folds.by_accuracy(self.right())
         description, labels = raw.description(), raw.rows(self.predicted_rows)[1]
         answers = targets.recognition(description.target).answers(self.probabilities())
-        return metrics.of(metric, answers, labels, description)
+        return metrics.judged(metric, answers, labels, description)
 
     def right(self) -> Array:
         """Which predicted rows (P,) are right by these probabilities."""

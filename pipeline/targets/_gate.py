@@ -26,7 +26,7 @@ def by_goal(
     if goal.metric == ACCURACY:
         return {"gate": judge(right, baseline_right, goal.value, never)}
     model, other = (
-        metrics.of(goal.metric, part, labels, description) for part in (answers, baseline)
+        metrics.judged(goal.metric, part, labels, description) for part in (answers, baseline)
     )
     score = MetricScore(
         name=goal.metric, value=model.value, interval=model.interval, baseline=other.value

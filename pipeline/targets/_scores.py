@@ -89,7 +89,7 @@ def baseline_score(
     by_class = per_class(
         target.counts(answers, labels, len(description.class_names)), description.class_names
     )
-    judged = None if metric == ACCURACY else metrics.of(metric, answers, labels, description)
+    judged = None if metric == ACCURACY else metrics.judged(metric, answers, labels, description)
     return BaselineScore(
         accuracy=float(right.mean()),
         interval=statistics.accuracy_interval(int(right.sum()), len(right)),

@@ -57,10 +57,10 @@ def take(settings: OwnModel, data: Data, class_names: list[str]) -> TakenModel:
     order = output_order(settings, class_names)
     scalings = input_scaling.candidates(settings, data.inputs.shape[-1])
     with imports.quiet():
-        trials = input_scaling.trials(network, data.validation, scalings, order)
-    name = input_scaling.best(settings, trials, np.asarray(data.validation[1]))
-    input_scaling.check_order(settings, trials[name], class_names, order)
-    has_probabilities = gives_probabilities(settings.path, trials[name].outputs)
+        results = input_scaling.results(network, data.validation, scalings, order)
+    name = input_scaling.best(settings, results, np.asarray(data.validation[1]))
+    input_scaling.check_order(settings, results[name], class_names, order)
+    has_probabilities = gives_probabilities(settings.path, results[name].outputs)
     with imports.quiet():
         model = assembled(network, data, scalings[name], has_probabilities, order)
     origin = Origin(
@@ -68,8 +68,8 @@ def take(settings: OwnModel, data: Data, class_names: list[str]) -> TakenModel:
         sha256=artifacts.sha256(Path(settings.path)),
         source=settings.source,
         scaling=input_scaling.in_words(name, scalings[name]),
-        images=len(trials[name].right),
-        accuracies={name: trial.accuracy for name, trial in trials.items()},
+        images=len(results[name].right),
+        accuracies={name: result.accuracy for name, result in results.items()},
         labels=settings.labels,
         softmax_added=not has_probabilities,
     )

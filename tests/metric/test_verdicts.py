@@ -126,7 +126,7 @@ def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: 
     even = replace(data, counts={"common": 14, "rare": 12})
     values = recipe.overrides(problem.propose(even, tmp_path))
     assert values["problem.metric"] == "accuracy", "also where another one was proposed before"
-    network = kinds.of(data).candidates(data, None, has_weights=False)[0]
+    network = kinds.kind_of(data).candidates(data, None, has_weights=False)[0]
     assert recipe.overrides(training.propose(data, network))["train.class_weights"] == "balanced"
 
 

@@ -18,14 +18,14 @@ from pipeline.planning import (
     cost,
     start,
 )
-from pipeline.planning.cost import Files, Shape
+from pipeline.planning.cost import NetworkFiles, Shape
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from tests.conftest import ROOT, Project
 
 
-def small(arena: int, flash: int) -> Files:
-    return Files(
+def small(arena: int, flash: int) -> NetworkFiles:
+    return NetworkFiles(
         *(10, 10, 10),
         micro_arena_bytes=arena,
         micro_arena_bytes_esp32=2 * arena,
