@@ -233,7 +233,7 @@ def table(
     for line in lines:
         result.add_row(*(line.get(column, "") for column in columns))
     # rich keeps the least width of each column, and is then wider than it was asked to be
-    rendered = (_rendered(result, asked) for asked in range(width, width // 2, -1))
+    rendered = (_rendered(result, limit) for limit in range(width, width // 2, -1))
     fitting = (text for text in rendered if max(map(len, text)) <= width)
     return "\n".join(next(fitting, _rendered(result, width)))
 
