@@ -158,7 +158,7 @@ def latency_seconds(verification: VerificationReport, embedding: EmbedReport, ru
     milliseconds = sum((pair.median_milliseconds or 0) * runs for pair in verification.ran)
     embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
     for row in embedding.targets:
-        median = (row.measured or {}).get("median_milliseconds")
+        median = row.figures.get("median_milliseconds")
         if isinstance(median, float):
             milliseconds += median * embedded_runs.get(row.target, 0)
     return milliseconds / 1000

@@ -134,7 +134,7 @@ def train(training: Training) -> dict[str, float]:
             transfer,
         )
         from pipeline.training.batches import Data
-        from pipeline.training.checkpoint import State
+        from pipeline.training.checkpoint import Checkpointing
 
     raw = data(training.dataset)
     parts = (slice(0, training.images), VALIDATION)
@@ -151,11 +151,11 @@ def train(training: Training) -> dict[str, float]:
     steps = settings.epochs * math.ceil(training.images / known.batch(settings.batch_size))
     compilation.compile_for(settings, network, settings.learning_rate, steps)
     with tempfile.TemporaryDirectory() as folder:
-        state = State(Path(folder), settings, training.images, lambda row: None)
+        checkpointing = Checkpointing(Path(folder), settings, training.images, lambda row: None)
         (phase,) = transfer.phases(settings, 0)
-        fit.run_phase(settings, network, known, phase, [state])
-        state.set_model(network)
-        state.load_best()
+        fit.run_phase(settings, network, known, phase, [checkpointing])
+        checkpointing.set_model(network)
+        checkpointing.load_best()
     seconds = time.process_time() - start
     trained = models.inference_model(model, settings, known)
     if training.network == "edge":

@@ -35,6 +35,7 @@ from pipeline.config.params import Train
 from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
+from pipeline.training.learning_curves import IMAGES_PER_SECOND
 
 with imports.keras_import():
     import keras
@@ -89,7 +90,7 @@ def ours(work: Workload) -> float:
     """Images a second of `fit.fit`: the median of all epochs but the first."""
     with tempfile.TemporaryDirectory() as folder:
         trained = fit.fit(work.train, work.data, Path(folder) / "state", lambda row: None)
-    return statistics.median(row["images_per_second"] for row in trained.rows[1:])
+    return statistics.median(row[IMAGES_PER_SECOND] for row in trained.rows[1:])
 
 
 class Loop:

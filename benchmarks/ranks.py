@@ -34,6 +34,7 @@ def train(images: int) -> None:
         from pipeline.files import artifacts, split_files
         from pipeline.training import fit
         from pipeline.training.batches import Data
+        from pipeline.training.learning_curves import IMAGES_PER_SECOND
 
     train, validation = split_files.load_split("train"), split_files.load_split("validation")
     some = (train[0][:images], train[1][:images])
@@ -41,7 +42,7 @@ def train(images: int) -> None:
     recipe = params.load().train.model_copy(update={"epochs": EPOCHS})
     with ranks.ending_at_once(), tempfile.TemporaryDirectory() as folder:
         trained = fit.fit(recipe, data, Path(folder) / "state", lambda row: None)
-    rate = statistics.median(row["images_per_second"] for row in trained.rows[1:])
+    rate = statistics.median(row[IMAGES_PER_SECOND] for row in trained.rows[1:])
     if ranks.rank() == 0:
         print(rate, trained.model.count_params())
 

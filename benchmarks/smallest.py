@@ -26,7 +26,7 @@ from benchmarks import machine, project, seeds
 from benchmarks.seeds_page import deviation
 from pipeline.config.overrides import Overrides
 from pipeline.files import artifacts, atomic, digests
-from pipeline.files.reports.embed import EmbedReport
+from pipeline.files.reports.embed import CMeasurements, EmbedReport, MicroMeasurements
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
@@ -155,27 +155,20 @@ def run(values: Overrides, seed: int, copy: Path) -> Result:
     repro(copy, "train")
     seconds = processor_seconds() - before
     repro(copy, "embed")
-    measured = {
-        target.target: target.measured
-        for target in EmbedReport.load(copy / EmbedReport.PATH).targets
-        if target.measured is not None
-    }
-    c, micro = (figures(measured[name]) for name in ("c", "microcontroller"))
+    measured = [row.measured for row in EmbedReport.load(copy / EmbedReport.PATH).targets]
+    (c,) = (part for part in measured if isinstance(part, CMeasurements))
+    (micro,) = (part for part in measured if isinstance(part, MicroMeasurements))
     validation = TrainReport.load(copy / TrainReport.PATH).validation_accuracy
-    assert validation is not None  # as it is for a number
+    assert validation is not None and c.accuracy is not None  # as they are for a number
     return Result(
-        accuracy=c["accuracy"],
+        accuracy=c.accuracy,
         float_accuracy=EvaluationReport.load(copy / EvaluationReport.PATH).test_accuracy,
         validation_accuracy=validation,
-        bytes=int(micro["model_bytes"]),
-        c_arena=int(c["arena_bytes"]),
-        micro_arena=int(micro["arena_bytes_measured"]),
+        bytes=micro.model_bytes,
+        c_arena=c.arena_bytes,
+        micro_arena=micro.arena_bytes_measured,
         seconds=seconds,
     )
-
-
-def figures(measured: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in measured.items() if isinstance(value, int | float)}
 
 
 def repro(folder: Path, last_stage: str) -> None:

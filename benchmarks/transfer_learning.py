@@ -28,6 +28,7 @@ from pipeline.files import splits
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
 from pipeline.reporting import statistics
+from pipeline.training.learning_curves import EPOCH, VALIDATION_ACCURACY
 
 with imports.keras_import():
     import keras
@@ -71,8 +72,8 @@ def ours(data: Data) -> keras.Model:
 
 
 def print_row(row: dict[str, float]) -> None:
-    accuracy = row["validation_accuracy"]
-    print(f"epoch {row['epoch']:.0f}: validation accuracy {accuracy:.4f}", flush=True)
+    accuracy = row[VALIDATION_ACCURACY]
+    print(f"epoch {row[EPOCH]:.0f}: validation accuracy {accuracy:.4f}", flush=True)
 
 
 def guide(data: Data) -> keras.Model:
@@ -109,7 +110,7 @@ class Rows(keras.callbacks.Callback):
     """Prints the validation accuracy after each epoch."""
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        print_row({"epoch": epoch + 1, "validation_accuracy": (logs or {})["val_accuracy"]})
+        print_row({EPOCH: epoch + 1, VALIDATION_ACCURACY: (logs or {})["val_accuracy"]})
 
 
 def main() -> None:

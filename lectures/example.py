@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.config import params, validation_message
 from pipeline.config.params import Params
-from pipeline.config.section import Section
+from pipeline.config.section import ParamsSection
 from pipeline.files import digests
 from pipeline.process.errors import UserError
 
@@ -23,7 +23,7 @@ QUICK = {"preprocess.subset": 1000, "preprocess.validation": 0.2, "train.epochs"
 QUICK_SEEDS = 2
 
 
-class Order(Section):
+class Order(ParamsSection):
     """A published comparison: the measure lies below, or above, that of another variation."""
 
     below: str | None = None
@@ -35,7 +35,7 @@ Kind = Literal["training", "nearest_mean", "ridge", "initialization", "lbfgs"]
 Published = float | str | list[str] | Order
 
 
-class Variation(Section):
+class Variation(ParamsSection):
     """`settings` are dotted keys of params.yaml, or those of its kind if it trains nothing.
 
     `kind`, the module that runs it, and `seeds` override those of the example.
@@ -48,7 +48,7 @@ class Variation(Section):
     published: dict[str, Published] = Field(default_factory=dict)
 
 
-class Example(Section):
+class Example(ParamsSection):
     """`measures` are shown for every variation, published or not.
 
     `places` is the number of published decimals, if the figures do not show it. `findings` are

@@ -14,6 +14,7 @@ from lectures.example import Example
 from lectures.outcome import Outcome
 from pipeline.files.artifacts import Array
 from pipeline.reporting.drawing import figure
+from pipeline.training.learning_curves import EPOCH, TRAIN_LOSS, VALIDATION_LOSS
 
 COLUMNS = 4
 FLOOR = 0.2  # the axis ends at this share of the lowest validation loss
@@ -39,8 +40,8 @@ def losses(drawn: Any, example: Example, outcomes: Sequence[Outcome]) -> None:
     columns, rows = min(COLUMNS, len(outcomes)), -(-len(outcomes) // COLUMNS)
     axes = drawn.subplots(rows, columns, sharey=True, squeeze=False)
     for axis, outcome in zip(axes.flat, outcomes, strict=False):
-        epochs = outcome.curves["epoch"]
-        for name, label in (("train_loss", "training"), ("validation_loss", "validation")):
+        epochs = outcome.curves[EPOCH]
+        for name, label in ((TRAIN_LOSS, "training"), (VALIDATION_LOSS, "validation")):
             marker = "o" if len(epochs) == 1 else None  # a line needs two points
             axis.plot(epochs, outcome.curves[name], marker=marker, label=label)
         verdict = str(outcome.figures["verdict"][0]).replace("_", " ")
@@ -49,12 +50,12 @@ def losses(drawn: Any, example: Example, outcomes: Sequence[Outcome]) -> None:
     for axis in axes.flat[len(outcomes) :]:
         axis.axis("off")
     lowest = {
-        name: min(min(outcome.curves[f"{name}_loss"]) for outcome in outcomes)
-        for name in ("train", "validation")
+        name: min(min(outcome.curves[name]) for outcome in outcomes)
+        for name in (TRAIN_LOSS, VALIDATION_LOSS)
     }
     first = drawn.axes[0]
     first.set_yscale("log")
-    first.set_ylim(bottom=0.9 * max(lowest["train"], FLOOR * lowest["validation"]))
+    first.set_ylim(bottom=0.9 * max(lowest[TRAIN_LOSS], FLOOR * lowest[VALIDATION_LOSS]))
     first.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     first.yaxis.set_major_formatter("{x:g}")
     first.yaxis.set_minor_formatter(ticker.NullFormatter())

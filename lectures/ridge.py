@@ -17,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt, ValidationError
 from lectures.example import Example
 from lectures.outcome import Outcome, rounded
 from pipeline.config import validation_message
-from pipeline.config.section import Section
+from pipeline.config.section import ParamsSection
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.search.engine import Engine
@@ -26,7 +26,7 @@ PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 46)])
 HELD_OUT = 1000  # validation examples, which choose the penalty, and as many test examples
 
 
-class Setting(Section):
+class Setting(ParamsSection):
     """`degree` is that of the polynomial; x is uniform from -`range` to `range`.
 
     `noise` is a standard deviation.

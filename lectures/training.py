@@ -109,7 +109,7 @@ class ExampleTraining:
         from pipeline.training.batches import Data
 
         started = time.perf_counter()
-        earlier = sum(row["seconds"] for row in checkpoint.read(folder)["rows"])
+        earlier = learning_curves.seconds(checkpoint.read(folder).rows)
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
         parts = self._split("train"), self._split("validation")
         trained = fitted(self.settings, Data.described(*parts, description), folder, on_row)

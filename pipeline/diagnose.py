@@ -34,7 +34,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import VALIDATION_ERROR, Row
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
@@ -47,7 +47,7 @@ def goal(rows: list[Row], problem: Problem, target: float | None) -> float | Mos
     value = target
     if value is None:
         value = problem.target if problem.metric == ACCURACY else 0.0
-    is_number = "validation_error" in rows[0]
+    is_number = VALIDATION_ERROR in rows[0]
     return MostError(value, problem.unit or "") if is_number else value
 
 

@@ -21,7 +21,7 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts
-from pipeline.files.reports.embed import EmbedReport, Measured, TargetReport
+from pipeline.files.reports.embed import EmbedReport, Measured, TargetReport, Time
 from pipeline.files.reports.export import ExportReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
@@ -90,8 +90,8 @@ def embed(settings: Params, modules: Mapping[str, Any]) -> list[TargetReport]:
             continue
         timed = hasattr(module, "time")
         folder = artifacts.EMBEDDED / target
-        times = module.time(folder, models[module.FORMAT]) if timed else {}
-        measured = {**result, **times}
+        time: Time = module.time(folder, models[module.FORMAT]) if timed else Time()
+        measured = result.changed(**time.model_dump(exclude_unset=True))
         rows.append(TargetReport(target=target, format=module.FORMAT, measured=measured))
     return rows
 

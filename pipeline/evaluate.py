@@ -55,7 +55,7 @@ def main() -> None:
     scoring = targets.scoring(description.target)
     problem = settings.problem
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
-    holds_from = _thresholds.of(validation, description.target)
+    holds_from = _thresholds.fitted(validation, description.target)
     goal = Goal(problem.target, problem.metric, holds_from)
     report = scoring.evaluate(outputs, labels, baseline, description, goal)
     report = scoring.with_groups(report, outputs, labels, description, groups.load_names())

@@ -63,9 +63,7 @@ def notes(content: ModelCard) -> list[str]:
 def write_page(settings: Params, reports: BundleReports) -> None:
     """Writes reports/index.html, before a gate can fail, so that it explains the failure too."""
     problem = settings.problem
-    facts = {
-        row.target: embedded_sections.facts(row.measured or {}) for row in reports.embed.targets
-    }
+    facts = {row.target: embedded_sections.facts(row.figures) for row in reports.embed.targets}
     target = artifacts.DIST / f"{problem.name}-{problem.version}{bundle.SUFFIX}"
     page.write(settings, reports, gates.by_gate(settings, reports), facts, str(target))
 

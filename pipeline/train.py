@@ -33,7 +33,13 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.tracking import runs
 from pipeline.training import fingerprint, learning_curves
-from pipeline.training.learning_curves import EPOCH, Row
+from pipeline.training.learning_curves import (
+    EPOCH,
+    IMAGES_PER_SECOND,
+    LEARNING_RATE,
+    SECONDS,
+    Row,
+)
 
 ranks.join()
 
@@ -58,15 +64,15 @@ def tensorboard(settings: Watch, key: str) -> list[keras.callbacks.Callback]:
 
 def print_row(row: Row, epochs: int) -> None:
     """One line per epoch. The time left assumes that the other epochs take as long as this one."""
-    left = (epochs - row[EPOCH]) * row["seconds"]
+    left = (epochs - row[EPOCH]) * row[SECONDS]
     time_left = f"; about {stage.duration(left)} left" if left else ""
     loss, score, validation_loss, validation_score = learning_curves.measured(row)
     name = score.removeprefix("train_")
     print(
-        f"epoch {row['epoch']:3.0f}: loss {row[loss]:.4f}, {name} {row[score]:.4f}; "
+        f"epoch {row[EPOCH]:3.0f}: loss {row[loss]:.4f}, {name} {row[score]:.4f}; "
         f"validation loss {row[validation_loss]:.4f}, {name} {row[validation_score]:.4f}; "
-        f"rate {row['learning_rate']:.2g}; "
-        f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} examples/s{time_left}",
+        f"rate {row[LEARNING_RATE]:.2g}; "
+        f"{row[SECONDS]:.1f} s, {row[IMAGES_PER_SECOND]:.0f} examples/s{time_left}",
         flush=True,
     )
 
@@ -133,7 +139,7 @@ def train(settings: Params, data: Data, data_digests: list[str]) -> None:
         return
     with atomic.alone(folder):
         # A damaged checkpoint is deleted here, before several processes read it
-        epochs = len(checkpoint.read(folder)["rows"])
+        epochs = len(checkpoint.read(folder).rows)
         if settings.train.processes > 1 and epochs < settings.train.epochs:
             ranks.run(settings.train.processes)  # then no epoch is left to train here
         save(settings.train, key, data, fit_and_log(settings, key, data, folder))
@@ -246,7 +252,7 @@ def report(
         epochs=len(rows),
         kept_epoch=trained.best,
         **measures,
-        training_seconds=sum(row["seconds"] for row in rows),
+        training_seconds=learning_curves.seconds(rows),
         layers_at_start=trained.layers,
         trained_before=settings.starts_from_a_file or settings.starts_from_a_backbone,
         backend=keras.backend.backend(),

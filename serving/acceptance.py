@@ -233,7 +233,7 @@ def _of_numbers(proof: DeviceProof, comparison: NumberComparison) -> str:
     if comparison.bound > allowed:
         shown = (
             f"its maker showed on {maker.images:,} examples that it adds at most "
-            f"{maker.accuracy_lost_bound:.3g} {unit}, and those here do not contradict it"
+            f"{maker.bound:.3g} {unit}, and those here do not contradict it"
         )
     golden = f"reproduces the golden vectors within {proof.golden_difference:.1g} {unit}"
     return f"{shown}, where {allowed:.3g} is allowed, and it {golden}"
@@ -258,7 +258,7 @@ def _proven(proof: DeviceProof, counts: str, allowed: str) -> str:
         )
     return (
         f"its maker showed on {maker.images:,} examples that it loses at most "
-        f"{100 * maker.accuracy_lost_bound:.2f} % where {allowed} is allowed, {golden}, "
+        f"{100 * maker.bound:.2f} % where {allowed} is allowed, {golden}, "
         f"and the examples here do not contradict it ({counts})"
     )
 

@@ -95,11 +95,11 @@ AnyComparison = Union[Comparison, NumberComparison]
 
 @dataclass(frozen=True)
 class MakersVerdict:
-    """`accuracy_lost_bound` is that of what it is on: perhaps another metric, or errors."""
+    """At most `bound` is lost of the metric, or added to the error."""
 
     verdict: str
     images: int
-    accuracy_lost_bound: float
+    bound: float
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from PIL import Image
 
 from pipeline.config import params
 from pipeline.embedded import _zig, browser, c
-from pipeline.embedded._proof import OF_ANSWERS, prove
+from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.embed import IntegerProof
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving import InputError, acceptance, gate, mnist_photo
@@ -30,7 +31,7 @@ from tests.test_gate import gate_outcomes, sample
 pytestmark = pytest.mark.slow
 
 PAGE, PICTURES = browser.TEMPLATES / "page", browser.TEMPLATES / "pixels"
-PROOF = ["state", "test_images", *OF_ANSWERS, "images_equal_to_micro"]
+PROOF = set(IntegerProof.model_fields) - {"error", "error_added_bound"}
 PREPARE = """
 import { readFileSync } from "node:fs";
 const { draw, plane } = await import(process.argv[1] + "/ink.js");

@@ -131,7 +131,7 @@ def test_the_weights_are_the_same_also_after_a_kill(photos: Path) -> None:
     prepare("compressed")
     with subprocess.Popen([sys.executable, "-m", "pipeline.train"], env=environment()) as process:
         while process.poll() is None:
-            states = list(Path(".state/train").rglob("state.json"))
+            states = list(Path(".state/train").rglob("checkpoint.json"))
             if any(artifacts.load_json(path)["rows"] for path in states):
                 process.send_signal(signal.SIGKILL)
                 break

@@ -146,7 +146,7 @@ def test_an_experiment_of_other_data_or_code_is_another(
 def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_where_it_was(
     project: Project, tmp_path: Path
 ) -> None:
-    hold = Hold(tmp_path / "hold", "*/.state/train/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/.state/train/*/checkpoint.json", times=2)
     with (hold.folder / "sitecustomize.py").open("a") as customization:
         customization.write(WITNESS)
     command = [

@@ -39,7 +39,7 @@ def test_the_candidates_are_all_answers_that_a_threshold_can_give(seed: int) -> 
         for threshold, *counts in zip(thresholds, right, wrong, strict=True):
             held = values >= threshold
             assert counts == [(held & (true == 1)).sum(), (held & (true == 0)).sum()]
-        chosen = _thresholds.chosen(values, true)
+        chosen = _thresholds.best_threshold(values, true)
         assert f1(probabilities, true, chosen) >= f1(probabilities, true, gate.THRESHOLD)
 
 
@@ -59,7 +59,7 @@ def test_the_candidates_are_all_answers_that_a_threshold_can_give(seed: int) -> 
 def test_the_nearest_to_a_half_is_taken_within_one_standard_error_of_the_best(
     probabilities: list[float], true: list[int], threshold: float
 ) -> None:
-    chosen = _thresholds.chosen(np.array(probabilities), np.array(true, int))
+    chosen = _thresholds.best_threshold(np.array(probabilities), np.array(true, int))
     assert chosen == pytest.approx(threshold)
 
 
@@ -80,8 +80,8 @@ def test_an_int8_file_can_give_each_label() -> None:
 
 def test_other_targets_have_no_thresholds_and_a_label_that_none_has_keeps_a_half() -> None:
     never = Predictions(np.full((9, 2), 0.3, np.float32), np.zeros((9, 2), int), np.arange(9))
-    assert _thresholds.of(never, "labels") == (0.5, 0.5)
-    assert _thresholds.of(never, "classes") is None
+    assert _thresholds.fitted(never, "labels") == (0.5, 0.5)
+    assert _thresholds.fitted(never, "classes") is None
 
 
 def test_chosen_thresholds_are_better_on_new_data_and_never_much_worse() -> None:

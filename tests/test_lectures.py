@@ -195,7 +195,7 @@ def test_an_example_resumes_after_ctrl_c_and_runs_again_without_training_to_the_
         project.folder / ".state/lectures/quick",
     )
     # Each of the two workers is held in its second training, so that two are left.
-    hold = Hold(tmp_path / "hold", f"{trained}/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", f"{trained}/*/checkpoint.json", times=2)
     command = (*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "2")
     interrupted = project.start(*command, **hold.environment)
     hold.wait(interrupted, count=2)

@@ -76,7 +76,7 @@ def test_a_killed_training_resumes_and_ends_in_the_same_model(
 
     caches = (".dvc/cache", ".state/train", ".state/measurements")
     project.run("rm", "-rf", *caches, "model", "reports/train.json")
-    hold = Hold(tmp_path / "hold", "*/.state/train/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/.state/train/*/checkpoint.json", times=2)
     command = ("dvc", "repro", "--force", "--single-item", "train")
     dvc = project.start(*command, **hold.environment)
     hold.wait(dvc)
@@ -86,8 +86,8 @@ def test_a_killed_training_resumes_and_ends_in_the_same_model(
     _, alive = psutil.wait_procs(stage, timeout=SECONDS)
     assert not alive, "the stage outlived dvc"
     assert not (project.folder / "model/model.keras").exists()
-    epochs = json.loads(next(project.folder.glob(".state/train/*/state.json")).read_text())["rows"]
-    assert len(epochs) == 1
+    checkpoint = next(project.folder.glob(".state/train/*/checkpoint.json"))
+    assert len(json.loads(checkpoint.read_text())["rows"]) == 1
 
     output = project.run("dvc", "repro", "--single-item", "train")
     assert "resuming after epoch 1" in output

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.files.reports.baseline import BaselineReport, BaselineScore
-from pipeline.files.reports.embed import EmbedReport, TargetReport
+from pipeline.files.reports.embed import CMeasurements, EmbedReport, TargetReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.export import ExportedFile, ExportReport, FailedConversion
 from pipeline.files.reports.preprocess import PreprocessReport
@@ -40,7 +40,22 @@ EXPORT = ExportReport(
 EMBED = EmbedReport(
     model_sha256="0",
     targets=[
-        TargetReport(target="c", format="onnx_float32", measured={"stack_bytes": 1, "fits": True}),
+        TargetReport(
+            target="c",
+            format="tflite_int8",
+            measured=CMeasurements(
+                program_bytes={"armv7": 50_000},
+                constant_bytes=10_000,
+                arena_bytes=8_000,
+                stack_bytes=400,
+                state="proven",
+                test_images=400,
+                accuracy=0.99,
+                accuracy_lost_bound=0.005,
+                agreement=0.998,
+                images_equal_to_micro=400,
+            ),
+        ),
         TargetReport(target="browser", format="onnx_float32", refused="it has no filters"),
     ],
 )

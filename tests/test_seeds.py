@@ -30,7 +30,7 @@ def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(
         for path in (project.folder / "params.yaml", project.folder / "dvc.lock")
     }
     command = ("python", "-m", "benchmarks.seeds", "--seeds", "2", "--until", "evaluate")
-    hold = Hold(tmp_path / "hold", "*/seeds/*/seed-1/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/seeds/*/seed-1/*/checkpoint.json", times=2)
     interrupted = project.start(*command, **hold.environment)
     hold.wait(interrupted)
     os.killpg(interrupted.pid, signal.SIGINT)

@@ -11,6 +11,7 @@ from rich.box import ASCII2
 
 from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, result_notes, summary, terminal
+from pipeline.reporting.result_row import cells
 from pipeline.reporting.tables import MILLISECONDS, table
 from tests import reports
 from tests.conftest import EDGEPROOF, Project
@@ -135,7 +136,7 @@ def test_the_notes_say_what_emulated_processors_saw_and_no_more(
 def test_a_file_that_no_runtime_here_reads_could_not_run_whatever_an_emulator_found() -> None:
     there = reports.compared(processor="haswell")
     row = summary.file_row("tflite_int8", [there])
-    assert row["verdict"] == "could not run: none of verify.runtimes reads it"
+    assert row.verdict == "could not run: none of verify.runtimes reads it"
 
 
 def test_without_an_emulated_processor_nothing_is_said_of_one() -> None:
@@ -150,9 +151,9 @@ def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images(
     )
     refused = reports.failed(runtime="onnxruntime", reason="no")
     row = summary.file_row("tflite_int8", [fast, worse, slow, refused])
-    assert row["test accuracy"] == "98.00 %"
-    assert row["ms/input"] == "0.040 to 1.200"
-    assert row["verdict"] == "proven; could not run on onnxruntime"
+    assert row.score == 0.98
+    assert summary.COLUMNS[MILLISECONDS](row) == "0.040 to 1.200"
+    assert row.verdict == "proven; could not run on onnxruntime"
 
 
 def test_a_narrow_table_cuts_no_name_of_a_file_and_no_number() -> None:
@@ -176,7 +177,7 @@ def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
         for median, values in zip((0.04, 0.2), confidences, strict=True)
     ]
     row = summary.file_row("tflite_int8", pairs)
-    assert marked_tables.short_row(row) == {
+    assert cells(marked_tables.short_columns([row]), [row])[0] == {
         "file": "tflite_int8",
         "size": "60 kB",
         "test accuracy": "99.00 %",
@@ -191,7 +192,8 @@ def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
 
 def test_the_short_row_of_the_keras_model_has_its_interval() -> None:
     evaluation = reports.evaluation(gate={"failures": {"classes": ["never predicts 'b'"]}})
-    row = marked_tables.short_row(summary.keras_row(evaluation, 256_184))
+    keras = summary.keras_row(evaluation, 256_184)
+    (row,) = cells(marked_tables.short_columns([keras]), [keras])
     assert row["size"] == "256 kB"
     assert row["test accuracy"] == "99.00 % (98.00 to 99.50 %)"
     assert row["verdict"] == "failed"

@@ -137,9 +137,9 @@ def test_the_card_has_the_threshold_of_each_file_and_the_rule_in_words() -> None
     pair = reports.compared(rejection=kept(), accept_from=0.51)
     described = on_card(problem(coverage=0.9), reports.verification(pair))
     assert described is not None
-    assert described["coverage"] == 0.9
-    assert "answers 90.00 % of inputs like those of the validation set" in described["rule"]
-    assert described["test"][0]["accept_from"] == 0.51
+    assert described.coverage == 0.9
+    assert "answers 90.00 % of inputs like those of the validation set" in described.rule
+    assert described.test[0].accept_from == 0.51
     assert on_card(problem(), reports.verification(reports.compared())) is None
 
 

@@ -32,6 +32,7 @@ from pipeline.files.artifacts import Array
 from pipeline.inputs import pixels
 from pipeline.process import stage
 from pipeline.training import keras_files, layer_statistics, learning_curves
+from pipeline.training.learning_curves import EPOCH, LEARNING_RATE
 
 CORPUS = Path(__file__).parent / "corpus"
 DATASETS = {"mnist": mnist, "fashion_mnist": fashion_mnist}
@@ -51,7 +52,7 @@ class RecordsCurves(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         measures = learning_curves.measures(logs)
         rate = float(self.model.optimizer.learning_rate)
-        self.rows.append({"epoch": epoch + 1.0, **measures, "learning_rate": rate})
+        self.rows.append({EPOCH: epoch + 1.0, **measures, LEARNING_RATE: rate})
 
 
 def train(

@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.embed import IntegerProof, TargetReport
 from serving import acceptance, archive, classifier
 from serving.comparison import MakersVerdict
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
@@ -154,7 +155,7 @@ def write_binary(
         len(card.class_names),
         VERDICTS.index(maker.verdict),
         maker.images,
-        maker.accuracy_lost_bound,
+        maker.bound,
         allowed,
         file.golden_tolerance,
     )
@@ -187,8 +188,7 @@ def by_accuracy(proof: Proof, allowed: float) -> Proof:
 
 def own_verdict(entry: Embedded) -> MakersVerdict | None:
     """The verdict on the program itself, if `embed` ran all test images on it."""
-    measured = entry.measured
-    if "state" not in measured:
+    proof = TargetReport(**vars(entry)).measured
+    if not isinstance(proof, IntegerProof):
         return None
-    bound = "accuracy_lost_bound" if "accuracy_lost_bound" in measured else "error_added_bound"
-    return MakersVerdict(measured["state"], measured["test_images"], measured[bound])
+    return MakersVerdict(proof.state, proof.test_images, proof.bound)

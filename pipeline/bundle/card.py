@@ -12,7 +12,15 @@ from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
-from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, VerificationReport
+from pipeline.files.reports.report import Section
+from pipeline.files.reports.verify import (
+    ComparedPair,
+    NumberPair,
+    Others,
+    RanPair,
+    Rejection,
+    VerificationReport,
+)
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, statistics
 from serving.log_mel import LogMel
@@ -22,6 +30,27 @@ from serving.reference import Reference, Spread
 
 # The sections of params.yaml that the bundle depends on.
 PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}
+
+
+class RejectingPair(Section):
+    format: str
+    runtime: str
+    accept_from: float
+
+
+class JudgedRejection(Rejection, RejectingPair):
+    """What a file with a threshold rejected of the test set."""
+
+    others: Others | None = None
+
+
+class CardRejection(Section):
+    """`rejection` of the card: the rule by which files answer "none of these", and its test."""
+
+    rule: str
+    coverage: float | None
+    max_error: float | None
+    test: list[JudgedRejection]
 
 
 def build(
@@ -35,6 +64,7 @@ def build(
     """The card of the files that go into the bundle, or into the draft."""
     evaluation = reports.evaluate
     fields = description.describe(params.problem, data, evaluation.model_sha256)
+    rejected = rejection(params.problem, reports.verify)
     return ModelCard(
         **{
             **fields,
@@ -48,7 +78,7 @@ def build(
             "embedded": [
                 Embedded(**row.model_dump(exclude_unset=True)) for row in reports.embed.targets
             ],
-            "rejection": rejection(params.problem, reports.verify),
+            "rejection": rejected.model_dump(exclude_unset=True) if rejected else None,
             "not_proven": gates.failures(params, reports) if draft else [],
             "provenance": {
                 **fields["provenance"],
@@ -141,29 +171,25 @@ def model_file(name: str, reports: BundleReports) -> ModelFile:
     )
 
 
-def rejection(problem: Problem, verification: VerificationReport) -> dict[str, Any] | None:
-    """The rule by which files answer "none of these", and what it did on the test set."""
-    judged = [(pair, pair.rejection) for pair in verification.native if pair.rejection]
+def rejection(problem: Problem, verification: VerificationReport) -> CardRejection | None:
+    """What the card says of files that reject; None if none does."""
+    names = {*RejectingPair.model_fields, "others"}
+    judged = [
+        JudgedRejection(
+            **pair.model_dump(include=names, exclude_none=True), **pair.rejection.model_dump()
+        )
+        for pair in verification.native
+        if pair.rejection
+    ]
     if not judged:
         return None
-    return {
-        "rule": (
-            'The answer is "none of these" if its probability is below the threshold of the file. '
-            + promise(problem)
-        ),
-        "coverage": problem.coverage,
-        "max_error": problem.max_error,
-        "test": [
-            {
-                "format": pair.format,
-                "runtime": pair.runtime,
-                "accept_from": pair.accept_from,
-                **rejection.model_dump(),
-                **({"others": pair.others.model_dump()} if pair.others else {}),
-            }
-            for pair, rejection in judged
-        ],
-    }
+    rule = 'The answer is "none of these" if its probability is below the threshold of the file.'
+    return CardRejection(
+        rule=f"{rule} {promise(problem)}",
+        coverage=problem.coverage,
+        max_error=problem.max_error,
+        test=judged,
+    )
 
 
 def promise(problem: Problem) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections, proof_sections
+from pipeline.bundle.card import CardRejection, JudgedRejection
 from pipeline.config.params import NONE
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds
@@ -144,24 +144,25 @@ def _rejection(card: ModelCard) -> list[str]:
     """When the answer is "none of these", and how that went on the test set."""
     if card.rejection is None:
         return _no_rejection(card)
+    rejection = CardRejection.model_validate(card.rejection)
     rows = [
         (
-            entry["format"],
-            entry["runtime"],
-            f"{entry['accept_from']:.4f}",
-            percent(entry["coverage"]),
-            percent(entry["coverage_bound"]),
-            f"{entry['wrong']} ({percent(entry['error'])})",
-            percent(entry["error_bound"]),
-            entry["state"],
+            pair.format,
+            pair.runtime,
+            f"{pair.accept_from:.4f}",
+            percent(pair.coverage),
+            percent(pair.coverage_bound),
+            f"{pair.wrong} ({percent(pair.error)})",
+            percent(pair.error_bound),
+            pair.state,
         )
-        for entry in card.rejection["test"]
+        for pair in rejection.test
     ]
     return [
-        f"## None of these\n\n{card.rejection['rule']} On the test set, with one-sided 95 % bounds:"
+        f"## None of these\n\n{rejection.rule} On the test set, with one-sided 95 % bounds:"
         f"\n\n{table(REJECTION_COLUMNS, rows)}\n\nAn input that is nothing like the training set "
         "is rejected only as far as the model is unsure of it.",
-        *_others(card.rejection["test"]),
+        *_others(rejection.test),
     ]
 
 
@@ -181,18 +182,18 @@ def _no_rejection(card: ModelCard) -> list[str]:
     ]
 
 
-def _others(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def _others(pairs: Sequence[JudgedRejection]) -> list[str]:
     """How many pictures of none of the classes were rejected, if the user had some."""
     rows = [
         (
-            entry["format"],
-            entry["runtime"],
-            f"{entry['others']['images']:,}",
-            percent(entry["others"]["share"]),
-            " to ".join(map(percent, entry["others"]["interval"])),
+            pair.format,
+            pair.runtime,
+            f"{pair.others.images:,}",
+            percent(pair.others.share),
+            " to ".join(map(percent, pair.others.interval)),
         )
-        for entry in entries
-        if "others" in entry
+        for pair in pairs
+        if pair.others
     ]
     if not rows:
         return []

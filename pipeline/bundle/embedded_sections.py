@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pipeline.files.reports.embed import Measured
+from pipeline.files.reports.embed import LABELS
 from pipeline.process.words import percent
 from pipeline.reporting.tables import table
 from serving.model_card import ModelCard
-
-# Labels for the keys of what `embed` measured.
-LABELS = {
-    "wasm_bytes": "WebAssembly module, bytes",
-    "page_bytes": "whole page, bytes",
-    "program_bytes": "programs, bytes",
-    "constant_bytes": "constants in flash, bytes",
-    "stack_bytes": "stack for one input, bytes",
-    "model_bytes": "flash for the model, bytes",
-    "flash_bytes_with_runtime": "flash for the model and the runtime, bytes",
-    "arena_bytes_measured": "arena measured, bytes (largest of the builds tried)",
-    "arena_bytes_margin": "arena margin for optimised kernels, bytes",
-    "arena_bytes": "arena to reserve, bytes",
-    "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
-    "multiply_accumulates": "multiply-accumulate operations per input",
-    "test_images": "test examples",
-    "agreement_with_litert": "same answer as with LiteRT",
-    "largest_difference": "largest difference of an output",
-    "state": "verdict on all test examples",
-    "accuracy": "accuracy",
-    "accuracy_lost_bound": "accuracy lost at most (95 % bound)",
-    "agreement": "same answer as the trained model",
-    "error": "mean absolute error",
-    "error_added_bound": "added to the mean absolute error at most (95 % bound)",
-    "images_equal_to_micro": "outputs equal to TensorFlow Lite Micro's, byte for byte",
-    "median_milliseconds": "median time per input, ms",
-    "ram_bytes": "RAM available to the model, bytes",
-    "flash_bytes": "flash, bytes",
-}
 
 
 def render(card: ModelCard) -> list[str]:
@@ -63,7 +35,7 @@ def render(card: ModelCard) -> list[str]:
     return sections
 
 
-def facts(measured: Measured) -> list[tuple[str, str]]:
+def facts(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was measured for a target and how much, without lists of rows."""
     return [
         (_label(name), _value(value, name))

@@ -8,7 +8,7 @@ from pipeline.config.params import Params
 from pipeline.config.problem import Problem
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.embed import TargetReport
-from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.evaluate import EvaluationReport, GateName
 from pipeline.files.reports.verify import AnyPair, VerificationReport
 from pipeline.process.words import verb
 from pipeline.reporting import by_folds
@@ -25,12 +25,12 @@ def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
     return {
         **reports.evaluate.judged.failures,
         **_baseline_not_shown(params, reports),
-        "export": _not_converted(reports.export.errors),
-        "verify": [
+        GateName.EXPORT: _not_converted(reports.export.errors),
+        GateName.VERIFY: [
             *_not_good_enough(params, reports.verify.pairs),
             *_promise_broken(params.problem, reports.verify),
         ],
-        "embed": refused_targets(params, reports.embed.targets),
+        GateName.EMBED: refused_targets(params, reports.embed.targets),
     }
 
 
@@ -51,7 +51,7 @@ def _baseline_not_shown(params: Params, reports: BundleReports) -> dict[str, lis
         return {}
     if not evaluation.gate.baseline_not_shown:
         return {}
-    return {"baseline": [f"{by_folds.baseline(evaluation)}, and verify.require is {PROVEN}"]}
+    return {GateName.BASELINE: [f"{by_folds.baseline(evaluation)}, and verify.require is {PROVEN}"]}
 
 
 def _not_converted(errors: dict[str, str]) -> list[str]:

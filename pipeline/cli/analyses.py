@@ -67,7 +67,7 @@ def sweep(
     from pipeline.search.analysis import AnalysisOptions
 
     sweeps.search(
-        sweeps.Settings(space, sampler, trials, prune, storage, name, heartbeat),
+        sweeps.SweepSettings(space, sampler, trials, prune, storage, name, heartbeat),
         AnalysisOptions(overrides or (), workers, quick, cluster),
     )
 
@@ -111,7 +111,7 @@ def shrink(
     from pipeline.search.shrink_space import Budget
 
     shrinking.search(
-        shrinking.Settings(Budget(size, arena, board), trials, storage),
+        shrinking.ShrinkSettings(Budget(size, arena, board), trials, storage),
         AnalysisOptions(overrides or (), workers, quick, cluster),
     )
 

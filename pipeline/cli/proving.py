@@ -96,6 +96,6 @@ def _prove_file(
         if succeeded:
             from pipeline.proving import prove_file
 
-            question = prove_file.Question(file, reference, source, overrides, validation, c)
-            succeeded = prove_file.prove(question)
+            options = prove_file.ProveOptions(file, reference, source, overrides, validation, c)
+            succeeded = prove_file.prove(options)
     raise typer.Exit(0 if succeeded else 1)

@@ -17,12 +17,12 @@ from pydantic import (
 from pipeline.config.boards import checked_board
 from pipeline.config.parts import checked_name, choices
 from pipeline.config.processors import EMULATED, NATIVE, WHEELS
-from pipeline.config.section import Fraction, Section
+from pipeline.config.section import Fraction, ParamsSection
 
 Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
 
 
-class Export(Section):
+class Export(ParamsSection):
     formats: Annotated[list[str], Field(min_length=1)]
     calibration_images: PositiveInt
     max_accuracy_drop: Fraction
@@ -36,7 +36,7 @@ class Export(Section):
         return [checked_name("formats", name) for name in names]
 
 
-class Verify(Section):
+class Verify(ParamsSection):
     runtimes: Annotated[list[Runtime], Field(min_length=1)]
     processors: Annotated[list[str], Field(min_length=1)] = Field(default=[NATIVE])
     emulated_runtimes: list[Runtime] = Field(default=["litert", "onnxruntime"])
@@ -85,7 +85,7 @@ class Verify(Section):
         ]
 
 
-class Embed(Section):
+class Embed(ParamsSection):
     targets: Literal["all"] | list[str]
     images: PositiveInt
     programs: list[Literal["aarch64", "armv7", "x86_64"]]
@@ -115,11 +115,11 @@ class Embed(Section):
         return choices("embedded") if isinstance(self.targets, str) else self.targets
 
 
-class Package(Section):
+class Package(ParamsSection):
     acceptance_images: NonNegativeInt = 1000
 
 
-class InTheField(Section):
+class InTheField(ParamsSection):
     max_accuracy_drop: Fraction
     max_error_increase: PositiveFloat | None = None
     false_alarms: Fraction

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.config.named_by_dvc import NONE
-from pipeline.config.section import Section
+from pipeline.config.section import ParamsSection
 
 OUTPUT = Path("model/model.keras")
 SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -32,7 +32,7 @@ def checked_path(path: str) -> str:
     )
 
 
-class Scale(Section):
+class Scale(ParamsSection):
     """(pixel - mean) / deviation, in pixels from 0 to 255, with the channels in this order."""
 
     mean: Value
@@ -40,7 +40,7 @@ class Scale(Section):
     channels: Literal["rgb", "bgr"] = "rgb"
 
 
-class OwnModel(Section):
+class OwnModel(ParamsSection):
     path: Annotated[str, AfterValidator(checked_path)] = NONE
     scaling: Literal["auto"] | InRgb | InBgr | Scale = "auto"
     labels: Annotated[list[str], Field(min_length=2)] | None = None

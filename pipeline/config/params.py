@@ -26,7 +26,7 @@ from pipeline.config.own_model import OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
 from pipeline.config.processes import check_batch
-from pipeline.config.section import Fraction, Options, Section
+from pipeline.config.section import Fraction, Options, ParamsSection
 from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
@@ -39,7 +39,7 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 Region = list[Annotated[float, AfterValidator(partial(round, ndigits=framing.DIGITS))]]
 
 
-class Dataset(Section):
+class Dataset(ParamsSection):
     """What every dataset has. The other keys are options, which the module of a dataset declares.
 
     So a misspelt key is found here, and a wrong value of an option where the dataset is loaded.
@@ -77,7 +77,7 @@ class Dataset(Section):
             raise UserError(f"dataset.{fault}") from None
 
 
-class Preprocess(Section):
+class Preprocess(ParamsSection):
     subset: PositiveInt | None
     validation: Fraction | PositiveInt
     order: Literal["stratified", "random", "first", "last"]
@@ -87,7 +87,7 @@ class Preprocess(Section):
     store: Literal["pixels", "compressed"] = "pixels"
 
 
-class KerasObject(Section):
+class KerasObject(ParamsSection):
     """A Keras object by its class name and config, as `keras.saving` serializes it."""
 
     class_name: str
@@ -100,7 +100,7 @@ Place = Literal["none", "before", "after"]
 End = Literal["flatten", "mean"]
 
 
-class Network(Section):
+class Network(ParamsSection):
     """The layers of an architecture; None: the architecture's own value.
 
     A list holds one value for each hidden layer.
@@ -127,7 +127,7 @@ class Network(Section):
         return other.model_copy(update={name: value for name, value in self if value is not None})
 
 
-class Thaw(Section):
+class Thaw(ParamsSection):
     """After `after` epochs only `freeze` layers stay frozen, at this learning rate."""
 
     after: PositiveInt
@@ -135,7 +135,7 @@ class Thaw(Section):
     learning_rate: PositiveFloat
 
 
-class Train(Section):
+class Train(ParamsSection):
     architecture: Annotated[str, AfterValidator(partial(checked_name, "architectures"))]
     network: Network
     weights: Literal["none", "imagenet"] = "none"
@@ -191,15 +191,15 @@ class Train(Section):
         return self
 
 
-class Evaluate(Section):
+class Evaluate(ParamsSection):
     folds: str = NONE
 
 
-class Watch(Section):
+class Watch(ParamsSection):
     tensorboard: bool
 
 
-class Params(Section):
+class Params(ParamsSection):
     problem: Problem
     dataset: Dataset
     preprocess: Preprocess

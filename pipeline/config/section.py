@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Section(BaseModel):
+class ParamsSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 

@@ -86,8 +86,8 @@ def _first(file: str, folder: str) -> str:
 
 def _list_of(tree: Tree) -> str:
     """How labels in other files are given."""
-    found = {Path(file).suffix.lower() for file in tree.left_out}
-    unread = [suffix for suffix in ANNOTATIONS if suffix in found]
+    suffixes = {Path(file).suffix.lower() for file in tree.left_out}
+    unread = [suffix for suffix in ANNOTATIONS if suffix in suffixes]
     has_boxes = unread and tree.noun == "picture"
     boxes = ", and left, top, right and bottom for boxes" if has_boxes else ""
     why = f" ({', '.join(unread)} is not read)" if unread else ""

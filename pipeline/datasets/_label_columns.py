@@ -30,7 +30,7 @@ Row = dict[str, str]  # `label` and `labels` stand for the names above
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelTexts:
     """A text for each row, as `_labels.array` takes it, and the columns it is from."""
 
     target: str
@@ -44,7 +44,7 @@ class Labels:
             raise UserError(f"{path} has {counted(len(self.names), 'label')}; expected at least 2")
 
 
-def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[str]) -> Labels:
+def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[str]) -> LabelTexts:
     """The labels of the list at `path`; `others` are columns that hold none. Raises UserError."""
     columns = list(rows[0]) if rows else ["label"]
     if number is not None:
@@ -64,7 +64,7 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[st
     )
 
 
-def _classes(path: str, rows: Sequence[Row]) -> Labels:
+def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
     texts = [nfc(row["label"]) for row in rows]
     for number, text in enumerate(texts, 2):
         if not text:
@@ -80,10 +80,10 @@ def _classes(path: str, rows: Sequence[Row]) -> Labels:
         raise UserError(
             f"{path} has numbers as labels, such as {names[0]}; to predict a number, {CURE}"
         )
-    return Labels("classes", texts, names, ("label",))
+    return LabelTexts("classes", texts, names, ("label",))
 
 
-def _several(path: str, rows: Sequence[Row]) -> Labels:
+def _several(path: str, rows: Sequence[Row]) -> LabelTexts:
     cells = [nfc(row["labels"]) for row in rows]
     if all(cell.startswith("[") and cell.endswith("]") for cell in cells if cell):
         parts = [_listed(path, number, cell) for number, cell in enumerate(cells, 2)]
@@ -97,7 +97,7 @@ def _several(path: str, rows: Sequence[Row]) -> Labels:
             f"note: {path}: the label {joint} joins names of other labels; separate the labels of "
             "all rows by semicolons"
         )
-    return Labels("labels", texts, names, ("labels",))
+    return LabelTexts("labels", texts, names, ("labels",))
 
 
 def _joint(names: Sequence[str]) -> str | None:
@@ -120,16 +120,16 @@ def _listed(path: str, number: int, cell: str) -> list[str]:
         ) from None
 
 
-def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> Labels:
+def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> LabelTexts:
     """Of columns of 0 and 1; if each row has exactly one 1, they are classes."""
     held = [[name for name in columns if row[name].lower() in TRUE] for row in rows]
     target = "classes" if all(len(names) == 1 for names in held) else "labels"
     meaning = "a class" if target == "classes" else "one of several labels"
     print(f"{path}: each of these columns is {meaning}: {', '.join(columns)}")
-    return Labels(target, list(map(_labels.joined, held)), columns, tuple(columns))
+    return LabelTexts(target, list(map(_labels.joined, held)), columns, tuple(columns))
 
 
-def _numbers(path: str, rows: Sequence[Row], column: str) -> Labels:
+def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
     key = "label" if spelling(column) in LABEL else column
     if rows and key not in rows[0]:
         raise UserError(
@@ -143,12 +143,12 @@ def _numbers(path: str, rows: Sequence[Row], column: str) -> Labels:
                 f"row {number} of {path} has {text or 'nothing'} as {column}; expected a number "
                 "such as 12.5, without a unit; take out rows that have none"
             )
-    return Labels("number", texts, [column], (key,))
+    return LabelTexts("number", texts, [column], (key,))
 
 
 def _is_truth(rows: Sequence[Row], column: str) -> bool:
-    found = {row[column].lower() for row in rows}
-    return any(found <= TRUE | false and found != {""} for false in FALSE)
+    values = {row[column].lower() for row in rows}
+    return any(values <= TRUE | false and values != {""} for false in FALSE)
 
 
 def spelling(column: str) -> str:

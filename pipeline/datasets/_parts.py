@@ -53,19 +53,19 @@ def parts(tree: Tree) -> dict[str, str]:
     """
     folder = base(tree)
     names = tree.children[folder]
-    found: dict[str, list[str]] = {}
+    paths_of: dict[str, list[str]] = {}
     for name in names:
         if part := part_of(name):
-            found.setdefault(part, []).append(f"{folder}{name}/")
-    _check_strangers(tree, folder, {path for paths in found.values() for path in paths})
-    twice = next((part for part, paths in found.items() if len(paths) > 1), None)
-    if twice and any(tree.children[path] for path in found.get("train", [])):
+            paths_of.setdefault(part, []).append(f"{folder}{name}/")
+    _check_strangers(tree, folder, {path for paths in paths_of.values() for path in paths})
+    twice = next((part for part, paths in paths_of.items() if len(paths) > 1), None)
+    if twice and any(tree.children[path] for path in paths_of.get("train", [])):
         raise UserError(
-            f"{' and '.join(found[twice])} are both the {twice} part; expected only one"
+            f"{' and '.join(paths_of[twice])} are both the {twice} part; expected only one"
         )
     if twice:  # classes such as test1 and test2
         return {"train": folder}
-    folders = {part: path for part, (path,) in found.items()}
+    folders = {part: path for part, (path,) in paths_of.items()}
     if "train" not in folders:
         if folders and len(folders) == len(names):
             raise UserError(

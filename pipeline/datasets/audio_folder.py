@@ -67,16 +67,16 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     rows = [{name: row[column] for name, column in known.items()} for row in rows]
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = image_list.split_column(path, rows, {"label"})
-    found = [
+    listed = [
         _candidate(f"row {number} of {path}", split, row, files)
         for number, row in enumerate(rows, 2)
     ]
-    _check_whole_files(path, found)
-    names = sorted({candidate.label for candidate in found})
+    _check_whole_files(path, listed)
+    names = sorted({candidate.label for candidate in listed})
     if len(names) < 2:
         raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
-    tree.leave_out_unlisted({candidate.file for candidate in found})
-    return Listed(found, names, tree.left_out)
+    tree.leave_out_unlisted({candidate.file for candidate in listed})
+    return Listed(listed, names, tree.left_out)
 
 
 def is_list(names: Collection[str]) -> bool:
@@ -148,10 +148,10 @@ def _in_listed_parts(
     return [replace(row, part=parts.get(row.file, row.part)) for row in rows]
 
 
-def _check_whole_files(path: str, found: list[Candidate]) -> None:
+def _check_whole_files(path: str, listed: list[Candidate]) -> None:
     """Raises UserError if a file has two labels, and nothing says where in it."""
     labels: dict[str, str] = {}
-    for candidate in found:
+    for candidate in listed:
         other = labels.setdefault(candidate.file, candidate.label)
         if candidate.seconds is None and other != candidate.label:
             raise UserError(
@@ -171,11 +171,11 @@ def _candidate(where: str, split: str | None, row: dict[str, str], files: Files)
             "seconds with an end after the start"
         )
     part = image_list.part_of(where, row, split)
-    found = image_list.candidate_of(where, part, row, label, files)
+    candidate = image_list.candidate_of(where, part, row, label, files)
     others = {
         name: cell
-        for name, cell in found.columns.items()
+        for name, cell in candidate.columns.items()
         if name not in _recording_list.LIST_COLUMNS
     }
     is_part = bool(row.get("start") or row.get("end"))
-    return replace(found, columns=others, seconds=(start, end) if is_part else None)
+    return replace(candidate, columns=others, seconds=(start, end) if is_part else None)

@@ -47,7 +47,7 @@ CURE = (
 
 
 @dataclass(frozen=True)
-class Spread:
+class LayerSpread:
     """One layer on the first examples: its activations, and the gradient of its kernel.
 
     `zero` and `saturated` are shares of all activations; `dead` is the share of units, or channels,
@@ -64,7 +64,7 @@ class Spread:
     gradient_deviation: float
 
 
-def measure(train_params: Train, data: Data) -> list[Spread]:
+def measure(train_params: Train, data: Data) -> list[LayerSpread]:
     """The spread in each layer with a kernel, from the input on.
 
     It is that of EXAMPLES training examples, or of fewer if they are large. Raises UserError for a
@@ -94,9 +94,9 @@ def measure(train_params: Train, data: Data) -> list[Spread]:
     ]
 
 
-def _spread(name: str, activation: Array, gradient: Array) -> Spread:
+def _spread(name: str, activation: Array, gradient: Array) -> LayerSpread:
     is_zero = activation == 0
-    return Spread(
+    return LayerSpread(
         layer=name,
         activation_mean=float(activation.mean()),
         activation_deviation=float(activation.std()),
@@ -108,7 +108,7 @@ def _spread(name: str, activation: Array, gradient: Array) -> Spread:
     )
 
 
-def verdict(spreads: list[Spread]) -> str:
+def verdict(spreads: list[LayerSpread]) -> str:
     """The meaning of the table in a sentence, by the limits of `diagnose`.
 
     Only the gradient of the last layer counts, since its activations are the probabilities.
@@ -136,7 +136,7 @@ def verdict(spreads: list[Spread]) -> str:
     )
 
 
-def _faulty_layer(hidden: list[Spread]) -> str | None:
+def _faulty_layer(hidden: list[LayerSpread]) -> str | None:
     """The verdict on the first dead layer, or else the first saturated one, if there is one."""
     for layer in hidden:
         if layer.dead >= data_and_layer_rules.DEAD:
@@ -174,7 +174,7 @@ def report() -> None:
     print(verdict(spreads))
 
 
-def _table(spreads: list[Spread]) -> Table:
+def _table(spreads: list[LayerSpread]) -> Table:
     table = Table(
         "layer",
         "activations: mean",

@@ -2,10 +2,10 @@
 
 Each module defines
     FORMAT                        the exported format that the target is generated from
-    write(folder, model) -> dict  fills the folder; returns what was measured, for the report and
-                                  the model card; raises UserError, with the cure, if the target
-                                  does not support the model
-    time(folder, model) -> dict   optional: the time per image, called when the machine is idle
+    write(folder, model)          fills the folder; returns what was measured, a model of
+                                  pipeline.files.reports.embed; raises UserError, with the cure, if
+                                  the target does not support the model
+    time(folder, model) -> Time   optional: the time per image, called when the machine is idle
 
 Files in other languages are copied from the folder beside the module. Files that depend on the
 model are generated.

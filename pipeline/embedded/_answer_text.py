@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 
 from pipeline.embedded._c_names import quoted
 from pipeline.embedded._verified import VerifiedFile
+from pipeline.files.reports.embed import IntegerProof
 from pipeline.process.words import percent
 
 TEMPLATES = Path(__file__).parent / "answers"
@@ -79,14 +79,14 @@ def readme_fields(model: VerifiedFile) -> dict[str, str]:
     return {**fields, "scores": SCORES[model.data.target]}
 
 
-def score_in_words(measured: dict[str, Any], unit: str | None) -> str:
+def score_in_words(proof: IntegerProof, unit: str | None) -> str:
     """How good the answers to all test inputs are, as a clause."""
-    if unit is None:
+    if proof.accuracy is not None:
         return (
-            f"its accuracy is {percent(measured['accuracy'])}; against the trained model it loses "
-            f"at most {percent(measured['accuracy_lost_bound'])} (95 % bound)"
+            f"its accuracy is {percent(proof.accuracy)}; against the trained model it loses "
+            f"at most {percent(proof.bound)} (95 % bound)"
         )
     return (
-        f"its mean absolute error is {measured['error']:.4g} {unit}; to that of the trained model "
-        f"it adds at most {measured['error_added_bound']:.3g} {unit} (95 % bound)"
+        f"its mean absolute error is {proof.error:.4g} {unit}; to that of the trained model "
+        f"it adds at most {proof.bound:.3g} {unit} (95 % bound)"
     )

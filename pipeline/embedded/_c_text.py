@@ -29,7 +29,7 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
         "#define MODEL_H\n\n"
         f"#define MODEL_NAME {quoted(model.name)}\n"
         f"#define MODEL_VERSION {quoted(model.version)}\n"
-        f"{_kinds.of(model.data).definitions(model.data)}"
+        f"{_kinds.kind_of(model.data).definitions(model.data)}"
         "#define MODEL_BYTES (MODEL_PIXELS * sizeof(MODEL_VALUE))\n"
         f"#define MODEL_CLASSES {len(names)}\n"
         f"#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"

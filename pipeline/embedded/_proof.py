@@ -11,17 +11,15 @@ import numpy as np
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.embed import Measured
+from pipeline.files.reports.embed import IntegerProof
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from serving import gate
 
-OF_ANSWERS = ("accuracy", "accuracy_lost_bound", "agreement")
-OF_NUMBERS = ("error", "error_added_bound")
 PART_BYTES = 2**27  # of images that one process gets
 
 
-def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
+def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> IntegerProof:
     """Runs all test images. `classify` gives the outputs (N, K) of images (N, H, W, C).
 
     Returns the verdict of the gate of verification, its figures, and how many images were compared
@@ -43,9 +41,9 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
     )
     if comparison.state == gate.WORSE:
         raise UserError(statistics.reason(comparison, model.data.unit) or "")
-    names = OF_ANSWERS if model.data.unit is None else OF_NUMBERS
-    figures = {name: getattr(comparison, name) for name in ("state", "test_images", *names)}
-    return {**figures, "images_equal_to_micro": len(expected)}
+    known = vars(comparison)
+    figures = {name: known[name] for name in IntegerProof.model_fields if name in known}
+    return IntegerProof(**figures, images_equal_to_micro=len(expected))
 
 
 def on_all_cores(classify: Callable[[Array], Array], images: Array) -> Array:

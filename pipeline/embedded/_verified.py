@@ -79,7 +79,7 @@ class VerifiedFile:
                 f"it takes images, sounds and series, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
-        if data.target not in _kinds.of(data).targets:
+        if data.target not in _kinds.kind_of(data).targets:
             raise UserError(
                 "it hears words, each a class, but this dataset has "
                 f"{'numbers' if data.unit else 'several labels at once'}; "
@@ -122,7 +122,7 @@ class VerifiedFile:
             "version": self.version,
             "size": _kinds.size(self.data),
             "pixels": f"{math.prod(self.data.input_shape):,}",
-            "values": _kinds.of(self.data).values,
+            "values": _kinds.kind_of(self.data).values,
             "golden": str(len(self.golden_images)),
             "prepared": inputs.kind(self.data.kind).preprocessing(self.data)["description"],
         }

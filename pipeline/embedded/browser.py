@@ -19,14 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundle import embedded_sections
 from pipeline.bundle import golden as vectors
 from pipeline.embedded import _c_text, _kinds, _zig
 from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.embed import Measured
+from pipeline.files.reports.embed import LABELS, BrowserMeasurements, Time
 from pipeline.process.errors import UserError
 from pipeline.reporting import html
 from pipeline.runtimes import environments
@@ -42,8 +41,8 @@ LARGEST_ARENA = 64 * 1024 * 1024
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
-def write(folder: Path, model: VerifiedFile) -> Measured:
-    if not _kinds.of(model.data).page:
+def write(folder: Path, model: VerifiedFile) -> BrowserMeasurements:
+    if not _kinds.kind_of(model.data).page:
         raise UserError(
             f"its page takes pictures and sounds, but this dataset contains {model.data.kind}; "
             "use `serving predict` or the targets c and microcontroller"
@@ -64,11 +63,11 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
     check_features(folder, model)
     proof = prove(model, lambda images: run(folder, model, images)[0])
-    return {
-        "wasm_bytes": (folder / MODEL).stat().st_size,
-        "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        **proof,
-    }
+    return BrowserMeasurements(
+        wasm_bytes=(folder / MODEL).stat().st_size,
+        page_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        **proof.model_dump(exclude_unset=True),
+    )
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
@@ -76,17 +75,17 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     _c_text.write_network(folder, model)
     shutil.copy(_kinds.TEMPLATES / "c/model/src/classify.h", folder)
     shutil.copy(TEMPLATES / "exports.c", folder)
-    _kinds.of(model.data).write_page(folder, model.data)
+    _kinds.kind_of(model.data).write_page(folder, model.data)
 
 
 def sources(model: VerifiedFile) -> list[str]:
     """What the module is compiled from, beside exports.c."""
-    return [*model.code.sources, *_kinds.of(model.data).page_sources]
+    return [*model.code.sources, *_kinds.kind_of(model.data).page_sources]
 
 
 def check_features(folder: Path, model: VerifiedFile) -> None:
     """Raises UserError if the page gives golden recordings other features than `serving` does."""
-    for name, (samples, expected) in _kinds.of(model.data).recordings(model.data).items():
+    for name, (samples, expected) in _kinds.kind_of(model.data).recordings(model.data).items():
         if features(folder, samples, expected.shape) != expected.tobytes():
             raise UserError(
                 f"its front end gives the golden recording {name} other features than Python; "
@@ -107,7 +106,7 @@ def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
 
 def labels() -> str:
     """labels.js: what the page calls the results on its card, as MODEL_CARD.md does."""
-    return f"export const LABELS = {json.dumps(embedded_sections.LABELS, indent=2)};\n"
+    return f"export const LABELS = {json.dumps(LABELS, indent=2)};\n"
 
 
 def golden(model: VerifiedFile) -> str:
@@ -124,7 +123,7 @@ def golden(model: VerifiedFile) -> str:
         "images": images,
         "probabilities": model.micro.golden.tolist(),
     }
-    if recordings := _kinds.of(model.data).recordings(model.data):
+    if recordings := _kinds.kind_of(model.data).recordings(model.data):
         values["recordings"] = [*recordings]
     return json.dumps(values, indent=1) + "\n"
 
@@ -140,18 +139,18 @@ def compile_module(folder: Path, network: Sequence[str], output: Path) -> None:
     output.chmod(0o644)
 
 
-def time(folder: Path, model: VerifiedFile) -> Measured:
+def time(folder: Path, model: VerifiedFile) -> Time:
     """The time per image in Node; cached per module."""
     key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
     times = timing_cache.recall(key)
     if not times:
         _, milliseconds = run(folder, model, model.golden_images, TIMED_RUNS)
         times = timing_cache.remember(key, milliseconds)
-    return {
-        "median_milliseconds": statistics.median(times),
-        "engine": f"V8 {v8()}",
-        "processor": timing_cache.processor(),
-    }
+    return Time(
+        median_milliseconds=statistics.median(times),
+        engine=f"V8 {v8()}",
+        processor=timing_cache.processor(),
+    )
 
 
 def run(

@@ -33,7 +33,7 @@ from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import digests, timing_cache
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.embed import Measured
+from pipeline.files.reports.embed import CMeasurements, IntegerProof, Time
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
@@ -48,7 +48,7 @@ TEMPLATES = _kinds.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
-def write(folder: Path, model: VerifiedFile) -> Measured:
+def write(folder: Path, model: VerifiedFile) -> CMeasurements:
     fill(folder, model)
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         builds = {
@@ -59,7 +59,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
         stack = stack_bytes(builds.values())
         proof = prove(model, partial(classify, Path(name) / HERE))
         (folder / PROGRAMS).mkdir()
-        sizes: Measured = {}
+        sizes = {}
         for program in model.programs:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
@@ -67,18 +67,18 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
     readme = Template((TEMPLATES / model.data.kind / "README.md").read_text(encoding="utf-8"))
     text = readme.substitute(readme_fields(model, stack, proof))
     (folder / "README.md").write_text(text, encoding="utf-8")
-    return {
-        "program_bytes": sizes,
-        "constant_bytes": model.code.constant_bytes,
-        "arena_bytes": model.code.arena_bytes,
-        "stack_bytes": stack,
-        **proof,
-    }
+    return CMeasurements(
+        program_bytes=sizes,
+        constant_bytes=model.code.constant_bytes,
+        arena_bytes=model.code.arena_bytes,
+        stack_bytes=stack,
+        **proof.model_dump(exclude_unset=True),
+    )
 
 
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    kind, scoring = _kinds.of(model.data), _answer_text.SCORES[model.data.target]
+    kind, scoring = _kinds.kind_of(model.data), _answer_text.SCORES[model.data.target]
     library = [f"{SOURCES}/{name}" for name in (*model.code.sources, *kind.preparation)]
     return [*library, *SHARED, scoring, *kind.program]
 
@@ -89,7 +89,7 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     scoring = _answer_text.SCORES[model.data.target]
     for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
-    kind = _kinds.of(model.data)
+    kind = _kinds.kind_of(model.data)
     for path in (TEMPLATES / model.data.kind).glob("*.[ch]"):
         shutil.copy(path, folder)
     if "picture.c" in kind.program:
@@ -98,7 +98,7 @@ def fill(folder: Path, model: VerifiedFile) -> None:
 
 def write_library(library: Path, model: VerifiedFile) -> None:
     """Writes the Arduino library, which is an ESP-IDF component, too."""
-    kind, properties = _kinds.of(model.data), library / "library.properties"
+    kind, properties = _kinds.kind_of(model.data), library / "library.properties"
     shutil.copytree(TEMPLATES / LIBRARY, library, dirs_exist_ok=True)
     _c_text.write_network(library / "src", model)
     kind.write(library / "src", model.data)
@@ -164,7 +164,7 @@ def deepest_call(warnings: str) -> int:
     return frames.pop("network") + max(frames.values())
 
 
-def time(folder: Path, model: VerifiedFile) -> Measured:
+def time(folder: Path, model: VerifiedFile) -> Time:
     """The time per image of this processor's program; cached per program."""
     with tempfile.TemporaryDirectory() as name:
         program = folder / PROGRAMS / f"classify-{HERE}"
@@ -175,7 +175,7 @@ def time(folder: Path, model: VerifiedFile) -> Measured:
         times = timing_cache.recall(key)
         if not times:
             times = timing_cache.remember(key, milliseconds(program, model.test_images))
-    return {"median_milliseconds": statistics.median(times), "processor": timing_cache.processor()}
+    return Time(median_milliseconds=statistics.median(times), processor=timing_cache.processor())
 
 
 def classify(program: Path, images: Array) -> Array:
@@ -203,14 +203,14 @@ def fields(model: VerifiedFile) -> dict[str, str]:
     """The values in the README and in library.properties."""
     return {
         **model.readme_fields,
-        "several": _kinds.of(model.data).several,
+        "several": _kinds.kind_of(model.data).several,
         "constants": f"{model.code.constant_bytes:,}",
     }
 
 
-def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
+def readme_fields(model: VerifiedFile, stack: int, proof: IntegerProof) -> dict[str, str]:
     """The values in the README."""
-    own = _kinds.of(model.data).readme_fields(model.data)
+    own = _kinds.kind_of(model.data).readme_fields(model.data)
     on_chips = Template((TEMPLATES / "library.md").read_text(encoding="utf-8")).substitute(own)
     return {
         **fields(model),
@@ -219,7 +219,7 @@ def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str,
         **own,
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
-        "compared": f"{proof['images_equal_to_micro']:,}",
-        "images": f"{proof['test_images']:,}",
+        "compared": f"{proof.images_equal_to_micro:,}",
+        "images": f"{proof.test_images:,}",
         "score": _answer_text.score_in_words(proof, model.data.unit),
     }

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -30,7 +30,7 @@ from pipeline.embedded import (
 )
 from pipeline.embedded._integer_c.network import read
 from pipeline.embedded._verified import VerifiedFile
-from pipeline.files.reports.embed import Measured
+from pipeline.files.reports.embed import FittedBoard, MicroMeasurements
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.runtimes import environments
@@ -45,14 +45,6 @@ SECTIONS = "sections"  # of the README: one for each kind of input
 
 
 @dataclass(frozen=True)
-class FittedBoard:
-    board: str
-    ram_bytes: int
-    flash_bytes: int
-    fits: bool
-
-
-@dataclass(frozen=True)
 class BoardFit:
     """mcufit's report on a file: bytes of the arena and of flash, multiply-accumulates, boards."""
 
@@ -62,24 +54,7 @@ class BoardFit:
     boards: list[FittedBoard]
 
 
-@dataclass(frozen=True)
-class Measurements:
-    """Memory, and the agreement with LiteRT on the test images."""
-
-    model_bytes: int
-    flash_bytes_with_runtime: int
-    arena_bytes_measured: int
-    arena_bytes_margin: int
-    arena_bytes: int
-    arena_bytes_esp32: int
-    multiply_accumulates: int
-    test_images: int
-    agreement_with_litert: float
-    largest_difference: float
-    boards: list[FittedBoard]
-
-
-def write(folder: Path, model: VerifiedFile) -> Measured:
+def write(folder: Path, model: VerifiedFile) -> MicroMeasurements:
     data = model.file.read_bytes()
     if len(data) > LARGEST_MODEL:
         raise UserError(
@@ -101,15 +76,15 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
         if fault := boards.misfit(model.board, arena, flash):
             raise UserError(fault)
     fill(folder, model, measured, _resolver.operator_names(network))
-    return asdict(measured)
+    return measured
 
 
-def measure(model: VerifiedFile, network: tflite.Model) -> Measurements:
+def measure(model: VerifiedFile, network: tflite.Model) -> MicroMeasurements:
     fit = board_fit(model.file)
     tested = model.micro.tested
     needed = max(fit.arena, model.micro.arena_bytes)
     arena, esp32_arena = with_margins(needed, network)
-    return Measurements(
+    return MicroMeasurements(
         model_bytes=model.file.stat().st_size,
         flash_bytes_with_runtime=fit.flash,
         arena_bytes_measured=needed,
@@ -121,7 +96,7 @@ def measure(model: VerifiedFile, network: tflite.Model) -> Measurements:
         agreement_with_litert=agreement(model),
         largest_difference=float(np.abs(tested - model.expected).max()),
         boards=[
-            replace(board, fits=board.fits and arena_fits(board, arena, esp32_arena))
+            board.changed(fits=board.fits and arena_fits(board, arena, esp32_arena))
             for board in fit.boards
         ],
     )
@@ -159,7 +134,9 @@ def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: list[str]) -> None:
+def fill(
+    folder: Path, model: VerifiedFile, measured: MicroMeasurements, operators: list[str]
+) -> None:
     """Writes the folder: copied files, generated files, and templates filled in."""
     shutil.copytree(
         TEMPLATES,
@@ -185,14 +162,14 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
 
 def write_preparation(folder: Path, model: VerifiedFile) -> None:
     """The code that makes the input of a picture, of a microphone's samples or a sensor's rows."""
-    kind = _kinds.of(model.data)
+    kind = _kinds.kind_of(model.data)
     kind.write(folder / "src", model.data)
     _kinds.write_sketch(folder, kind)
 
 
 def section(model: VerifiedFile) -> dict[str, str]:
     """The words of the README for what the model takes, and its section about the input."""
-    kind, file = _kinds.of(model.data), TEMPLATES / SECTIONS / f"{model.data.kind}.md"
+    kind, file = _kinds.kind_of(model.data), TEMPLATES / SECTIONS / f"{model.data.kind}.md"
     own = kind.readme_fields(model.data)
     text = Template(file.read_text(encoding="utf-8")).substitute({**model.readme_fields, **own})
     return {"one": kind.one, "several": kind.several, "section": text.rstrip()}
@@ -227,7 +204,7 @@ def _board(chip: str, ram_bytes: int, **facts: Any) -> FittedBoard:
     return FittedBoard(ram_bytes=boards.one_array(chip, ram_bytes), **facts)
 
 
-def arena_definition(measured: Measurements) -> str:
+def arena_definition(measured: MicroMeasurements) -> str:
     """The definition of MODEL_ARENA_BYTES, which depends on the platform."""
     return (
         "#ifdef ESP_PLATFORM /* ESP-NN needs much scratch memory */\n"
@@ -256,7 +233,7 @@ def array(file: Path) -> str:
 
 
 def template_values(
-    model: VerifiedFile, measured: Measurements, operators: list[str]
+    model: VerifiedFile, measured: MicroMeasurements, operators: list[str]
 ) -> dict[str, str]:
     """The values for README.md and library.properties."""
     table = ["| board | RAM for the model, bytes | flash, bytes | |", "| --- | ---: | ---: | --- |"]
@@ -264,7 +241,7 @@ def template_values(
         fits = "fits" if board.fits else "too small"
         sizes = f"{board.ram_bytes:,} | {board.flash_bytes:,}"
         table.append(f"| {board.board} | {sizes} | {fits} |")
-    figures = asdict(measured)
+    figures = measured.model_dump()
     return {
         **{name: f"{value:,}" for name, value in figures.items() if isinstance(value, int)},
         **model.readme_fields,

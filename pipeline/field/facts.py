@@ -10,7 +10,7 @@ from pipeline.process.errors import UserError
 from serving.reference import Reference, Spread
 
 
-def of(
+def in_use(
     observed: Observations, expected: Reference | Spread | None, false_alarms: float
 ) -> dict[str, Any]:
     """The fields of an InUse; `expected` is what the card says of the test, None if nothing.

@@ -80,16 +80,16 @@ class Line(BaseModel):
     @property
     def file(self) -> str:
         """The file and the runtime that the device would use."""
-        chosen = self.report and self.report.chosen
-        return f"{chosen.format} on {chosen.runtime} {chosen.runtime_version}" if chosen else ""
+        pair = self.report and self.report.chosen
+        return f"{pair.format} on {pair.runtime} {pair.runtime_version}" if pair else ""
 
     @property
     def milliseconds(self) -> float | None:
         """The median latency of the chosen file for one image."""
         if self.report is None or self.report.chosen is None:
             return None
-        chosen = (self.report.chosen.format, self.report.chosen.runtime)
-        pairs = (p for p in self.report.pairs if (p.format, p.runtime) == chosen)
+        names = (self.report.chosen.format, self.report.chosen.runtime)
+        pairs = (pair for pair in self.report.pairs if (pair.format, pair.runtime) == names)
         return next((pair.median_milliseconds for pair in pairs), None)
 
 
@@ -138,9 +138,9 @@ def _add(fleet: Fleet, place: str, text: bytes) -> None:
 def names(path: Path) -> list[str]:
     """The devices of a list, one a line. Raises UserError."""
     try:
-        found = path.read_text(encoding="utf-8").split()
+        devices = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable ({error}); expected one device a line") from None
-    if not found:
+    if not devices:
         raise UserError(f"{path} names no device; expected one a line")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(devices))

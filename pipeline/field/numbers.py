@@ -37,7 +37,7 @@ def judge(observed: Observations, settings: InTheField) -> NumberFieldReport:
     errors = np.abs(observed.predicted - observed.labels)[known]
     allowed = settings.max_error_increase or number.max_error_added
     return NumberFieldReport(
-        **facts.of(observed, number.spread, settings.false_alarms),
+        **facts.in_use(observed, number.spread, settings.false_alarms),
         test_images=test.count,
         unit=number.unit,
         test_error=proof.error,

@@ -35,7 +35,7 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
     several = card.target == "labels"
     expected, names = card.reference, card.class_names
     return FieldReport(
-        **facts.of(observed, card.reference, settings.false_alarms),
+        **facts.in_use(observed, card.reference, settings.false_alarms),
         test_images=tested,
         score=target.RIGHT,
         test_accuracy=proof.accuracy,

@@ -128,9 +128,9 @@ def _class(where: str, column: str, name: str, class_names: Sequence[str]) -> in
     Raises UserError.
     """
     for same in (str, str.strip, lambda text: text.strip().casefold()):
-        found = [row for row, each in enumerate(class_names) if same(each) == same(name)]
-        if len(found) == 1:
-            return found[0]
+        labels = [label for label, each in enumerate(class_names) if same(each) == same(name)]
+        if len(labels) == 1:
+            return labels[0]
     shown = ", ".join(class_names[:10]) + (", ..." if len(class_names) > 10 else "")
     raise UserError(
         f"{where} has the {column} {name!r}, which is not a class of the data; "

@@ -97,12 +97,12 @@ def source(path: Path) -> Source:
     """Where the pictures of `dataset.path` are read from. Raises UserError."""
     if s3.is_address(path):
         bucket = s3.Bucket(path)
-        found = shards.named(bucket.names())
-        return Shards(bucket, found) if found else bucket
+        names = shards.named(bucket.names())
+        return Shards(bucket, names) if names else bucket
     if path.is_dir():
         folder = Folder(path)
-        found = shards.named(folder.names())
-        return Shards(folder, found) if found else folder
+        names = shards.named(folder.names())
+        return Shards(folder, names) if names else folder
     try:
         return Archive(path)
     except FileNotFoundError:

@@ -66,12 +66,12 @@ class Bucket:
             # by default it remembers what it has listed, and its keys
             self.files: Any = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
             try:
-                found = self.files.find(self.root, detail=True)
+                entries = self.files.find(self.root, detail=True)
             except ValueError as error:  # of botocore, for an address without http
                 raise OSError(str(error)) from None
         self.objects = {
             name.removeprefix(f"{self.root}/"): Object(facts["size"], facts["ETag"])
-            for name, facts in found.items()
+            for name, facts in entries.items()
             if name.startswith(f"{self.root}/") and facts["size"]
         }
         if not self.objects:

@@ -141,18 +141,18 @@ def differently_labelled(
     copies: list[list[str]], selections: dict[str, Selection]
 ) -> list[list[str]]:
     """The groups of copies whose files have several labels; those of numbers differ anyway."""
-    found: dict[str, set[bytes]] = {file: set() for files in copies for file in files}
+    labels_of: dict[str, set[bytes]] = {file: set() for files in copies for file in files}
     for part in selections.values():
         if part.photos is None or np.issubdtype(part.labels.dtype, np.floating):
             continue
         for file, row in zip(part.photos.rows.files.tolist(), part.rows.tolist(), strict=True):
-            if file in found:
-                found[file].add(part.labels[row].tobytes())
+            if file in labels_of:
+                labels_of[file].add(part.labels[row].tobytes())
     return [
         files
         for files in copies
-        if all(len(found[file]) == 1 for file in files)  # the boxes of a file may differ
-        and len(set().union(*(found[file] for file in files))) > 1
+        if all(len(labels_of[file]) == 1 for file in files)  # the boxes of a file may differ
+        and len(set().union(*(labels_of[file] for file in files))) > 1
     ]
 
 

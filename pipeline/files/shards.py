@@ -51,15 +51,15 @@ def named(names: Iterable[str]) -> list[str]:
 
     Then they are shards; otherwise they only lie there, and there are none.
     """
-    found = []
+    archives = []
     for name in names:
         if name.startswith("."):
             continue
         if "/" in name or name.lower().endswith(photo.SUFFIXES):
             return []
         if name.lower().endswith(SUFFIX):
-            found.append(name)
-    return sorted(found)
+            archives.append(name)
+    return sorted(archives)
 
 
 class Shards:

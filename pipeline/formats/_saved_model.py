@@ -41,7 +41,7 @@ ALLOWED = CALLS | set(COMPUTING.split())
 
 
 @dataclass(frozen=True)
-class Network:
+class SavedNetwork:
     """The part of a SavedModel that answers: its graph, and the tensors in and out of it.
 
     `shape` is that of the input, whose first size is 1, or None for any number of images. `saved`
@@ -55,7 +55,7 @@ class Network:
     saved: Any
 
 
-def read(folder: Path) -> Network:
+def read(folder: Path) -> SavedNetwork:
     """The network in a SavedModel; nothing of it runs.
 
     Raises UserError if it is none, or if anything in the network may do more than compute.
@@ -80,7 +80,7 @@ def read(folder: Path) -> Network:
         )
     _check_operators(folder, [graph.node, *(part.node_def for part in functions.values())])
     _check_calls(folder, graph, functions)
-    return Network(graph, entry.name, end.name, shape, meta.object_graph_def)
+    return SavedNetwork(graph, entry.name, end.name, shape, meta.object_graph_def)
 
 
 def _node(tensor: Any) -> str:
@@ -143,14 +143,14 @@ def _input_shape(folder: Path, entry: Any) -> tuple[int | None, ...]:
 def _called(graph: Any) -> dict[str, Any]:
     """The functions that the nodes of a graph call, and those that they call, by name."""
     library = {function.signature.name: function for function in graph.library.function}
-    found: dict[str, Any] = {}
+    functions: dict[str, Any] = {}
     todo = list(graph.node)
     while todo:
         for name in _names(todo.pop()):
-            if name not in found:
-                found[name] = library[name]
+            if name not in functions:
+                functions[name] = library[name]
                 todo += library[name].node_def
-    return found
+    return functions
 
 
 def _names(node: Any) -> Iterator[str]:

@@ -25,7 +25,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from tensorflow.python.eager import context
 
 from pipeline.files.artifacts import Array
-from pipeline.formats._saved_model import CALLS, Network, read, reason
+from pipeline.formats._saved_model import CALLS, SavedNetwork, read, reason
 from pipeline.formats._saved_model_files import MOST_BYTES, WEIGHTS
 from pipeline.process import limits
 from pipeline.process.errors import UserError
@@ -47,7 +47,7 @@ def _objects(graph: Any, saved: Any) -> dict[str, int]:
     return result
 
 
-def _weights(folder: Path, network: Network) -> dict[str, Array]:
+def _weights(folder: Path, network: SavedNetwork) -> dict[str, Array]:
     """The value of each variable, by the name of its node. Raises UserError."""
     names = [node.name for node in network.graph.node if node.op == "VarHandleOp"]
     if not names:

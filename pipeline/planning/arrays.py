@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared
 from pipeline.datasets import Raw, _labels, npz
-from pipeline.planning.data import Given, Number, Survey
+from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.process.errors import UserError
 
 MOST_CLASSES = 20  # that floats may stand for
@@ -35,7 +35,7 @@ def survey(path: Path, given: Given) -> Survey:
         counts=_counts(path, raw),
         kind=raw.kind,
         target=raw.target,
-        number=Number.of(raw.train_labels, given.unit) if raw.target == "number" else None,
+        number=NumberRange.of(raw.train_labels, given.unit) if raw.target == "number" else None,
         size=size,
         highest=raw.highest,
         side=min(size[:2]) if is_pictures else 0,

@@ -31,6 +31,7 @@ from pipeline.planning import kinds
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
+from pipeline.training.learning_curves import IMAGES_PER_SECOND
 
 IMAGES, EPOCHS = 512, 2  # the first epoch includes the compilation, so the second is timed
 VALIDATED, CALIBRATION = 64, 4  # images, and random inputs of the converter
@@ -58,11 +59,11 @@ class Shape:
             labels = rng.integers(0, 2, (count, self.num_classes))
         if self.target == "number":
             labels = rng.normal(size=count).astype(np.float32)
-        return kinds.of(self).random(rng, (count, *self.shape), self.highest), labels
+        return kinds.kind_of(self).random(rng, (count, *self.shape), self.highest), labels
 
 
 @dataclass(frozen=True)
-class Files:
+class NetworkFiles:
     """Bytes, and multiply-accumulates of one input.
 
     What the targets without Python need is None where they do not take the model; `refused` then
@@ -100,11 +101,11 @@ class Speed:
     memory_bytes: int
 
 
-def files(settings: Params, data: Shape) -> Files:
+def files(settings: Params, data: Shape) -> NetworkFiles:
     """The files of the architecture in params.yaml. Cached. Raises UserError."""
     key = _key("files", settings, data, [FORMAT])
     cached = timing_cache.recall(key) or timing_cache.remember(key, asdict(_files(settings, data)))
-    return Files(**cached)
+    return NetworkFiles(**cached)
 
 
 def speed(settings: Params, data: Shape) -> Speed:
@@ -155,7 +156,7 @@ def _speed(settings: Params, data: Shape) -> Speed:
     train = settings.train.model_copy(update={**fresh, **short})
     with tempfile.TemporaryDirectory() as folder:
         rows = fit.fit(train, described, Path(folder), lambda row: None).rows
-    return Speed(1 / rows[-1]["images_per_second"], inference, _peak_bytes())
+    return Speed(1 / rows[-1][IMAGES_PER_SECOND], inference, _peak_bytes())
 
 
 def trains_on_features_alone(settings: Params) -> bool:
@@ -177,7 +178,7 @@ def _peak_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def _files(settings: Params, data: Shape) -> Files:
+def _files(settings: Params, data: Shape) -> NetworkFiles:
     _, network = _network(settings, data)
     parameters = network.count_params()
     measured: dict[str, Any] = {
@@ -187,14 +188,14 @@ def _files(settings: Params, data: Shape) -> Files:
     }
     if parameters > microcontroller.LARGEST_MODEL:
         reason = f"{parameters:,} parameters are more than a microcontroller has room for"
-        return Files(**measured, refused=reason)
+        return NetworkFiles(**measured, refused=reason)
     inputs, _ = data.random(CALIBRATION)
     _normalize(network, inputs)
     content = _int8(network, inputs)
     measured["int8_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"]:
         noun = declared("inputs", data.kind)["NOUN"]
-        return Files(**measured, refused=f"targets without Python take no {noun}")
+        return NetworkFiles(**measured, refused=f"targets without Python take no {noun}")
     try:
         translated = _integer_c.translate(content, FORMAT)
         measured["c_flash_bytes"] = translated.constant_bytes
@@ -202,7 +203,7 @@ def _files(settings: Params, data: Shape) -> Files:
         measured |= _micro(content)
     except (UserError, OSError) as error:
         measured["refused"] = str(error)
-    return Files(**measured)
+    return NetworkFiles(**measured)
 
 
 def with_card(content: bytes, card_bytes: int) -> int:

@@ -33,7 +33,7 @@ NOTHING = Given()
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberRange:
     """The numbers to predict, without those of the test set.
 
     `deviation` is their mean absolute deviation from their mean, which is the error of always
@@ -46,7 +46,7 @@ class Number:
     deviation: float
 
     @classmethod
-    def of(cls, numbers: Array, unit: str | None) -> Number:
+    def of(cls, numbers: Array, unit: str | None) -> NumberRange:
         """Of `numbers` (N,). Raises UserError if they are all equal."""
         values = numbers.astype(np.float64)
         if not len(values) or values.min() == values.max():
@@ -72,7 +72,7 @@ class Survey:
     counts: dict[str, int]  # of each class or label, in training and validation
     kind: str = "pixels"
     target: str = "classes"
-    number: Number | None = None  # for the target of this name
+    number: NumberRange | None = None  # for the target of this name
     size: tuple[int, ...] | None = None
     highest: int = 255
     side: int = 0

@@ -6,7 +6,7 @@ from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
-from pipeline.planning.cost import Files, Speed
+from pipeline.planning.cost import NetworkFiles, Speed
 from pipeline.planning.data import Survey
 from pipeline.planning.parts import Parts
 from pipeline.planning.problem import UNEVEN
@@ -154,7 +154,7 @@ def _range(seconds: float) -> str:
     return " to ".join(stage.duration(factor * seconds) for factor in (FASTER, SLOWER))
 
 
-def model(files: Files) -> list[str]:
+def model(files: NetworkFiles) -> list[str]:
     """The model's size, and what it needs without Python."""
     lines = [
         f"model: {files.parameters:,} parameters; float32 file {_bytes(files.float_bytes)}, int8 "
@@ -176,7 +176,7 @@ def model(files: Files) -> list[str]:
     return lines
 
 
-def board(files: Files, name: str | None) -> list[str]:
+def board(files: NetworkFiles, name: str | None) -> list[str]:
     """Whether the named board takes the model; which ones do, if none is named."""
     if files.micro_arena_bytes is None:
         return []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
-from pipeline.planning.data import Number, Survey
+from pipeline.planning.data import NumberRange, Survey
 
 UNEVEN = 3  # times that the largest class may exceed the smallest
 EVERY = "every class counts the same, also those with few examples"
@@ -21,7 +21,7 @@ RARE = 50  # images of a class; fewer are a limit worth stating
 def propose(data: Survey, path: Path) -> list[Choice]:
     if data.number is not None:
         return _of_a_number(data, path, data.number)
-    noun, plural, verb = kinds.of(data).words(data)
+    noun, plural, verb = kinds.kind_of(data).words(data)
     classes, count = named(data.class_names), len(data.class_names)
     several = data.target == "labels"
     question = f"Which of {count} classes {verb}: {classes}?"
@@ -58,9 +58,9 @@ def propose(data: Survey, path: Path) -> list[Choice]:
     ]
 
 
-def _of_a_number(data: Survey, path: Path, number: Number) -> list[Choice]:
+def _of_a_number(data: Survey, path: Path, number: NumberRange) -> list[Choice]:
     """The target is half the error of the mean, by two digits."""
-    noun, plural, _ = kinds.of(data).words(data)
+    noun, plural, _ = kinds.kind_of(data).words(data)
     name = data.class_names[0]
     between = f"between {number.low:.4g} and {number.high:.4g} {number.unit}"
     guess = float(f"{number.deviation / 2:.2g}")

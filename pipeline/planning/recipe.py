@@ -51,7 +51,7 @@ def overrides(choices: Sequence[Choice]) -> Overrides:
 
 def _dataset(data: Survey, network: Candidate) -> list[Choice]:
     choices = [Choice(f"dataset.{key}", value) for key, value in data.values.items()]
-    return [*choices, *kinds.of(data).dataset(data, network)]
+    return [*choices, *kinds.kind_of(data).dataset(data, network)]
 
 
 def _preprocess(data: Survey) -> list[Choice]:
@@ -61,7 +61,7 @@ def _preprocess(data: Survey) -> list[Choice]:
     reason = f"{size}, so {'a fifth' if share == 0.2 else 'a tenth'} of them validates"
     if data.examples.get("validation"):
         reason = "not used: your data come with a validation set"
-    kind = kinds.of(data)
+    kind = kinds.kind_of(data)
     return [
         Choice("preprocess.subset", None),
         Choice("preprocess.validation", share, reason),
@@ -97,7 +97,7 @@ def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
     expected = parts(data)
     unseen = expected.test + expected.validation
     if not network.is_backbone:
-        runtimes = kinds.of(data).runtimes(RUNTIMES)
+        runtimes = kinds.kind_of(data).runtimes(RUNTIMES)
         return [Choice(formats, FORMATS), runtimes, Choice(drop, ACCURACY_DROP)]
     if board:
         return [

@@ -211,15 +211,15 @@ def _rising(seen: Seen) -> list[str]:
     first of them never falls.
     """
 
-    def rises(one: Beginning) -> Array:
-        steps = np.diff(one.values, axis=0)
-        found = _are_alike(steps)
-        if one.times is not None:
-            intervals = np.diff(one.times)[:, None]
-            found |= (intervals > 0).all() and _are_alike(steps / np.maximum(intervals, 1e-9))
+    def rises(part: Beginning) -> Array:
+        steps = np.diff(part.values, axis=0)
+        result = _are_alike(steps)
+        if part.times is not None:
+            intervals = np.diff(part.times)[:, None]
+            result |= (intervals > 0).all() and _are_alike(steps / np.maximum(intervals, 1e-9))
         elif len(seen.beginnings) >= FEWEST_RECORDINGS:
-            found[0] |= (steps[:, 0] >= 0).all() and (steps[:, 0] > 0).mean() > 0.5
-        return found
+            result[0] |= (steps[:, 0] >= 0).all() and (steps[:, 0] > 0).mean() > 0.5
+        return result
 
     return _of_all(seen, rises)
 
@@ -234,34 +234,36 @@ def _are_alike(steps: Array) -> Array:
 def _codes(seen: Seen) -> list[str]:
     """The channels that hold one whole number throughout each recording, and not the same one."""
 
-    def is_code(one: Beginning) -> Array:
-        values = one.values
-        found: Array = (values == values[:1]).all(0) & (values[0] % 1 == 0)
-        return found
+    def is_code(part: Beginning) -> Array:
+        values = part.values
+        result: Array = (values == values[:1]).all(0) & (values[0] % 1 == 0)
+        return result
 
-    fixed, alike = _of_all(seen, is_code), _alike(seen)
-    numbers = [{float(one.values[0, one.channels.index(name)]) for one in alike} for name in fixed]
-    return [name for name, held in zip(fixed, numbers, strict=True) if len(held) > 1]
+    codes = {
+        name: {float(part.values[0, part.channels.index(name)]) for part in _alike(seen)}
+        for name in _of_all(seen, is_code)
+    }
+    return [name for name, numbers in codes.items() if len(numbers) > 1]
 
 
-def _of_all(seen: Seen, is_one: Callable[[Beginning], Array]) -> list[str]:
-    """The channels that `is_one` finds in all recordings of some length."""
+def _of_all(seen: Seen, holds: Callable[[Beginning], Array]) -> list[str]:
+    """The channels of which `holds` is true in all recordings of some length."""
     alike = _alike(seen)
     if not alike:
         return []
-    held = np.all([is_one(one) for one in alike], axis=0)
-    return [name for name, found in zip(alike[0].channels, held, strict=True) if found]
+    in_all = np.all([holds(part) for part in alike], axis=0)
+    return [name for name, is_held in zip(alike[0].channels, in_all, strict=True) if is_held]
 
 
 def _alike(seen: Seen) -> list[Beginning]:
     """Those with the channels of the first, and enough rows to tell."""
-    enough = [one for one in seen.beginnings if len(one.values) >= FEWEST_STEPS]
-    return [one for one in enough if one.channels == seen.beginnings[0].channels]
+    long = [part for part in seen.beginnings if len(part.values) >= FEWEST_STEPS]
+    return [part for part in long if part.channels == seen.beginnings[0].channels]
 
 
 def _rare(seen: Seen) -> list[str]:
     """The channels of the first recording that others lack; none if they share no channel."""
-    counts = Counter(name for one in seen.beginnings for name in set(one.channels))
+    counts = Counter(name for part in seen.beginnings for name in set(part.channels))
     first = seen.beginnings[0].channels if seen.beginnings else ()
     rare = [name for name in first if counts[name] < len(seen.beginnings)]
     return rare if len(rare) < len(first) else []

@@ -143,7 +143,7 @@ def _text(path: Path) -> str:
 def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[list[Choice], Params]:
     """The choices, with the first network that the board takes. Raises UserError if none does."""
     fault = None
-    kind = kinds.of(data)
+    kind = kinds.kind_of(data)
     backbone = kind.backbone(data, board)
     has_weights = backbone is not None and _has_weights(backbone)
     for network in kind.candidates(data, board, has_weights):
@@ -186,7 +186,7 @@ def _check_written(text: str, settings: Params) -> None:
 
 def shape(settings: Params, data: Survey) -> Shape:
     dataset = settings.dataset
-    size = data.size or kinds.of(data).shape(dataset)
+    size = data.size or kinds.kind_of(data).shape(dataset)
     return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
 
 

@@ -35,7 +35,7 @@ from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
 from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
-from pipeline.planning.data import NOTHING, Given, Number, Survey
+from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -163,7 +163,7 @@ def _photographs(
         examples=examples,
         counts=counts,
         target=target,
-        number=Number.of(labels, unit) if target == "number" else None,
+        number=NumberRange.of(labels, unit) if target == "number" else None,
         side=round(median(min(look.size) for look in looks)),
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),

@@ -41,7 +41,7 @@ def propose(data: Survey, network: Candidate) -> list[Choice]:
     images = parts(data).train
     size = next(size for size in SIZES if images < size.images)
     batch, rate, steps, decay = size.batch, size.rate, STEPS, 0.1
-    kind = kinds.of(data)
+    kind = kinds.kind_of(data)
     own = kind.recipe(data)
     if own:
         batch, rate, steps = own.batch(images), own.learning_rate, own.steps

@@ -31,7 +31,7 @@ from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 with imports.keras_import():
     from pipeline.training import input_scaling, own_model
     from pipeline.training.batches import Data
-    from pipeline.training.input_scaling import Scaling, Trial
+    from pipeline.training.input_scaling import Scaling, ScalingResult
 
 PROGRAM = "pipeline.runtimes.foreign"
 FIRST = {".tflite": "litert", ".onnx": "onnxruntime"}  # on which a file is probed
@@ -65,19 +65,23 @@ def take(settings: OwnModel, data: Data, class_names: list[str], folder: Path) -
     order = own_model.output_order(settings, class_names)
     outputs = answers(path, adapters, images, folder / "trials")
     check_outputs(path, outputs, len(class_names))
-    trials = {name: input_scaling.trial(given, labels, order) for name, given in outputs.items()}
-    name = chosen(settings, trials, labels)
+    results = {name: input_scaling.judge(part, labels, order) for name, part in outputs.items()}
+    name = clearly_best(settings, results, labels)
     if not np.isfinite(outputs[name]).all():
         raise UserError(f"{path} gives NaN or infinity for images of the dataset")
-    input_scaling.check_order(settings, trials[name], class_names, order)
+    input_scaling.check_order(settings, results[name], class_names, order)
     activation = needed_activation(outputs[name], adapters[name])
     adapter = replace(adapters[name], activation=activation, order=tuple(order))
-    origin = origin_of(settings, adapter, name, trials, activation is not None)
+    origin = origin_of(settings, adapter, name, results, activation is not None)
     return ForeignModel(path, link(path, folder / path.name, adapter), adapter, origin)
 
 
 def origin_of(
-    settings: OwnModel, adapter: Adapter, name: str, trials: Mapping[str, Trial], added: bool
+    settings: OwnModel,
+    adapter: Adapter,
+    name: str,
+    results: Mapping[str, ScalingResult],
+    added: bool,
 ) -> Origin:
     scaling = input_scaling.in_words(name, Scaling(adapter.mean, adapter.deviation, adapter.bgr))
     return Origin(
@@ -85,8 +89,8 @@ def origin_of(
         sha256=artifacts.sha256(Path(settings.path)),
         source=settings.source,
         scaling=", ".join([scaling, *stored_as(adapter)]),
-        images=len(trials[name].right),
-        accuracies={name: trial.accuracy for name, trial in trials.items()},
+        images=len(results[name].right),
+        accuracies={name: result.accuracy for name, result in results.items()},
         labels=settings.labels,
         softmax_added=added,
     )
@@ -236,10 +240,10 @@ def check_outputs(path: Path, outputs: Mapping[str, Array], num_classes: int) ->
         )
 
 
-def chosen(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
+def clearly_best(settings: OwnModel, results: Mapping[str, ScalingResult], labels: Array) -> str:
     """The scaling that is clearly the best. Raises UserError."""
     try:
-        return input_scaling.best(settings, trials, labels)
+        return input_scaling.best(settings, results, labels)
     except UserError as error:
         raise UserError(f"{error}; here with -S, as in -S model.scaling=unit") from None
 

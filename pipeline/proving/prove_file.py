@@ -52,7 +52,7 @@ SECTIONS = ("model.", "export.", "verify.", "problem.")  # of params.yaml, which
 
 
 @dataclass(frozen=True)
-class Question:
+class ProveOptions:
     """The arguments of the command."""
 
     file: Path
@@ -63,17 +63,17 @@ class Question:
     c: Path | None = None  # a folder for C
 
 
-def prove(question: Question) -> bool:
+def prove(options: ProveOptions) -> bool:
     """Whether every pair has the verdict that verify.require asks for. Raises UserError."""
-    settings = overridden(question.overrides)
-    code = question.c and asked_c(question.file, question.c)
+    settings = overridden(options.overrides)
+    code = options.c and integer_c_for(options.file, options.c)
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench.load(settings, Path(name))
-        models = bench.models(question)
+        prepared = PreparedData.load(settings, Path(name))
+        models = prepared.models(options)
         model = models[0]
-        splits = ["test", "validation"] if question.validation else ["test"]
-        reference, origin = bench.reference(model, question, splits)
-        material = bench.material(splits, reference)
+        splits = ["test", "validation"] if options.validation else ["test"]
+        reference, origin = prepared.reference(model, options, splits)
+        material = prepared.material(splits, reference)
         # In the folder of each file, as outputs are named after runtimes.
         pairs = [
             pair
@@ -90,13 +90,13 @@ def prove(question: Question) -> bool:
             **({"c": made} if made else {}),
         )
         report.save()
-        if question.file.is_dir():
+        if options.file.is_dir():
             saved_model.keep([each.path for each in models], report)
     prove_report.show(report)
     return prove_report.passed(report, settings.verify.require)
 
 
-def asked_c(file: Path, folder: Path) -> tuple[Path, Code]:
+def integer_c_for(file: Path, folder: Path) -> tuple[Path, Code]:
     """The folder and the C that goes into it. Raises UserError."""
     integer_c.check_folder(folder)
     return folder, integer_c.translate(file)
@@ -116,7 +116,7 @@ def overridden(overrides: Sequence[str]) -> Params:
 
 
 @dataclass(frozen=True)
-class Bench:
+class PreparedData:
     """The prepared data, and a folder for what the runtimes read and write."""
 
     settings: Params
@@ -125,7 +125,7 @@ class Bench:
     folder: Path
 
     @classmethod
-    def load(cls, settings: Params, folder: Path) -> Bench:
+    def load(cls, settings: Params, folder: Path) -> PreparedData:
         """Raises UserError unless the data are images of one class each."""
         description = artifacts.load_description()
         splits = split_files.load_split("train"), split_files.load_split("validation")
@@ -146,15 +146,15 @@ class Bench:
     def names(self) -> list[str]:
         return self.description.class_names
 
-    def models(self, question: Question) -> list[ForeignModel]:
+    def models(self, options: ProveOptions) -> list[ForeignModel]:
         """The file; of a SavedModel those that are made of it, in float32 and int8."""
-        path = question.file
+        path = options.file
         if not path.is_dir():
-            return [self.take("file", path, question.source)]
+            return [self.take("file", path, options.source)]
         files = [self.folder / f"{path.resolve().name}_{kind}.tflite" for kind in KINDS]
         print(f"{files[0].name} and {files[1].name} are made of {path}", flush=True)
         _saved_model_process.convert(path, files[0])
-        model = self.take("float32", files[0], question.source)
+        model = self.take("float32", files[0], options.source)
         images = self.data.train[0]
         count = min(len(images), self.settings.export.calibration_images)
         examples = images[np.linspace(0, len(images) - 1, count).astype(int)]
@@ -162,12 +162,12 @@ class Bench:
         return [model, saved_model.quantized(model, files[1], self.folder / "int8")]
 
     def reference(
-        self, model: ForeignModel, question: Question, splits: Sequence[str]
+        self, model: ForeignModel, options: ProveOptions, splits: Sequence[str]
     ) -> tuple[Array, Origin | None]:
         """The outputs (N, K) that the file is compared with, and where they are from."""
-        path = question.file if question.file.is_dir() else question.reference
+        path = options.file if options.file.is_dir() else options.reference
         if path is not None and path.is_dir():
-            return self.by_tensorflow(path, None if path != question.file else model, splits)
+            return self.by_tensorflow(path, None if path != options.file else model, splits)
         if path is not None and path.suffix in SUFFIXES:
             print(f"how does {path} take pixels?", flush=True)
             with imports.quiet():

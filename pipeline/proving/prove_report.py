@@ -13,7 +13,6 @@ from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair
 from pipeline.process.words import percent
 from pipeline.reporting import statistics, summary
 from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
-from pipeline.reporting.summary import Row
 from pipeline.reporting.tables import MILLISECONDS, interval
 
 COLUMNS = (
@@ -80,7 +79,7 @@ def table(report: FileReport, name: str, width: int) -> str:
     return summary.table(shown, lines, ASCII2, width)
 
 
-def reference_row(report: FileReport) -> Row:
+def reference_row(report: FileReport) -> dict[str, str]:
     other = report.compared_with
     return {
         "runtimes": other.name if other.origin is None else "its reference",
@@ -89,7 +88,7 @@ def reference_row(report: FileReport) -> Row:
     }
 
 
-def row(pair: ComparedPair, images: int) -> Row:
+def row(pair: ComparedPair, images: int) -> dict[str, str]:
     """A pair; `images` is how many a fast one sees. One elsewhere is judged by that of here."""
     _, value, ends = pair.score
     fewer = f", {pair.images:,} images" if pair.images < images else ""
@@ -99,7 +98,7 @@ def row(pair: ComparedPair, images: int) -> Row:
         "accuracy": percent(value),
         "95 % interval": interval(ends),
         "loses at most": "" if is_judged_here else percent(pair.bound),
-        MILLISECONDS: summary.milliseconds([pair]),
+        MILLISECONDS: summary.milliseconds(summary.medians([pair])),
         "verdict": pair.state,
     }
 

@@ -7,7 +7,7 @@ Without a file the command prints the table of `terminal`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.files import atomic
@@ -15,30 +15,37 @@ from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds, confidence_cells, result_notes
-from pipeline.reporting.summary import (
-    ACCURACY,
-    KERAS,
-    Row,
-    columns,
-    curves,
-    headline,
-    kilobytes,
-    outdated,
-    rows,
-    table,
-)
+from pipeline.reporting import by_folds, confidence_cells, result_notes, result_row
+from pipeline.reporting.result_row import SCORE, Columns, ResultRow, cells, headed, text
+from pipeline.reporting.summary import KERAS, are_numbers, columns, curves, outdated, rows, table
 from pipeline.reporting.tables import MILLISECONDS
 
-SHORT_COLUMNS = (
-    *("file", "size", ACCURACY, "may lose at most"),
-    *confidence_cells.COLUMNS,
-    *(MILLISECONDS, "verdict"),
-)
+
+def _score(row: ResultRow) -> str:
+    interval = f" ({result_row.ends(row)})" if row.model == KERAS else ""
+    return f"{result_row.score(row)}{interval}"
+
+
+SHORT_COLUMNS: Columns = {
+    "file": lambda row: row.model,
+    "size": result_row.size,
+    SCORE: _score,
+    "may lose at most": lambda row: text(row.bound, lambda bound: f"{100 * bound:.2f} points"),
+    **confidence_cells.COLUMNS,
+    MILLISECONDS: result_row.fastest,
+    "verdict": lambda row: row.verdict,
+}
 # Of a model that gives a number
-NUMBER_SHORT_COLUMNS = (
-    *("file", "size", "error", "may add at most", "interval", "holds", MILLISECONDS, "verdict"),
-)
+NUMBER_SHORT_COLUMNS: Columns = {
+    "file": lambda row: row.model,
+    "size": result_row.size,
+    "error": _score,
+    "may add at most": result_row.bound,
+    "interval": result_row.width,
+    "holds": result_row.held,
+    MILLISECONDS: result_row.fastest,
+    "verdict": lambda row: row.verdict,
+}
 BEGIN, END = "<!-- results: make results -->", "<!-- end of results -->"
 SHORT_BEGIN, SHORT_END = (
     "<!-- results in short: make results -->",
@@ -80,17 +87,19 @@ def block() -> str:
     folds = by_folds.remark(Evaluation.load())
     sentences = [result_notes.notes(VerificationReport.load()), folds, curves()]
     lines = rows()
-    return f"{table(columns(lines), lines)}\n\n{' '.join(filter(None, sentences))}"
+    shown = columns(lines)
+    return f"{table(shown, cells(shown, lines))}\n\n{' '.join(filter(None, sentences))}"
 
 
 def short_block() -> str:
     """The short table, in Markdown: the Keras model and one row for each file."""
-    lines = [short_row(line) for line in rows() if "bytes" in line]
+    lines = [line for line in rows() if line.bytes is not None]
+    shown = short_columns(lines)
+    text_table = table(shown, cells(shown, lines))
     verification = VerificationReport.load()
     judged_on = verification.judged_on
     if verification.numbers:
-        note = result_notes.notes(verification)
-        return f"{table(NUMBER_SHORT_COLUMNS, lines)}\n\n{note}"
+        return f"{text_table}\n\n{result_notes.notes(verification)}"
     words = result_notes.metric(verification)
     is_taken = DiagnosisReport.load().verdict == NOT_TRAINED
     unseen = "" if is_taken else " that the weights have not seen"
@@ -102,35 +111,11 @@ def short_block() -> str:
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
     )
     sentences = [note, by_folds.remark(Evaluation.load()), curves() if is_taken else ""]
-    name = headline(lines)
-    columns = [name if column == ACCURACY else column for column in SHORT_COLUMNS]
-    return f"{table(columns, lines)}\n\n{' '.join(filter(None, sentences))}"
+    return f"{text_table}\n\n{' '.join(filter(None, sentences))}"
 
 
-def short_row(line: Row) -> Row:
-    size = int(line["bytes"].replace(",", ""))
-    name = "error" if "error" in line else headline([line])
-    score = line.get(name, "")
-    if line["model"] == KERAS:
-        score = f"{score} ({line['95 % interval']})"
-    return {
-        "file": line["model"],
-        "size": kilobytes(size),
-        name: score,
-        **(_may_add(line) if name == "error" else _may_lose(line)),
-        MILLISECONDS: line.get(MILLISECONDS, "").split(" ")[0],
-        "verdict": line["verdict"],
-    }
-
-
-def _may_lose(line: Row) -> Row:
-    cells = {name: line.get(name, "") for name in confidence_cells.COLUMNS}
-    return {**cells, "may lose at most": line.get("loses at most", "").replace("%", "points")}
-
-
-def _may_add(line: Row) -> Row:
-    cells = {name: line.get(name, "") for name in ("interval", "holds")}
-    return {**cells, "may add at most": line.get("adds at most", "")}
+def short_columns(lines: Sequence[ResultRow]) -> Columns:
+    return NUMBER_SHORT_COLUMNS if are_numbers(lines) else headed(SHORT_COLUMNS, lines)
 
 
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {

@@ -21,7 +21,7 @@ __all__ = [
     "METRICS",
     "Judged",
     "interval",
-    "of",
+    "judged",
     "paired_p_values",
     "unpaired_p_values",
     "with_intervals",
@@ -58,7 +58,7 @@ class Judged:
         return Judged(self.name, self.answers[rows], self.labels[rows], self.classes)
 
 
-def of(name: str, answers: Array, labels: Array, description: Description) -> Judged:
+def judged(name: str, answers: Array, labels: Array, description: Description) -> Judged:
     return Judged(name, answers, np.asarray(labels), len(description.class_names))
 
 

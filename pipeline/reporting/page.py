@@ -20,6 +20,7 @@ from pipeline.reporting import (
     page_steps,
     pair_table,
     result_notes,
+    result_row,
     summary,
 )
 from pipeline.reporting.page_gates import Gates
@@ -76,6 +77,7 @@ def sections(
 ) -> dict[str, Any]:
     """What the template shows, but for the pictures."""
     rows = summary.rows()
+    columns = summary.columns(rows)
     return {
         "failed": [name for name, failures in gates.items() if failures],
         "bundle": bundle,
@@ -95,8 +97,8 @@ def sections(
         "splits": page_data.split_rows(reports.preprocess),
         "corrected": reports.preprocess.corrected,
         "warnings": page_data.data_warnings(reports.preprocess),
-        "columns": summary.columns(rows),
-        "rows": rows,
+        "columns": list(columns),
+        "rows": result_row.cells(columns, rows),
         "notes": result_notes.notes(reports.verify),
         "pairs": pair_table.pair_rows(reports),
         "targets": reports.embed.targets,

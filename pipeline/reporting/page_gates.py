@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, NumberReport
+from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, GateName, NumberReport
 from pipeline.files.reports.verify import Rejection
 from pipeline.process.words import counted, percent, verb
-from pipeline.reporting import by_folds, summary
+from pipeline.reporting import by_folds
 from pipeline.reporting.page_files import file_verdicts
-from pipeline.reporting.tables import amount, amounts, interval
+from pipeline.reporting.tables import BASELINES, amount, amounts, interval
 from serving.gate import PROVEN, VERDICTS
 
-GATE_TITLES = {
-    "target": "Target",
-    "baseline": "Baseline",
-    "classes": "Every class predicted",
-    "export": "Conversion",
-    "verify": "Proof of the files",
-    "embed": "Without Python",
-}
 Gates = dict[str, list[str]]  # for each gate the sentences on its failures
 
 
@@ -35,18 +27,12 @@ class GateVerdict:
 
 def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> list[GateVerdict]:
     """Every gate, with the sentences on its failures, or one that says how it was passed."""
-    passed = {
-        "target": _target_reached,
-        "baseline": _baseline_beaten,
-        "classes": _every_class_predicted,
-        "export": _converted,
-        "verify": _verified,
-        "embed": _embedded,
-    }
-    return [
-        GateVerdict(GATE_TITLES[name], not failures, failures or [passed[name](settings, reports)])
-        for name, failures in gates.items()
-    ]
+    verdicts = []
+    for name, failures in gates.items():
+        title, passed = GATES[name]
+        sentences = failures or [passed(settings, reports)]
+        verdicts.append(GateVerdict(title, not failures, sentences))
+    return verdicts
 
 
 def _target_reached(settings: Params, reports: BundleReports) -> str:
@@ -101,7 +87,7 @@ def _baseline_beaten(_: Params, reports: BundleReports) -> str:
         reached = percent(reports.evaluate.score.baseline)
     elif isinstance(reports.evaluate, NumberReport):
         reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
-    name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
+    name = BASELINES[reports.baseline.best]
     return (
         f"The model is significantly better than the baseline, {name}, which reaches "
         f"{reached} ({p_value(gate)})."
@@ -193,3 +179,14 @@ def _embedded(_: Params, reports: BundleReports) -> str:
         was = verb(len(refused), "was", "were")
         sentence += f'; {", ".join(refused)} {was} skipped, as embed.targets is "all"'
     return f"{sentence}."
+
+
+# The title of each gate, and the sentence on how it was passed
+GATES: dict[str, tuple[str, Callable[[Params, BundleReports], str]]] = {
+    GateName.TARGET: ("Target", _target_reached),
+    GateName.BASELINE: ("Baseline", _baseline_beaten),
+    GateName.CLASSES: ("Every class predicted", _every_class_predicted),
+    GateName.EXPORT: ("Conversion", _converted),
+    GateName.VERIFY: ("Proof of the files", _verified),
+    GateName.EMBED: ("Without Python", _embedded),
+}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.verify import AnyPair, ComparedPair, NumberPair
-from pipeline.process.words import percent
-from pipeline.reporting import confidence_cells, summary
+from pipeline.files.reports.verify import AnyPair, RanPair
+from pipeline.reporting import confidence_cells, result_row, summary
+from pipeline.reporting.result_row import ResultRow
 from pipeline.reporting.tables import MILLISECONDS
 
 
@@ -34,24 +34,26 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
     ]
 
 
+def _figures(pair: AnyPair) -> ResultRow:
+    empty = ResultRow(pair.format)
+    return summary.worst_of(pair.format, [pair]) if isinstance(pair, RanPair) else empty
+
+
 def _scores(pair: AnyPair, metric: str, *, is_number: bool) -> dict[str, str]:
+    row = _figures(pair)
+    judged = row if pair.is_native else ResultRow(pair.format)
+    score, bound = result_row.score(judged), result_row.bound(judged)
     if is_number:
-        cells = summary.scores([pair]) if isinstance(pair, NumberPair) and pair.is_native else {}
-        return {name: cells.get(name, "") for name in ("error", "adds at most")}
-    value = pair.score[1] if isinstance(pair, ComparedPair) and pair.is_native else None
-    return {
-        f"test {metric}": "" if value is None else percent(value),
-        "loses at most": _share(pair, "bound") if pair.is_native else "",
-        "agreement": _share(pair, "agreement"),
-    }
+        return {"error": score, "adds at most": bound}
+    agreement = result_row.agreement(row)
+    return {f"test {metric}": score, "loses at most": bound, "agreement": agreement}
 
 
 def _confidence(pair: AnyPair, *, is_number: bool) -> dict[str, str]:
+    row = _figures(pair)
     if is_number:
-        cells = summary.held([pair]) if isinstance(pair, NumberPair) else {}
-        return {name: cells.get(name, "") for name in ("interval", "holds")}
-    empty = dict.fromkeys(confidence_cells.COLUMNS, "")
-    return empty | (confidence_cells.cells([pair]) if isinstance(pair, ComparedPair) else {})
+        return {"interval": result_row.width(row), "holds": result_row.held(row)}
+    return {title: cell(row) for title, cell in confidence_cells.COLUMNS.items()}
 
 
 def _processor(pair: AnyPair) -> str:
@@ -63,8 +65,3 @@ def _cell(pair: AnyPair, name: str, form: str) -> str:
     """The figure of this name, as `form` says; empty if the pair has none."""
     value = getattr(pair, name, None)
     return "" if value is None else form.format(value)
-
-
-def _share(pair: AnyPair, name: str) -> str:
-    value = getattr(pair, name, None)
-    return "" if value is None else percent(value)

@@ -6,7 +6,8 @@ knows which ones, and none of their figures is shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from rich.box import MARKDOWN, Box
@@ -32,37 +33,41 @@ from pipeline.files.reports.verify import (
 )
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-from pipeline.process.words import percent
-from pipeline.reporting import confidence_cells
-from pipeline.reporting.tables import BASELINES, MILLISECONDS, amount, amounts, interval
+from pipeline.reporting import confidence_cells, result_row
+from pipeline.reporting.result_row import SCORE, Columns, ResultRow, headed, text
+from pipeline.reporting.tables import BASELINES, MILLISECONDS
 from serving.gate import VERDICTS
 
-ACCURACY = "test accuracy"
-COLUMNS = (
-    "model",
-    "runtimes",
-    ACCURACY,
-    "95 % interval",
-    "loses at most",
-    "agreement",
-    *confidence_cells.COLUMNS,
-    "bytes",
-    MILLISECONDS,
-    "emulated",
-    "verdict",
-)
-# Of a model that gives a number, in place of those that speak of accuracy.
-NUMBER_COLUMNS = (
-    *("model", "runtimes", "error", "95 % interval", "adds at most", "interval", "holds"),
-    *("bytes", MILLISECONDS, "emulated", "verdict"),
-)
+FIRST: Columns = {"model": lambda row: row.model, "runtimes": lambda row: row.runtimes}
+LAST: Columns = {
+    "bytes": lambda row: text(row.bytes, "{:,}".format),
+    MILLISECONDS: lambda row: milliseconds(row.milliseconds),
+    "emulated": lambda row: row.emulated,
+    "verdict": lambda row: row.verdict,
+}
+COLUMNS: Columns = {
+    **FIRST,
+    SCORE: result_row.score,
+    "95 % interval": result_row.ends,
+    "loses at most": result_row.bound,
+    "agreement": result_row.agreement,
+    **confidence_cells.COLUMNS,
+    **LAST,
+}
+NUMBER_COLUMNS: Columns = {
+    **FIRST,
+    "error": result_row.score,
+    "95 % interval": result_row.ends,
+    "adds at most": result_row.bound,
+    "interval": result_row.width,
+    "holds": result_row.held,
+    **LAST,
+}
 TEXT_COLUMNS = {"model", "runtimes", MILLISECONDS, "emulated", "verdict", "file"}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
 LONGEST_WORD = 16  # characters that a column keeps together, such as the name of a file
 UNREAD = "none of verify.runtimes reads it"
-
-Row = dict[str, str]  # a cell for each column; a column without one is empty
 
 
 def outdated() -> list[str]:
@@ -81,8 +86,8 @@ def outdated() -> list[str]:
         ) from None
 
 
-def rows(left_out: Sequence[str] = ()) -> list[Row]:
-    """The rows of the full table, without those of the reports that are left out."""
+def rows(left_out: Sequence[str] = ()) -> list[ResultRow]:
+    """The rows of the table, without those of the reports that are left out."""
     result = []
     evaluation = None if "evaluate" in left_out else Evaluation.load()
     if "baseline" not in left_out:
@@ -96,54 +101,41 @@ def rows(left_out: Sequence[str] = ()) -> list[Row]:
     return result
 
 
-def columns(lines: Sequence[Row]) -> tuple[str, ...]:
-    """Those of a table of these rows."""
-    if any("error" in line for line in lines):
-        return NUMBER_COLUMNS
-    name = headline(lines)
-    return tuple(name if column == ACCURACY else column for column in COLUMNS)
+def columns(lines: Sequence[ResultRow]) -> Columns:
+    """Those of the full table of these rows."""
+    return NUMBER_COLUMNS if are_numbers(lines) else headed(COLUMNS, lines)
 
 
-def headline(lines: Sequence[Row]) -> str:
-    """The column of the metric that the model is judged by."""
-    names = {name for line in lines for name in line if name.startswith("test ")}
-    return next(iter(names - {ACCURACY}), ACCURACY)
+def are_numbers(lines: Sequence[ResultRow]) -> bool:
+    return any(line.unit is not None for line in lines)
 
 
-def baseline_row(baseline: BaselineReport, metric: MetricScore | None = None) -> Row:
+def baseline_row(baseline: BaselineReport, metric: MetricScore | None = None) -> ResultRow:
     """`metric` is that of the evaluation, if it is not accuracy."""
     best = baseline.test_score
     name = f"baseline: {BASELINES[baseline.best]}"
     if isinstance(best, ErrorScore):
-        return {"model": name, **errors(best.error, best.interval, best.unit)}
+        return ResultRow(name, best.error, best.interval, unit=best.unit)
     if metric:
-        return {"model": name, f"test {metric.words}": percent(metric.baseline)}
-    return {
-        "model": name,
-        ACCURACY: percent(best.accuracy),
-        "95 % interval": interval(best.interval),
-    }
+        return ResultRow(name, metric.baseline, metric=metric.words)
+    return ResultRow(name, best.accuracy, best.interval)
 
 
-def errors(error: float, bounds: Sequence[float], unit: str) -> Row:
-    """The cells of a mean absolute error."""
-    return {"error": amount(error, unit), "95 % interval": amounts(bounds, unit)}
-
-
-def keras_row(evaluation: Evaluation, model_bytes: int) -> Row:
-    verdict = "passed" if evaluation.judged.passed else "failed"
+def keras_row(evaluation: Evaluation, model_bytes: int) -> ResultRow:
+    keras = ResultRow(
+        KERAS, bytes=model_bytes, verdict="passed" if evaluation.judged.passed else "failed"
+    )
     if isinstance(evaluation, NumberReport):
-        score = errors(evaluation.test_error, evaluation.test_error_interval, evaluation.unit)
-        return {"model": KERAS, **score, "bytes": f"{model_bytes:,}", "verdict": verdict}
+        error, ends = evaluation.test_error, evaluation.test_error_interval
+        return replace(keras, score=error, interval=ends, unit=evaluation.unit)
     assert isinstance(evaluation, EvaluationReport)
-    return {
-        "model": KERAS,
-        f"test {evaluation.score.words}": percent(evaluation.score.value),
-        "95 % interval": interval(evaluation.score.interval),
-        confidence_cells.CALIBRATION_ERROR: f"{evaluation.test_calibration_error:.4f}",
-        "bytes": f"{model_bytes:,}",
-        "verdict": verdict,
-    }
+    return replace(
+        keras,
+        score=evaluation.score.value,
+        interval=evaluation.score.interval,
+        metric=evaluation.score.words,
+        calibration_error=evaluation.test_calibration_error,
+    )
 
 
 def by_format(verification: VerificationReport) -> dict[str, list[AnyPair]]:
@@ -153,67 +145,69 @@ def by_format(verification: VerificationReport) -> dict[str, list[AnyPair]]:
     return result
 
 
-def file_row(name: str, pairs: Sequence[AnyPair]) -> Row:
+def file_row(name: str, pairs: Sequence[AnyPair]) -> ResultRow:
     """One file: the worst of all runtimes and processors that ran it."""
     ran = [pair for pair in pairs if isinstance(pair, RanPair)]
     failed = [pair for pair in pairs if isinstance(pair, FailedPair)]
     here = [pair for pair in ran if pair.is_native]
-    facts = {"model": name, "bytes": f"{pairs[0].bytes:,}"}
     if not here:
         reason = failed[0].reason if failed else UNREAD
-        return {**facts, "verdict": f"could not run: {reason}"}
+        return ResultRow(name, bytes=pairs[0].bytes, verdict=f"could not run: {reason}")
     # A slow interpreter sees fewer images, so its figures cannot be compared with the others'.
     most_images = max(pair.images for pair in here)
     on_all = [pair for pair in here if pair.images == most_images]
     elsewhere = dict.fromkeys(pair.processor for pair in ran if not pair.is_native)
     worst = max((pair.state for pair in ran), key=VERDICTS.index)
     missing = [f"could not run on {place(pair)}" for pair in failed]
-    return {
-        **facts,
-        "runtimes": ", ".join(pair.runtime for pair in here),
-        **scores(on_all),
-        MILLISECONDS: milliseconds(here),
-        "emulated": ", ".join(elsewhere),
-        "verdict": "; ".join([worst, *missing]),
-    }
+    return replace(
+        worst_of(name, on_all),
+        bytes=pairs[0].bytes,
+        milliseconds=medians(here),
+        runtimes=", ".join(pair.runtime for pair in here),
+        emulated=", ".join(elsewhere),
+        verdict="; ".join([worst, *missing]),
+    )
 
 
-def scores(pairs: Sequence[RanPair]) -> Row:
-    """The cells of the worst of pairs that saw the same images."""
+def worst_of(name: str, pairs: Sequence[RanPair]) -> ResultRow:
+    """The figures of pairs that saw the same images."""
     if numbers := [pair for pair in pairs if isinstance(pair, NumberPair)]:
+        intervals = [pair.coverage for pair in numbers if pair.coverage]
         worst = max(numbers, key=lambda pair: pair.error)
-        return {
-            **errors(worst.error, worst.error_interval, worst.unit),
-            "adds at most": f"{max(pair.bound for pair in numbers):.3g} {worst.unit}",
-            **held(numbers),
-        }
+        return ResultRow(
+            name,
+            worst.error,
+            worst.error_interval,
+            unit=worst.unit,
+            bound=max(pair.bound for pair in numbers),
+            half_width=max((part.half_width for part in intervals), default=None),
+            held=min((part.share for part in intervals), default=None),
+        )
     compared = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    errors = [pair.calibration_error for pair in compared if pair.calibration_error is not None]
+    rejections = [pair.rejection for pair in compared if pair.rejection]
     words, value, ends = min((pair.score for pair in compared), key=lambda score: score[1])
-    return {
-        f"test {words}": percent(value),
-        "95 % interval": interval(ends),
-        "loses at most": percent(max(pair.bound for pair in compared)),
-        "agreement": percent(min(pair.agreement for pair in compared)),
-        **confidence_cells.cells(compared),
-    }
+    return ResultRow(
+        name,
+        value,
+        ends,
+        words,
+        bound=max(pair.bound for pair in compared),
+        agreement=min(pair.agreement for pair in compared),
+        calibration_error=max(errors, default=None),
+        answered=min((part.coverage for part in rejections), default=None),
+        wrong=max((part.error for part in rejections), default=None),
+    )
 
 
-def held(pairs: Sequence[NumberPair]) -> Row:
-    """The cells of the interval, and of the true numbers that it holds; none without one."""
-    intervals = [pair.coverage for pair in pairs if pair.coverage]
-    if not intervals:
-        return {}
-    width = max(held.half_width for held in intervals)
-    return {
-        "interval": f"± {amount(width, pairs[0].unit)}",
-        "holds": percent(min(held.share for held in intervals)),
-    }
+def medians(pairs: Sequence[RanPair]) -> list[float]:
+    """The median time of each pair that was timed, in milliseconds."""
+    times = (pair.median_milliseconds for pair in pairs)
+    return [time for time in times if time is not None]
 
 
-def milliseconds(pairs: Sequence[RanPair]) -> str:
-    """The medians of the fastest and of the slowest pair."""
-    medians = (pair.median_milliseconds for pair in pairs)
-    times = [time for time in medians if time is not None]
+def milliseconds(times: Sequence[float]) -> str:
+    """The fastest and the slowest."""
     ends = [min(times), max(times)] if times else []
     return " to ".join(dict.fromkeys(f"{time:.3f}" for time in ends))
 
@@ -223,7 +217,10 @@ def place(pair: AnyPair) -> str:
 
 
 def table(
-    columns: Sequence[str], lines: Sequence[Row], box: Box = MARKDOWN, width: int = 400
+    columns: Collection[str],
+    lines: Sequence[Mapping[str, str]],
+    box: Box = MARKDOWN,
+    width: int = 400,
 ) -> str:
     """A table of at most `width` characters; it wraps what does not fit, between words."""
     result = Table(box=box)
@@ -236,7 +233,7 @@ def table(
     for line in lines:
         result.add_row(*(line.get(column, "") for column in columns))
     # rich keeps the least width of each column, and is then wider than it was asked to be
-    rendered = (_rendered(result, asked) for asked in range(width, width // 2, -1))
+    rendered = (_rendered(result, limit) for limit in range(width, width // 2, -1))
     fitting = (text for text in rendered if max(map(len, text)) <= width)
     return "\n".join(next(fitting, _rendered(result, width)))
 
@@ -247,10 +244,6 @@ def _rendered(result: Table, width: int) -> list[str]:
     with console.capture() as capture:
         console.print(result, crop=False)
     return [line.strip() for line in capture.get().splitlines() if line.strip()]
-
-
-def kilobytes(size: int) -> str:
-    return f"{size / 1000:,.0f} kB"
 
 
 def curves() -> str:

@@ -10,42 +10,42 @@ from rich.box import ASCII2
 
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import VerificationReport
-from pipeline.reporting import by_folds, page_inputs, result_notes, summary
-from pipeline.reporting.summary import Row
+from pipeline.reporting import by_folds, page_inputs, result_notes, result_row, summary
+from pipeline.reporting.result_row import SCORE, Columns, ResultRow, cells, headed, text
 from pipeline.reporting.tables import MILLISECONDS
 
-COLUMNS = ("model", summary.ACCURACY, "loses at most", "size", MILLISECONDS, "verdict")
-NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "size", MILLISECONDS, "verdict")
+COLUMNS: Columns = {
+    "model": lambda row: row.model,
+    SCORE: result_row.score,
+    "loses at most": result_row.bound,
+    "size": result_row.size,
+    MILLISECONDS: result_row.fastest,
+    "verdict": lambda row: row.verdict,
+}
+NUMBER_COLUMNS: Columns = {
+    "model": lambda row: row.model,
+    "error": lambda row: text(row.score, "{:.4g}".format),
+    "adds at most": lambda row: text(row.bound, "{:.3g}".format),
+    "interval": lambda row: text(row.half_width, "± {:.4g}".format),
+    "size": result_row.size,
+    MILLISECONDS: result_row.fastest,
+    "verdict": lambda row: row.verdict,
+}
 
 
 def show(left_out: Sequence[str]) -> None:
     """Prints the results without the reports that are left out."""
     width = shutil.get_terminal_size().columns
-    if lines := [row(line) for line in summary.rows(left_out)]:
-        print(f"{summary.table(columns(lines), lines, ASCII2, width)}\n")
+    if rows := summary.rows(left_out):
+        shown = columns(rows)
+        print(f"{summary.table(shown, cells(shown, rows), ASCII2, width)}\n")
     print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(left_out)))
     if not left_out and (page := page_inputs.current_page()):
         print(f"\nThe whole run on one page: {page}")
 
 
-def columns(lines: Sequence[Row]) -> tuple[str, ...]:
-    if summary.columns(lines) == summary.NUMBER_COLUMNS:
-        return NUMBER_COLUMNS
-    name = summary.headline(lines)
-    return tuple(name if column == summary.ACCURACY else column for column in COLUMNS)
-
-
-def row(line: Row) -> Row:
-    """A row of the full table, with numbers without their unit; of the times only the fastest."""
-    unit = line.get("error", "").partition(" ")[2]
-    numbers = ("error", "adds at most", "interval")
-    size = line.get("bytes", "").replace(",", "")
-    return {
-        **line,
-        "size": summary.kilobytes(int(size)) if size else "",
-        **{name: line[name].removesuffix(f" {unit}") for name in numbers if unit and name in line},
-        MILLISECONDS: line.get(MILLISECONDS, "").split(" ")[0],
-    }
+def columns(rows: Sequence[ResultRow]) -> Columns:
+    return NUMBER_COLUMNS if summary.are_numbers(rows) else headed(COLUMNS, rows)
 
 
 def sentences(left_out: Sequence[str]) -> list[str]:

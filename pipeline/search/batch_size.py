@@ -24,6 +24,7 @@ from pipeline.reporting import drawing
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
+from pipeline.training.learning_curves import SECONDS
 
 # The learning rate grows with the batch size to this power.
 SCALES = {"none": 0.0, "linear": 1.0, "root": 0.5}
@@ -120,7 +121,7 @@ def by_size(
 
 def size_result(size: int, pairs: Sequence[tuple[CachedTraining, TrainingResult]]) -> SizeResult:
     training = pairs[0][0]
-    times = [row["seconds"] for _, result in pairs for row in (result.rows[1:] or result.rows)]
+    times = [row[SECONDS] for _, result in pairs for row in (result.rows[1:] or result.rows)]
     return SizeResult(
         size,
         training.settings.learning_rate,

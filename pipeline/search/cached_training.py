@@ -30,7 +30,7 @@ from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds, metrics
 from pipeline.reporting.metrics import ACCURACY, Judged
-from pipeline.training import fingerprint
+from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import (
     VALIDATION_ACCURACY,
     VALIDATION_ERROR,
@@ -88,7 +88,7 @@ class TrainingResult:
 
     @property
     def seconds(self) -> float:
-        return sum(row["seconds"] for row in self.rows)
+        return learning_curves.seconds(self.rows)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class CachedTraining:
             return by_folds.by_accuracy(self.right())
         description, labels = raw.description(), raw.rows(self.predicted_rows)[1]
         answers = targets.recognition(description.target).answers(self.probabilities())
-        return metrics.of(metric, answers, labels, description)
+        return metrics.judged(metric, answers, labels, description)
 
     def right(self) -> Array:
         """Which predicted rows (P,) are right by these probabilities."""
@@ -197,9 +197,9 @@ class CachedTraining:
         return TrainingResult(folder.name, trained.rows, trained.best, validation, losses.values)
 
     def _unfinished(self, folder: Path) -> TrainingResult:
-        rows = artifacts.load_json(folder / "state.json")["rows"]
         from pipeline.training import checkpoint
 
+        rows = checkpoint.read(folder).rows
         best = checkpoint.best_of(self.settings, rows)
         return TrainingResult(folder.name, rows, best, len(self.validation_rows))
 
@@ -236,7 +236,7 @@ def fitted(
 
     # TensorFlow warns about retraced graphs, of which each training has its own.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    for row in checkpoint.read(folder)["rows"]:
+    for row in checkpoint.read(folder).rows:
         on_row(row)
     return fit.fit(settings, data, folder, on_row, callbacks)
 

@@ -1,8 +1,8 @@
 """The trials of a sweep in Optuna's storage, shared by workers on any machine.
 
-Every trial of the sweep is a slot, queued before any training starts. A worker takes a waiting slot
-and sends a heartbeat every few seconds. If the heartbeats stop, the slot is queued again with the
-same values.
+Every trial of the sweep has a place, queued before any training starts. A worker takes a waiting
+place and sends a heartbeat every few seconds. If the heartbeats stop, the place is queued again
+with the same values.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from pipeline.tracking.credentials import masked
 Direction = Literal["maximize", "minimize"]
 BEATS = 3  # heartbeats that a worker may miss before it counts as lost
 LOST = (StorageInternalError, SQLAlchemyError, psycopg.Error)
+PLACE, SETTINGS = "slot", "question"  # attributes of stored trials and studies
 LOCK = 7_205_759  # the id of the advisory lock in PostgreSQL; any fixed number
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -60,8 +61,8 @@ class Sweep:
         """Of each value of a trial."""
         return ["maximize"]
 
-    def known(self, slot: int) -> dict[str, Any]:
-        """The values of a slot that TPE does not choose, by the keys of `space`."""
+    def fixed_values(self, place: int) -> dict[str, Any]:
+        """The values of a place that TPE does not choose, by the keys of `space`."""
         return {}
 
     def overrides(self, values: Overrides) -> Overrides:
@@ -189,7 +190,7 @@ def opened(storage: str, seconds: int) -> RDBStorage:
 
 
 def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
-    """The sweep's study, created if missing, with all its slots.
+    """The sweep's study, created if missing, with all its places.
 
     `facts` is what the sweep depends on. Raises UserError if a study of that name has others.
     """
@@ -201,36 +202,36 @@ def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
             directions=sweep.directions,
             load_if_exists=True,
         )
-        stored = study.user_attrs.setdefault("question", facts)
+        stored = study.user_attrs.setdefault(SETTINGS, facts)
         if stored != facts:
             different = ", ".join(name for name in facts if stored.get(name) != facts[name])
             raise UserError(
                 f"the study {sweep.title} was started with different parameters ({different});"
                 " use another --name"
             )
-        study.set_user_attr("question", facts)
-        queue_slots(sweep, study)
+        study.set_user_attr(SETTINGS, facts)
+        queue_places(sweep, study)
     return study
 
 
-def queue_slots(sweep: Sweep, study: optuna.Study) -> None:
-    """Queues every slot that has no trial, and those of lost workers again.
+def queue_places(sweep: Sweep, study: optuna.Study) -> None:
+    """Queues every place that has no trial, and those of lost workers again.
 
-    A trial that was never trained, because its network does not fit, leaves its slot to another.
+    A trial that was never trained, because its network does not fit, leaves its place to another.
     """
     optuna.storages.fail_stale_trials(study)
     held, lost = set(), {}
     for trial in study.get_trials(deepcopy=False):
-        slot = trial.user_attrs.get("slot")
+        place = trial.user_attrs.get(PLACE)
         if is_misfit(trial):
             continue
         if trial.state != TrialState.FAIL or "refused" in trial.user_attrs:
-            held.add(slot)
+            held.add(place)
         else:
-            lost[slot] = trial.params
-    for slot, point in enumerate(points(sweep)):
-        if slot not in held:
-            study.enqueue_trial({**point, **lost.get(slot, {})}, user_attrs={"slot": slot})
+            lost[place] = trial.params
+    for place, point in enumerate(points(sweep)):
+        if place not in held:
+            study.enqueue_trial({**point, **lost.get(place, {})}, user_attrs={PLACE: place})
 
 
 def is_misfit(trial: FrozenTrial) -> bool:
@@ -239,7 +240,7 @@ def is_misfit(trial: FrozenTrial) -> bool:
 
 
 def points(sweep: Sweep) -> list[dict[str, Any]]:
-    """The values of each slot that are known in advance: of a grid or random search all of them.
+    """The values of each place that are known in advance: of a grid or random search all of them.
 
     TPE chooses them when a trial starts.
     """
@@ -248,7 +249,7 @@ def points(sweep: Sweep) -> list[dict[str, Any]]:
         axes = [[(choice.key, label) for label in choice.labels()] for choice in choices]
         return [dict(point) for point in itertools.product(*axes)]
     if sweep.sampler == "tpe":
-        return [sweep.known(slot) for slot in range(sweep.trials)]
+        return [sweep.fixed_values(place) for place in range(sweep.trials)]
     random = np.random.default_rng(sweep.start.train.seed)
     return [
         {parameter.key: drawn(parameter, random) for parameter in sweep.space}

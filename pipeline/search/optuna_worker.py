@@ -25,15 +25,15 @@ from pipeline.search.cached_training import CachedTraining, PrunedError, Trainin
 from pipeline.search.optuna_storage import Sweep
 from pipeline.training.learning_curves import EPOCH, VALIDATION_ACCURACY, Row
 
-POLL_SECONDS = 1.0  # between two looks for a slot that another worker has lost
+POLL_SECONDS = 1.0  # between two looks for a place that another worker has lost
 
 
 class LateError(Exception):
-    """Another worker has taken the last slot."""
+    """Another worker has taken the last place."""
 
 
 @dataclass(frozen=True)
-class Slot:
+class TrialTask:
     """A task of `workers`: whichever trial of the sweep is next."""
 
     name: str
@@ -61,7 +61,7 @@ class Slot:
         study.pruner = pruner(self.sweep)
         while True:
             with optuna_storage.locked(self.sweep.storage):
-                optuna_storage.queue_slots(self.sweep, study)
+                optuna_storage.queue_places(self.sweep, study)
             states = [trial.state for trial in study.get_trials(deepcopy=False)]
             if TrialState.WAITING in states:
                 started = len(states) - states.count(TrialState.WAITING)
@@ -78,8 +78,8 @@ class Slot:
         numbers = []
 
         def objective(trial: optuna.Trial) -> float | Sequence[float]:
-            # Optuna makes a new trial, without a slot, if no queued one is left.
-            if "slot" not in trial.user_attrs:
+            # Optuna makes a new trial, without a place, if no queued one is left.
+            if optuna_storage.PLACE not in trial.user_attrs:
                 raise LateError
             numbers.append(trial.number)
             return self.objective(trial, on_examples)

@@ -27,7 +27,7 @@ from pipeline.process.words import counted
 from pipeline.search import cached_training, engine
 from pipeline.search.announcement import announce, examples_an_epoch
 from pipeline.search.engine import Engine
-from pipeline.training import fingerprint
+from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
 FOLDER = artifacts.STATE / "remote"
@@ -36,7 +36,7 @@ USED = {"dataset", "preprocess"}  # sections of params.yaml that `preprocess` us
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class RemoteResult:
     """A finished training: its key in the stage `train`, its epochs, and their seconds."""
 
     key: str
@@ -69,12 +69,12 @@ class RemoteTraining:
     def outputs(self) -> list[Path]:
         return []  # the command keeps the result, and deletes it after the run
 
-    def cached(self) -> Checkpoint | None:
+    def cached(self) -> RemoteResult | None:
         """The checkpoint that the command keeps in `archive`, if it has one."""
         facts = self.archive.with_suffix(".json")
-        return Checkpoint(**artifacts.load_json(facts)) if facts.exists() else None
+        return RemoteResult(**artifacts.load_json(facts)) if facts.exists() else None
 
-    def run(self, on_examples: Callable[[int], None]) -> tuple[Checkpoint, bytes]:
+    def run(self, on_examples: Callable[[int], None]) -> tuple[RemoteResult, bytes]:
         """The checkpoint and its archive.
 
         It trains, or resumes what another worker has begun in the same folder.
@@ -91,11 +91,11 @@ class RemoteTraining:
             shutil.rmtree(folder)
         return result
 
-    def keep(self, checkpoint: Checkpoint, archive: bytes) -> None:
+    def keep(self, result: RemoteResult, archive: bytes) -> None:
         with atomic.replacing(self.archive) as temporary:
             temporary.write_bytes(archive)
         # Last: its existence means that the archive is complete
-        artifacts.save_json(self.archive.with_suffix(".json"), dataclasses.asdict(checkpoint))
+        artifacts.save_json(self.archive.with_suffix(".json"), dataclasses.asdict(result))
 
     def _fill(self, folder: Path) -> None:
         """Makes a project of the folder, with these params and with links to state and data."""
@@ -127,7 +127,7 @@ class RemoteTraining:
         self.archive.unlink()
 
 
-def fit(settings: Train, on_row: Callable[[Row], None]) -> Checkpoint:
+def fit(settings: Train, on_row: Callable[[Row], None]) -> RemoteResult:
     """Trains on the prepared data of this folder, as the stage does, up to the last checkpoint.
 
     The checkpoint is a folder with the name of its key.
@@ -140,7 +140,7 @@ def fit(settings: Train, on_row: Callable[[Row], None]) -> Checkpoint:
     data = dataclasses.replace(data, others=split_files.load_others("train"))
     key = fingerprint.of_training(settings, split_files.digests("train", "validation"))
     trained = cached_training.fitted(settings, data, Path(key), on_row)
-    return Checkpoint(key, len(trained.rows), sum(row["seconds"] for row in trained.rows))
+    return RemoteResult(key, len(trained.rows), learning_curves.seconds(trained.rows))
 
 
 def remote(name: str, overrides: Overrides) -> RemoteTraining:
@@ -186,7 +186,7 @@ def train(trainings: Sequence[RemoteTraining], where: Engine) -> None:
         todo[number].keep(*result)
 
 
-def describe(training: RemoteTraining, result: tuple[Checkpoint, bytes]) -> str:
+def describe(training: RemoteTraining, result: tuple[RemoteResult, bytes]) -> str:
     checkpoint, _ = result
     epochs = counted(checkpoint.epochs, "epoch")
     return f"{training.name}: {epochs} trained in {stage.duration(checkpoint.seconds)}"

@@ -16,7 +16,7 @@ from typing import Any
 import optuna
 
 from pipeline.files import raw
-from pipeline.planning.cost import Files
+from pipeline.planning.cost import NetworkFiles
 from pipeline.planning.start import check_board
 from pipeline.process.errors import UserError
 from pipeline.search import (
@@ -30,7 +30,7 @@ from pipeline.search import (
 from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.engine import Engine
 from pipeline.search.shrink_space import Budget, Shrink
-from pipeline.search.shrink_worker import NetworkSlot
+from pipeline.search.shrink_worker import NetworkTask
 
 TRIALS, QUICK_TRIALS = 40, 4
 HEARTBEAT = 20  # seconds
@@ -39,7 +39,7 @@ SCALES, HALVINGS = (0.5, 8.0), 5  # of the architecture's own filters; to a tent
 
 
 @dataclass(frozen=True)
-class Settings:
+class ShrinkSettings:
     """What a shrink takes from the command line, beside what every analysis takes."""
 
     budget: Budget
@@ -47,17 +47,19 @@ class Settings:
     storage: str | None = None
 
 
-def search(settings: Settings, options: AnalysisOptions) -> None:
+def search(settings: ShrinkSettings, options: AnalysisOptions) -> None:
     """Raises UserError."""
     shrinking, networks, study = start(settings, options)
-    trials = sweep.run(shrinking, networks, study, NetworkSlot, shrink_report.describe)
+    trials = sweep.run(shrinking, networks, study, NetworkTask, shrink_report.describe)
     with optuna_storage.reachable(networks.storage):
         misfits = sum(map(optuna_storage.is_misfit, study.get_trials(deepcopy=False)))
     report = shrink_report.report(shrinking, networks, trials, misfits)
     shrinking.publish(report, lambda figure: shrink_report.draw(figure, networks, trials), INCHES)
 
 
-def start(settings: Settings, options: AnalysisOptions) -> tuple[Analysis, Shrink, optuna.Study]:
+def start(
+    settings: ShrinkSettings, options: AnalysisOptions
+) -> tuple[Analysis, Shrink, optuna.Study]:
     """The search and its study, in the storage. Raises UserError."""
     trials = settings.trials
     if trials is None:
@@ -127,6 +129,6 @@ def largest_of_own_form(networks: Shrink) -> dict[str, Any]:
     return result
 
 
-def measured(networks: Shrink, values: dict[str, Any]) -> Files:
+def measured(networks: Shrink, values: dict[str, Any]) -> NetworkFiles:
     """What the network of a trial with these values needs."""
     return networks.files(analysis.override(networks.start, networks.overrides(values)))

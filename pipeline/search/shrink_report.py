@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 
 from pipeline.config.overrides import Overrides
-from pipeline.planning.cost import Files
+from pipeline.planning.cost import NetworkFiles
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent, verb
 from pipeline.reporting import statistics
@@ -47,8 +47,8 @@ def describe(study: Study, number: int | None) -> str:
     return f"{line}, {files_of(trial).int8_bytes:,} bytes"
 
 
-def files_of(trial: FrozenTrial) -> Files:
-    return Files(**trial.user_attrs["files"])
+def files_of(trial: FrozenTrial) -> NetworkFiles:
+    return NetworkFiles(**trial.user_attrs["files"])
 
 
 def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -20,7 +20,7 @@ from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.config.params import NONE, Name, Params, Train
 from pipeline.files.artifacts import Description, Inputs
 from pipeline.planning import cost, kinds
-from pipeline.planning.cost import Files, Shape
+from pipeline.planning.cost import NetworkFiles, Shape
 from pipeline.planning.kinds import SearchedNetwork
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -52,7 +52,7 @@ class Budget:
     arena: int | None
     board: str | None
 
-    def faults(self, files: Files) -> dict[str, tuple[int, int]]:
+    def faults(self, files: NetworkFiles) -> dict[str, tuple[int, int]]:
         """What the network needs too much of, by name, and what it may need."""
         limits = [("bytes", files.int8_bytes, self.bytes)]
         if self.arena is not None:
@@ -63,7 +63,7 @@ class Budget:
             limits.append(("flash", files.micro_flash_bytes or 0, board.flash_bytes))
         return {resource: (needed, limit) for resource, needed, limit in limits if needed > limit}
 
-    def refusal(self, files: Files) -> str | None:
+    def refusal(self, files: NetworkFiles) -> str | None:
         """Why the arena is not known, if the budget limits it."""
         limited = self.arena is not None or self.board is not None
         return files.refused if limited and files.micro_arena_bytes is None else None
@@ -82,15 +82,15 @@ class Shrink(Sweep):
     def directions(self) -> list[Direction]:
         return ["maximize", "minimize"]
 
-    def known(self, slot: int) -> dict[str, Any]:
+    def fixed_values(self, place: int) -> dict[str, Any]:
         """The first networks are trained as params.yaml says, which is better than a guess."""
-        known = recipe(self.start.train, self.space) if slot < AS_IT_IS else {}
-        return known | self.begin if slot == 0 else known
+        values = recipe(self.start.train, self.space) if place < AS_IT_IS else {}
+        return values | self.begin if place == 0 else values
 
     def overrides(self, values: Overrides) -> Overrides:
         return overrides(self.start.train, values)
 
-    def files(self, settings: Params) -> Files:
+    def files(self, settings: Params) -> NetworkFiles:
         """What the network of these settings needs. Raises UserError if it cannot be built."""
         # Only the network matters: one with another recipe is not measured again.
         network, architecture = settings.train.network, settings.train.architecture
@@ -103,7 +103,7 @@ class Shrink(Sweep):
 
 def shape_of(data: Description) -> Shape:
     """Raises UserError if the search has no network for such data."""
-    if kinds.of(data).searched is None or data.target != "classes":
+    if kinds.kind_of(data).searched is None or data.target != "classes":
         raise UserError(
             f"shrink searches networks for images or sounds of one class each, and {data.name} "
             f"holds {data.kind} with {data.target}; use `edgeproof sweep` with the values to try"

@@ -16,22 +16,22 @@ import optuna
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.planning.cost import Files
+from pipeline.planning.cost import NetworkFiles
 from pipeline.process.errors import UserError
 from pipeline.search import analysis, optuna_storage, optuna_worker, sweep_report
 from pipeline.search.cached_training import PrunedError
-from pipeline.search.optuna_worker import Slot
+from pipeline.search.optuna_worker import TrialTask
 from pipeline.search.shrink_space import Shrink
 from pipeline.training.learning_curves import EPOCH, VALIDATION_ACCURACY, Row
 
 FEWEST_COMPARED = 3  # complete trials, below which nothing is stopped
 WARMUP = 1 / 3  # of the epochs
 ROUNDING = 1e-9  # of a share
-TRIES = 50  # networks that do not fit, after which a slot is given up
+TRIES = 50  # networks that do not fit, after which a place is given up
 
 
 @dataclass(frozen=True)
-class NetworkSlot(Slot):
+class NetworkTask(TrialTask):
     """A task of `workers`: the next trial whose network fits."""
 
     sweep: Shrink
@@ -59,7 +59,7 @@ class NetworkSlot(Slot):
                 raise TrialPruned from None
             return result.accuracy, files.int8_bytes
 
-    def _check(self, trial: optuna.Trial, files: Files) -> None:
+    def _check(self, trial: optuna.Trial, files: NetworkFiles) -> None:
         """Raises TrialPruned if the network does not fit, or UserError if none ever does."""
         if refusal := self.sweep.budget.refusal(files):
             raise UserError(refusal)
@@ -68,11 +68,11 @@ class NetworkSlot(Slot):
         if not faults:
             return
         resource, (needed, limit) = next(iter(faults.items()))
-        slot = trial.user_attrs["slot"]
+        place = trial.user_attrs[optuna_storage.PLACE]
         tried = [
             other
             for other in trial.study.get_trials(deepcopy=False)
-            if optuna_storage.is_misfit(other) and other.user_attrs["slot"] == slot
+            if optuna_storage.is_misfit(other) and other.user_attrs[optuna_storage.PLACE] == place
         ]
         if len(tried) >= TRIES:
             raise UserError(
@@ -83,7 +83,7 @@ class NetworkSlot(Slot):
         raise TrialPruned
 
 
-def is_hopeless(row: Row, share: float, files: Files, study: optuna.Study) -> bool:
+def is_hopeless(row: Row, share: float, files: NetworkFiles, study: optuna.Study) -> bool:
     """Whether the median of networks of at most as many bytes was better at this share."""
     compared = [
         accuracy_at(trial, share)

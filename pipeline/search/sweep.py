@@ -30,13 +30,13 @@ from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.engine import Engine
 from pipeline.search.mlflow_runs import AnalysisRun
 from pipeline.search.optuna_storage import Sweep
-from pipeline.search.optuna_worker import Slot
+from pipeline.search.optuna_worker import TrialTask
 
 INCHES = 4.5  # width and height of each axis in the picture
 
 
 @dataclass(frozen=True)
-class Settings:
+class SweepSettings:
     """What a sweep takes from the command line, beside what every analysis takes."""
 
     space: Sequence[str]
@@ -48,7 +48,7 @@ class Settings:
     heartbeat: int = 20  # seconds
 
 
-def search(settings: Settings, options: AnalysisOptions) -> None:
+def search(settings: SweepSettings, options: AnalysisOptions) -> None:
     """Raises UserError."""
     sweep_analysis, sweep, study = start(settings, options)
     trials = run(sweep_analysis, sweep, study)
@@ -61,7 +61,9 @@ def search(settings: Settings, options: AnalysisOptions) -> None:
     )
 
 
-def start(settings: Settings, options: AnalysisOptions) -> tuple[Analysis, Sweep, optuna.Study]:
+def start(
+    settings: SweepSettings, options: AnalysisOptions
+) -> tuple[Analysis, Sweep, optuna.Study]:
     """The sweep and its study, in the storage. Raises UserError."""
     is_grid = settings.sampler == "grid"
     pruner = settings.prune or ("none" if is_grid else "median")
@@ -97,13 +99,13 @@ def storage(url: str | None) -> str:
 
 
 def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
-    """The study with its slots; `facts` are those of the search. Raises UserError."""
+    """The study with its places; `facts` are those of the search. Raises UserError."""
     start_values = sweep.start.model_dump(mode="json", include=set(analysis.SECTIONS))
     data = list(cached_training.data_digests())
     return optuna_storage.open_study(sweep, {**facts, "start": start_values, "data": data})
 
 
-def checked_space(settings: Settings, sweep_analysis: Analysis) -> list[Choices | Range]:
+def checked_space(settings: SweepSettings, sweep_analysis: Analysis) -> list[Choices | Range]:
     """The parameters to search. Raises UserError if any of their values is not allowed."""
     space = overrides.space(settings.space)
     ranges = [parameter.key for parameter in space if isinstance(parameter, Range)]
@@ -125,7 +127,7 @@ def grid_size(space: Sequence[Choices | Range]) -> int:
     return math.prod(len(choices.values) for choices in space if isinstance(choices, Choices))
 
 
-def check(settings: Settings, options: AnalysisOptions, trials: int) -> None:
+def check(settings: SweepSettings, options: AnalysisOptions, trials: int) -> None:
     """Raises UserError."""
     if trials < 1 or settings.heartbeat < 1:
         raise UserError(
@@ -139,7 +141,7 @@ def run(
     sweep_analysis: Analysis,
     sweep: Sweep,
     study: optuna.Study,
-    slot: type[Slot] = Slot,
+    task: type[TrialTask] = TrialTask,
     describe: Callable[[optuna.Study, int | None], str] = sweep_report.describe,
 ) -> list[FrozenTrial]:
     """Runs all open trials, together with other commands on the storage.
@@ -148,14 +150,14 @@ def run(
     Raises UserError.
     """
     with optuna_storage.reachable(sweep.storage):
-        return _run(sweep_analysis, sweep, study, slot, describe)
+        return _run(sweep_analysis, sweep, study, task, describe)
 
 
 def _run(
     sweep_analysis: Analysis,
     sweep: Sweep,
     study: optuna.Study,
-    slot: type[Slot],
+    task: type[TrialTask],
     describe: Callable[[optuna.Study, int | None], str],
 ) -> list[FrozenTrial]:
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
@@ -174,9 +176,9 @@ def _run(
         )
     mlflow_run = AnalysisRun(sweep_analysis.title)
     train, _ = cached_training.split_rows(sweep.start)
-    slots = [slot("trial", sweep, sweep.start.train.epochs * len(train))] * left
+    tasks = [task("trial", sweep, sweep.start.train.epochs * len(train))] * left
     for _, number in engine.results(
-        slots, sweep_analysis.engine, lambda _, number: describe(study, number)
+        tasks, sweep_analysis.engine, lambda _, number: describe(study, number)
     ):
         if number is not None:
             with optuna_storage.locked(sweep.storage):

@@ -45,7 +45,7 @@ def is_pruned(trial: FrozenTrial) -> bool:
 
 
 def ranked(study: Study) -> list[FrozenTrial]:
-    """The trial of each slot: complete ones by accuracy, then loss; pruned ones; refused ones."""
+    """The trial of each place: complete ones by accuracy, then loss; pruned ones; refused ones."""
 
     def rank(trial: FrozenTrial) -> tuple[int, float, float]:
         if "refused" in trial.user_attrs:

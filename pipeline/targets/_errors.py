@@ -13,7 +13,13 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import ErrorScore
-from pipeline.files.reports.evaluate import Evaluation, GroupError, NumberGate, NumberReport
+from pipeline.files.reports.evaluate import (
+    Evaluation,
+    GateName,
+    GroupError,
+    NumberGate,
+    NumberReport,
+)
 from pipeline.inputs import Sheet
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
@@ -112,8 +118,10 @@ def judge(errors: Array, baseline_errors: Array, goal: float, unit: str) -> Numb
         baseline_p_value=p_value,
         baseline_beaten=beaten,
         failures={
-            "target": [] if error <= goal else [_missed(error, goal, unit)],
-            "baseline": [] if beaten else [_not_beaten(error, baseline_error, p_value, unit)],
+            GateName.TARGET: [] if error <= goal else [_missed(error, goal, unit)],
+            GateName.BASELINE: []
+            if beaten
+            else [_not_beaten(error, baseline_error, p_value, unit)],
         },
     )
 

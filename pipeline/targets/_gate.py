@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline import targets
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.reports.evaluate import Gate, MetricScore
+from pipeline.files.reports.evaluate import Gate, GateName, MetricScore
 from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import listed
@@ -26,7 +26,7 @@ def by_goal(
     if goal.metric == ACCURACY:
         return {"gate": judge(right, baseline_right, goal.value, never)}
     model, other = (
-        metrics.of(goal.metric, part, labels, description) for part in (answers, baseline)
+        metrics.judged(goal.metric, part, labels, description) for part in (answers, baseline)
     )
     score = MetricScore(
         name=goal.metric, value=model.value, interval=model.interval, baseline=other.value
@@ -63,9 +63,9 @@ def judge_score(
         baseline_beaten=beaten,
         never_predicted=never,
         failures={
-            "target": [] if reached else [missed(score.value, goal, f"test {score.words}")],
-            "baseline": [] if beaten else [_not_beaten(score, p_value)],
-            "classes": [_ignored(never)] if never else [],
+            GateName.TARGET: [] if reached else [missed(score.value, goal, f"test {score.words}")],
+            GateName.BASELINE: [] if beaten else [_not_beaten(score, p_value)],
+            GateName.CLASSES: [_ignored(never)] if never else [],
         },
     )
 

@@ -19,7 +19,7 @@ BAD, RARE = 0.5, 0.7  # shares of the accuracy, and of the mean number of exampl
 def ignored(validation: Predictions, description: Description) -> list[str]:
     """The names that are never predicted in validation, with the thresholds chosen there."""
     target, names = targets.recognition(description.target), description.class_names
-    holds_from = _thresholds.of(validation, description.target)
+    holds_from = _thresholds.fitted(validation, description.target)
     answers = target.answers(validation.probabilities, holds_from)
     return never_predicted(target.counts(answers, validation.labels, len(names)), names)
 

@@ -18,6 +18,7 @@ from pipeline.files.reports.evaluate import (
     Evaluation,
     EvaluationReport,
     FoldScore,
+    GateName,
 )
 from pipeline.inputs import Drawing, Sheet
 from pipeline.process.words import percent
@@ -88,7 +89,7 @@ def baseline_score(
     by_class = per_class(
         target.counts(answers, labels, len(description.class_names)), description.class_names
     )
-    judged = None if metric == ACCURACY else metrics.of(metric, answers, labels, description)
+    judged = None if metric == ACCURACY else metrics.judged(metric, answers, labels, description)
     return BaselineScore(
         accuracy=float(right.mean()),
         interval=statistics.accuracy_interval(int(right.sum()), len(right)),
@@ -160,7 +161,7 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
     assert isinstance(report, EvaluationReport)
     gate = report.gate
     if min(report.score.value, score.value) > report.score.baseline:
-        gate = gate.changed(failures={**gate.failures, "baseline": []})
+        gate = gate.changed(failures={**gate.failures, GateName.BASELINE: []})
     failed = score.value < gate.target and [missed(score.value, gate.target, score.words)]
     return with_target(report.changed(gate=gate), failed or []).changed(folds=score)
 
@@ -168,7 +169,7 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
 def with_target(report: Evaluation, failed: list[str]) -> EvaluationReport:
     """The report with these failures to reach the target, and no others."""
     assert isinstance(report, EvaluationReport)
-    failures = {**report.gate.failures, "target": failed}
+    failures = {**report.gate.failures, GateName.TARGET: failed}
     return report.changed(gate=report.gate.changed(target_reached=not failed, failures=failures))
 
 

@@ -23,7 +23,7 @@ HIGHEST = (
 )  # that the output of an int8 file can be; with more it would never give the label
 
 
-def of(validation: Predictions, target: str) -> Thresholds:
+def fitted(validation: Predictions, target: str) -> Thresholds:
     """Those of several labels at once; None for any other target, by its name."""
     if target != "labels":
         return None
@@ -36,11 +36,11 @@ def choose(probabilities: Array, labels: Array) -> tuple[float, ...]:
     In the fewest digits that say which float32 it is, as every reader compares float32.
     """
     columns = zip(probabilities.T.astype(np.float64), labels.T, strict=True)
-    thresholds = (min(chosen(*column), HIGHEST) for column in columns)
+    thresholds = (min(best_threshold(*column), HIGHEST) for column in columns)
     return tuple(float(str(np.float32(threshold))) for threshold in thresholds)
 
 
-def chosen(probabilities: Array, labels: Array) -> float:
+def best_threshold(probabilities: Array, labels: Array) -> float:
     """The threshold of one label (N,), which is 0.5 if no example has it."""
     positives = int(labels.sum())
     if positives == 0:

@@ -14,22 +14,22 @@ YEARS = 10
 
 
 @dataclass(frozen=True)
-class Files:
+class CertificateFiles:
     """A certificate that is its own authority, and its private key."""
 
     certificate: Path
     key: Path
 
 
-def make(folder: Path) -> Files:
+def make(folder: Path) -> CertificateFiles:
     """The files in `folder`, made if there are none."""
-    files = Files((folder / "team.pem").absolute(), (folder / "team.key").absolute())
+    files = CertificateFiles((folder / "team.pem").absolute(), (folder / "team.key").absolute())
     if not files.key.exists():
         _write(files)
     return files
 
 
-def _write(files: Files) -> None:
+def _write(files: CertificateFiles) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -107,7 +107,7 @@ def measured(reports: RunReports) -> list[tuple[str, str, Any]]:
     return [
         (row.target, name, value)
         for row in (reports.embed.targets if reports.embed else ())
-        for name, value in flat(row.measured or {}).items()
+        for name, value in flat(row.figures).items()
     ]
 
 

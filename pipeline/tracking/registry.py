@@ -73,12 +73,12 @@ def versions(client: Any, name: str, bundle: dict[str, str]) -> list[Any]:
     import mlflow
 
     try:
-        found = client.search_model_versions(f"name = '{name}'")
+        registered = client.search_model_versions(f"name = '{name}'")
     except mlflow.exceptions.MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return []
-    same = [version for version in found if version.tags.get(BUNDLE) == bundle[BUNDLE]]
+    same = [version for version in registered if version.tags.get(BUNDLE) == bundle[BUNDLE]]
     return sorted(same, key=lambda version: int(version.version))
 
 
@@ -100,14 +100,14 @@ def version_of(client: Any, name: str, model: Any, tags: dict[str, str]) -> str:
 def models(client: Any, run: Any, bundle: dict[str, str]) -> dict[str, Any]:
     """The logged model of each format that the run has of a bundle; deletes what is there twice."""
     query = f"source_run_id = '{run.info.run_id}' AND tags.{BUNDLE} = '{bundle[BUNDLE]}'"
-    found: dict[str, Any] = {}
+    by_format: dict[str, Any] = {}
     logged = client.search_logged_models([run.info.experiment_id], query)
     for model in sorted(logged, key=lambda model: (not is_ready(model), model.creation_timestamp)):
-        if model.name in found:
+        if model.name in by_format:
             client.delete_logged_model(model.model_id)
         else:
-            found[model.name] = model
-    return found
+            by_format[model.name] = model
+    return by_format
 
 
 def is_ready(model: Any) -> bool:

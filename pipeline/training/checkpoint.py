@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,39 @@ from pipeline.files import artifacts, atomic
 from pipeline.process import ranks
 from pipeline.training import distribution
 from pipeline.training.averaging import averaged
-from pipeline.training.learning_curves import EPOCH, LEARNING_RATE, Row, best_epoch, measures
+from pipeline.training.learning_curves import (
+    EPOCH,
+    IMAGES_PER_SECOND,
+    LEARNING_RATE,
+    SECONDS,
+    Row,
+    best_epoch,
+    measures,
+)
 
-STATE = "state.json"
+FILE = "checkpoint.json"
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The rows and random states of an interrupted training.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The rows of the epochs so far, the random states, and the digest of each file of weights."""
 
-    A damaged checkpoint is deleted with a warning, and there are no rows.
+    rows: list[Row]
+    seeds: list[Any]
+    sha256: dict[str, str]
+
+
+def read(folder: Path) -> Checkpoint:
+    """The checkpoint of an interrupted training; one without rows if there is none.
+
+    A damaged checkpoint is deleted with a warning.
     """
-    if (folder / STATE).exists():
+    if (folder / FILE).exists():
         try:
-            state: dict[str, Any] = artifacts.load_json(folder / STATE)
-            if _is_whole(folder, state["sha256"]):
-                return state
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            checkpoint = Checkpoint(**artifacts.load_json(folder / FILE))
+            if _is_whole(folder, checkpoint.sha256):
+                return checkpoint
+        except (AttributeError, FileNotFoundError, TypeError, ValueError):
             pass
         print(
             f"warning: {folder} is damaged, as after a power cut; training starts over",
@@ -39,7 +57,7 @@ def read(folder: Path) -> dict[str, Any]:
         )
         for path in folder.iterdir():
             path.unlink()
-    return {"rows": [], "seeds": []}
+    return Checkpoint([], [], {})
 
 
 def _is_whole(folder: Path, digests: dict[str, str]) -> bool:
@@ -52,7 +70,7 @@ def best_of(params: Train, rows: list[Row]) -> int:
     return best_epoch(rows, params.keep, skipped)
 
 
-class State(keras.callbacks.Callback):
+class Checkpointing(keras.callbacks.Callback):
     """Saves, after every epoch, the curves, the best weights and what is needed to resume.
 
     A checkpoint is written completely or not at all, and of several ranks by the first alone.
@@ -69,8 +87,8 @@ class State(keras.callbacks.Callback):
 
     def read(self) -> int:
         """Reads the checkpoint; returns the number of completed epochs."""
-        state = read(self.folder)
-        self.rows, self.seeds = state["rows"], state["seeds"]
+        checkpoint = read(self.folder)
+        self.rows, self.seeds = checkpoint.rows, checkpoint.seeds
         return len(self.rows)
 
     def resume(self) -> None:
@@ -105,8 +123,8 @@ class State(keras.callbacks.Callback):
                 EPOCH: epoch + 1,
                 **measures(logs or {}),
                 LEARNING_RATE: rate,
-                "seconds": seconds,
-                "images_per_second": self.images / seconds,
+                SECONDS: seconds,
+                IMAGES_PER_SECOND: self.images / seconds,
             }
         )
         self._save()
@@ -115,7 +133,7 @@ class State(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self) -> None:
-        """state.json is written last: by then the weights it names are complete and on disk."""
+        """FILE is written last: by then the weights it names are complete and on disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         last, best = f"{len(self.rows)}.weights.h5", self._best_file()
         self._write(last, self.model)
@@ -126,10 +144,9 @@ class State(keras.callbacks.Callback):
             return
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
         digests = {name: artifacts.sha256(self.folder / name) for name in (last, best)}
-        state = {"rows": self.rows, "seeds": seeds, "sha256": digests}
-        artifacts.save_json(self.folder / STATE, state)
+        artifacts.save_json(self.folder / FILE, asdict(Checkpoint(self.rows, seeds, digests)))
         for path in self.folder.iterdir():
-            if path.name not in (last, best, STATE):
+            if path.name not in (last, best, FILE):
                 path.unlink()
 
     def _write(self, name: str, model: keras.Model) -> None:

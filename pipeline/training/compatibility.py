@@ -17,10 +17,10 @@ from pipeline.training.turning import RandomTurn
 def output(params: Train, data: Data) -> Any:
     """The kind of output layer. Raises UserError if it, or the loss, does not fit the target."""
     target = declared("targets", data.target)
-    chosen = params.network.output or target["OUTPUTS"][0]
+    layer = params.network.output or target["OUTPUTS"][0]
     loss = type(keras_objects.loss(params.loss)).__name__
     for key, value, expected in (
-        ("train.network.output", chosen, target["OUTPUTS"]),
+        ("train.network.output", layer, target["OUTPUTS"]),
         ("train.loss", loss, target["LOSSES"] or (loss,)),
     ):
         if value not in expected:
@@ -35,7 +35,7 @@ def output(params: Train, data: Data) -> Any:
             f"train.keep is {params.keep}, which is for one class of several, and the dataset asks "
             f"for {data.target}; expected validation_loss or last"
         )
-    return chosen
+    return layer
 
 
 def _check_number(params: Train) -> None:

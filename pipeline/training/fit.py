@@ -44,7 +44,7 @@ with imports.keras_import():
         balanced_weights,
         targets,
     )
-    from pipeline.training.checkpoint import State, best_of
+    from pipeline.training.checkpoint import Checkpointing, best_of
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
 # Training images on which the layers are measured before the first step, fewer of large images
@@ -79,8 +79,8 @@ def weighted(params: Train, data: Data) -> Data:
 class Training:
     """The network that is being fitted, the model that it becomes, and its checkpoint."""
 
-    def __init__(self, params: Train, given: Data, state: State) -> None:
-        self.params, self.given, self.state = params, given, state
+    def __init__(self, params: Train, given: Data, checkpointing: Checkpointing) -> None:
+        self.params, self.given, self.checkpointing = params, given, checkpointing
         self.data = data = unit.standardized(weighted(params, given))
         plain = models.build(params, data)
         self.phases = transfer.phases(
@@ -105,24 +105,24 @@ class Training:
         metric = unit.error(self.given) if data.target == "number" else accuracy(data)
         compile_for(params, network, phase.learning_rate, steps, metric)
         inputs = partial(divided.data, data) if divided else data
-        run_phase(params, network, inputs, phase, [self.state, *watchers])
+        run_phase(params, network, inputs, phase, [self.checkpointing, *watchers])
         if divided:
             divided.copy_to(self.model)
 
     def load(self, best: int) -> None:
         """Gives the model the weights of the epoch `best`."""
-        state, divided = self.state, self.divided
+        checkpointing, divided = self.checkpointing, self.divided
         if self.rounding:
-            state.load_best()
+            checkpointing.load_best()
             quantization.copy_weights(self.rounding, self.model)
         elif divided and best <= self.phases[0].last:
             divided.reset()
-            state.set_model(divided.network)
-            state.load_best()
+            checkpointing.set_model(divided.network)
+            checkpointing.load_best()
             divided.copy_to(self.model)
         else:
-            state.set_model(self.network)
-            state.load_best()
+            checkpointing.set_model(self.network)
+            checkpointing.load_best()
 
     def result(self) -> keras.Model:
         """The model as it is saved, with its output in the unit of the data if it is a number."""
@@ -147,23 +147,23 @@ def fit(
     """
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(params.precision)
-    state = State(folder, params, len(data.train[1]), on_row)
-    training = Training(params, data, state)
-    epochs = completed(state, params)
+    checkpointing = Checkpointing(folder, params, len(data.train[1]), on_row)
+    training = Training(params, data, checkpointing)
+    epochs = completed(checkpointing, params)
     for phase in training.phases:
         if phase.last >= epochs:
             training.run(phase, watchers)
-    best = best_of(params, state.rows)
+    best = best_of(params, checkpointing.rows)
     if ranks.joined():
-        return TrainedModel(training.model, state.rows, best, training.layers)
+        return TrainedModel(training.model, checkpointing.rows, best, training.layers)
     training.load(best)
-    return TrainedModel(training.result(), state.rows, best, training.layers)
+    return TrainedModel(training.result(), checkpointing.rows, best, training.layers)
 
 
-def completed(state: State, params: Train) -> int:
+def completed(checkpointing: Checkpointing, params: Train) -> int:
     """Reads the checkpoint; returns the number of completed epochs."""
-    epochs = state.read()
-    if 0 < epochs < params.epochs and not state.should_stop():
+    epochs = checkpointing.read()
+    if 0 < epochs < params.epochs and not checkpointing.should_stop():
         print(f"resuming after epoch {epochs}")
     return epochs
 
@@ -177,15 +177,15 @@ def run_phase(
 ) -> None:
     """Trains a compiled network to the end of the phase, from its checkpoint if it has one.
 
-    The first of `callbacks` is the State. Data that take long to compute come as a function, which
-    is called only if there are epochs left.
+    The first of `callbacks` is the Checkpointing. Data that take long to compute come as a
+    function, which is called only if there are epochs left.
     """
-    state = callbacks[0]
-    state.set_model(network)
-    epochs = len(state.rows)
+    checkpointing = callbacks[0]
+    checkpointing.set_model(network)
+    epochs = len(checkpointing.rows)
     if phase.first < epochs:
-        state.resume()
-    if epochs < phase.last and not state.should_stop():
+        checkpointing.resume()
+    if epochs < phase.last and not checkpointing.should_stop():
         fit_phase(params, network, data() if callable(data) else data, phase, callbacks)
     # Keras's `fit` does so too, but a phase that was complete on resuming does not run it
     network.optimizer.finalize_variable_values(network.trainable_weights)
@@ -220,7 +220,7 @@ def fit_phase(
 ) -> None:
     """Trains the compiled model to the end of the phase, or until it should stop.
 
-    The first of `callbacks` is the State from which training continues.
+    The first of `callbacks` is the Checkpointing from which training continues.
     """
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows

@@ -69,18 +69,18 @@ SIGNIFICANT, CERTAIN = 0.05, 0.001  # p-values of paired tests
 
 
 @dataclass(frozen=True)
-class Trial:
+class ScalingResult:
     """What a model answers to examples that are scaled in one way.
 
     `outputs` are those of the model, (N, K), or (N, 1) for two classes. `right` (N,) says which
     answers are right. If another order of the classes explains them, `order` has the class of each
-    output, `right` is by that, and `plain` is the accuracy without it.
+    output, `right` is by that, and `accuracy_in_dataset_order` is that without it.
     """
 
     outputs: Array
     right: Array
     order: list[int] | None
-    plain: float
+    accuracy_in_dataset_order: float
 
     @property
     def accuracy(self) -> float:
@@ -109,21 +109,21 @@ def outputs(network: keras.Model, images: Array, scaling: Scaling) -> Array:
     )
 
 
-def trial(given: Array, labels: Array, order: Sequence[int]) -> Trial:
+def judge(outputs: Array, labels: Array, order: Sequence[int]) -> ScalingResult:
     """Judges outputs by labels (N,); `order` has the output of each class."""
-    answers = columns(given)[:, order].argmax(1)
+    answers = columns(outputs)[:, order].argmax(1)
     other = other_order(answers, labels, len(order))
     plain = answers == labels
     right = plain if other is None else np.asarray(other)[answers] == labels
-    return Trial(given, right, other, float(plain.mean()))
+    return ScalingResult(outputs, right, other, float(plain.mean()))
 
 
-def columns(given: Array) -> Array:
+def columns(outputs: Array) -> Array:
     """Outputs (N, K); one for two classes becomes two, of which the higher is the answer."""
-    if given.shape[1] > 1:
-        return given
-    is_probability = given.min() >= 0 and given.max() <= 1
-    return np.hstack([1 - given if is_probability else -given, given])
+    if outputs.shape[1] > 1:
+        return outputs
+    is_probability = outputs.min() >= 0 and outputs.max() <= 1
+    return np.hstack([1 - outputs if is_probability else -outputs, outputs])
 
 
 def other_order(answers: Array, labels: Array, num_classes: int) -> list[int] | None:
@@ -201,108 +201,108 @@ def candidates(settings: OwnModel, images: Array) -> dict[str, Scaling]:
     return result
 
 
-def trials(
+def results(
     network: keras.Model,
     validation: tuple[Array, Array],
     scalings: Mapping[str, Scaling],
     order: Sequence[int],
-) -> dict[str, Trial]:
-    """A trial of each scaling on the same labelled examples."""
+) -> dict[str, ScalingResult]:
+    """The result of each scaling on the same labelled examples."""
     rows = samples(len(validation[1]))
     images, labels = np.asarray(validation[0][rows]), np.asarray(validation[1][rows])
     return {
-        name: trial(outputs(network, images, scaling), labels, order)
+        name: judge(outputs(network, images, scaling), labels, order)
         for name, scaling in scalings.items()
     }
 
 
-def best(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
+def best(settings: OwnModel, results: Mapping[str, ScalingResult], labels: Array) -> str:
     """The scaling of `model.scaling`, or the one that is clearly the best.
 
     Prints the accuracy of each. Raises UserError if none is clearly the best.
     """
-    first, other = rivals(trials)
+    first, other = rivals(results)
     name = first
     if settings.scaling != "auto":
         name = OTHER if isinstance(settings.scaling, Scale) else settings.scaling
-    print_table(trials, name)
-    if settings.scaling == "auto" and other and not is_better(trials[first], trials[other]):
-        raise UserError(_ask(settings, trials, first, other, labels))
-    if is_better(trials[first], trials[name]):
+    print_table(results, name)
+    if settings.scaling == "auto" and other and not is_better(results[first], results[other]):
+        raise UserError(_ask(settings, results, first, other, labels))
+    if is_better(results[first], results[name]):
         print(f"warning: model.scaling is {name}, and {first} answers better")
     return name
 
 
-def rivals(trials: Mapping[str, Trial]) -> tuple[str, str | None]:
+def rivals(results: Mapping[str, ScalingResult]) -> tuple[str, str | None]:
     """The best scaling, and the best of those that it must be told from, if there are any.
 
     Of two that differ in the order of channels alone, red, green, blue is taken, as pixels come,
     unless the other is clearly better: grey pictures do not tell them apart. In the same way the
     mean of the dataset must be clearly better than all others, or it is no rival.
     """
-    ranked = sorted(trials, key=lambda name: -trials[name].accuracy)
+    ranked = sorted(results, key=lambda name: -results[name].accuracy)
     others = [name for name in ranked if name != STANDARD]
-    if len(others) < len(ranked) and not is_better(trials[STANDARD], trials[others[0]]):
+    if len(others) < len(ranked) and not is_better(results[STANDARD], results[others[0]]):
         ranked = others
     first = ranked[0]
     rgb = RGB.get(first, first)
     others = [name for name in ranked if RGB.get(name, name) != rgb]
-    if rgb in trials and not is_better(trials[first], trials[rgb]):
+    if rgb in results and not is_better(results[first], results[rgb]):
         first = rgb
     return first, others[0] if others else None
 
 
-def is_better(trial: Trial, other: Trial) -> bool:
+def is_better(result: ScalingResult, other: ScalingResult) -> bool:
     """Whether it has more right answers to the same examples, and significantly so."""
-    gains = trial.accuracy > other.accuracy
-    return gains and p_value(trial.right, other.right) < SIGNIFICANT
+    gains = result.accuracy > other.accuracy
+    return gains and p_value(result.right, other.right) < SIGNIFICANT
 
 
-def print_table(trials: Mapping[str, Trial], name: str) -> None:
-    count = len(next(iter(trials.values())).right)
+def print_table(results: Mapping[str, ScalingResult], name: str) -> None:
+    count = len(next(iter(results.values())).right)
     print(f"scaling      right of {count:,} validation images")
-    for other, each in trials.items():
+    for other, each in results.items():
         mark = "  <- taken" if other == name else ""
         print(f"{other:12} {percent(each.accuracy):>10}{mark}")
 
 
 def _ask(
-    settings: OwnModel, trials: Mapping[str, Trial], first: str, second: str, labels: Array
+    settings: OwnModel, results: Mapping[str, ScalingResult], first: str, second: str, labels: Array
 ) -> str:
     most = np.unique(labels, return_counts=True)[1].max() / len(labels)
     guessing = ""
-    if trials[first].accuracy < most + 0.05:
+    if results[first].accuracy < most + 0.05:
         guessing = (
             f", which is hardly better than always naming the most frequent class "
             f"({percent(most)}), so the model may know other classes"
         )
     return (
         f"which scaling {settings.path} expects is not clear: of "
-        f"{len(trials[first].right):,} validation images {percent(trials[first].accuracy)} are "
-        f"right with {first} and {percent(trials[second].accuracy)} with {second}{guessing}; set "
-        f"model.scaling to {', '.join(trials)}, or {{mean: ..., deviation: ...}} in pixels, as "
+        f"{len(results[first].right):,} validation images {percent(results[first].accuracy)} are "
+        f"right with {first} and {percent(results[second].accuracy)} with {second}{guessing}; set "
+        f"model.scaling to {', '.join(results)}, or {{mean: ..., deviation: ...}} in pixels, as "
         "in the training of the model"
     )
 
 
 def check_order(
-    settings: OwnModel, trial: Trial, class_names: Sequence[str], order: Sequence[int]
+    settings: OwnModel, result: ScalingResult, class_names: Sequence[str], order: Sequence[int]
 ) -> None:
     """Raises UserError if another order of the classes explains the answers."""
-    if trial.order is None:
+    if result.order is None:
         return
     names = [""] * len(class_names)
-    for column, label in enumerate(trial.order):
+    for column, label in enumerate(result.order):
         names[order[column]] = class_names[label]
     moved = [
         f"{class_names[column]} seems to be {class_names[label]}"
-        for column, label in enumerate(trial.order)
+        for column, label in enumerate(result.order)
         if column != label
     ]
     raise UserError(
         f"{settings.path} seems to have its classes in another order than the dataset: of "
-        f"{len(trial.right):,} validation images {percent(trial.plain)} are right, and "
-        f"{percent(trial.accuracy)} if {', '.join(moved[:SHOWN])}"
+        f"{len(result.right):,} validation images {percent(result.accuracy_in_dataset_order)} are "
+        f"right, and {percent(result.accuracy)} if {', '.join(moved[:SHOWN])}"
         f"{' and so on' if len(moved) > SHOWN else ''}; if so, set model.labels to "
         f"{json.dumps(names, ensure_ascii=False)}"
     )

@@ -42,9 +42,9 @@ def save(path: Path, model: keras.Model) -> None:
         dated = temporary.with_name(temporary.name + ".keras")
         try:
             model.save(dated)
-            if found := ranges(model):
+            if int8_ranges := ranges(model):
                 with zipfile.ZipFile(dated, "a") as archive:
-                    archive.writestr(RANGES, json.dumps(found, sort_keys=True))
+                    archive.writestr(RANGES, json.dumps(int8_ranges, sort_keys=True))
             _undate(dated, temporary)
         finally:
             dated.unlink(missing_ok=True)
@@ -57,8 +57,8 @@ def set_ranges(model: keras.Model, trained: Ranges) -> None:
 
 def ranges(model: keras.Model) -> Ranges:
     """The trained ranges by the name of a layer; none if it was not trained for int8."""
-    found: Ranges = vars(model).get("int8_ranges", {})
-    return found
+    result: Ranges = vars(model).get("int8_ranges", {})
+    return result
 
 
 def _undate(source: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ LEARNING_RATE = "learning_rate"
 MEASURES = (TRAIN_LOSS, TRAIN_ACCURACY, VALIDATION_LOSS, VALIDATION_ACCURACY)
 # Of a number: the loss is that of standardized ones, the mean absolute error is in their unit.
 NUMBER_MEASURES = (TRAIN_LOSS, TRAIN_ERROR, VALIDATION_LOSS, VALIDATION_ERROR)
-TIMES = ("seconds", "images_per_second")
+SECONDS, IMAGES_PER_SECOND = TIMES = ("seconds", "images_per_second")
 
 
 def measured(row: Row) -> tuple[str, ...]:
     """The measures that an epoch has."""
     return NUMBER_MEASURES if VALIDATION_ERROR in row else MEASURES
+
+
+def seconds(rows: Iterable[Row]) -> float:
+    """How long these epochs took together."""
+    return sum(row[SECONDS] for row in rows)
 
 
 def measures(logs: dict[str, Any]) -> Row:

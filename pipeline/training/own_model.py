@@ -22,7 +22,13 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.train import Origin
 from pipeline.process import imports
 from pipeline.process.errors import UserError
-from pipeline.training import foreign_file, input_scaling, keras_files, temperature
+from pipeline.training import (
+    foreign_file,
+    input_scaling,
+    keras_files,
+    learning_curves,
+    temperature,
+)
 from pipeline.training.batches import Data
 from pipeline.training.input_scaling import Scaling
 from pipeline.training.learning_curves import Row
@@ -51,10 +57,10 @@ def take(settings: OwnModel, data: Data, class_names: list[str]) -> TakenModel:
     order = output_order(settings, class_names)
     scalings = input_scaling.candidates(settings, data.train[0])
     with imports.quiet():
-        trials = input_scaling.trials(network, data.validation, scalings, order)
-    name = input_scaling.best(settings, trials, np.asarray(data.validation[1]))
-    input_scaling.check_order(settings, trials[name], class_names, order)
-    has_probabilities = gives_probabilities(settings.path, trials[name].outputs)
+        results = input_scaling.results(network, data.validation, scalings, order)
+    name = input_scaling.best(settings, results, np.asarray(data.validation[1]))
+    input_scaling.check_order(settings, results[name], class_names, order)
+    has_probabilities = gives_probabilities(settings.path, results[name].outputs)
     with imports.quiet():
         model = assembled(network, data, scalings[name], has_probabilities, order)
     origin = Origin(
@@ -62,8 +68,8 @@ def take(settings: OwnModel, data: Data, class_names: list[str]) -> TakenModel:
         sha256=artifacts.sha256(Path(settings.path)),
         source=settings.source,
         scaling=input_scaling.in_words(name, scalings[name]),
-        images=len(trials[name].right),
-        accuracies={name: trial.accuracy for name, trial in trials.items()},
+        images=len(results[name].right),
+        accuracies={name: result.accuracy for name, result in results.items()},
         labels=settings.labels,
         softmax_added=not has_probabilities,
     )
@@ -81,17 +87,14 @@ def measure(model: keras.Model, data: Data, outputs: Array) -> Row:
     start = time.perf_counter()
     trained = keras_files.probabilities(model, images[rows])
     seconds = time.perf_counter() - start
-    train_loss, train_accuracy = _scores(trained, np.asarray(labels[rows]))
-    validation_loss, validation_accuracy = _scores(outputs, np.asarray(data.validation[1]))
+    train = _scores(trained, np.asarray(labels[rows]))
+    validation = _scores(outputs, np.asarray(data.validation[1]))
     return {
-        "epoch": 0,
-        "train_loss": train_loss,
-        "train_accuracy": train_accuracy,
-        "validation_loss": validation_loss,
-        "validation_accuracy": validation_accuracy,
-        "learning_rate": 0.0,
-        "seconds": seconds,
-        "images_per_second": count / seconds,
+        learning_curves.EPOCH: 0,
+        **dict(zip(learning_curves.MEASURES, (*train, *validation), strict=True)),
+        learning_curves.LEARNING_RATE: 0.0,
+        learning_curves.SECONDS: seconds,
+        learning_curves.IMAGES_PER_SECOND: count / seconds,
     }
 
 

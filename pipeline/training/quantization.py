@@ -39,7 +39,7 @@ PASSING = (
 EXACT = (layers.InputLayer, layers.Rescaling)  # raw values are integers
 
 
-class Range(layers.Layer):
+class RoundedOutputs(layers.Layer):
     """Rounds to 256 steps between the lowest and the highest value, averaged over batches."""
 
     def __init__(self, name: str) -> None:
@@ -52,11 +52,11 @@ class Range(layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if training:
             keep = MOMENTUM * self.seen
-            for bound, found in (
+            for bound, extreme in (
                 (self.low, ops.minimum(ops.min(inputs), 0.0)),
                 (self.high, ops.maximum(ops.max(inputs), 0.0)),
             ):
-                bound.assign(keep * bound + (1 - keep) * found)
+                bound.assign(keep * bound + (1 - keep) * extreme)
             self.seen.assign(1.0)
         step = ops.maximum(self.high - self.low, LEAST) / STEPS
         lowest = ops.round(self.low / step) * step  # so that zero is one of the steps
@@ -140,13 +140,13 @@ def aware(model: keras.Model) -> keras.Model:
 
     def called(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
         outputs = layer(*inputs, **options)
-        return Range(range_name(layer.name))(outputs) if layer.name in pointed else outputs
+        return RoundedOutputs(range_name(layer.name))(outputs) if layer.name in pointed else outputs
 
     result = keras.models.clone_model(plain, clone_function=replaced, call_function=called)
     copy_weights(plain, result)
     for name, followers in after.items():
         layer = result.get_layer(name)
-        normalized = [one for one in followers if isinstance(one, layers.BatchNormalization)]
+        normalized = [part for part in followers if isinstance(part, layers.BatchNormalization)]
         if isinstance(layer, RoundedWeights) and len(followers) == 1 and normalized:
             layer.factor = result.get_layer(followers[0].name).factor
     return result
@@ -168,14 +168,14 @@ def ranges(aware_model: keras.Model) -> Ranges:
     """The range of each layer whose outputs are rounded, and of those that only pass them on."""
     result: Ranges = {}
     for layer in aware_model.layers:
-        if isinstance(layer, Range):
+        if isinstance(layer, RoundedOutputs):
             name = layer.name.removesuffix(range_name(""))
             result[name] = float(layer.low.value), float(layer.high.value)
             waiting = [layer]
             while waiting:
                 followers = consumers(aware_model)[waiting.pop().name]
                 passing = [follower for follower in followers if isinstance(follower, PASSING)]
-                result |= dict.fromkeys((one.name for one in passing), result[name])
+                result |= dict.fromkeys((follower.name for follower in passing), result[name])
                 waiting += passing
     return result
 

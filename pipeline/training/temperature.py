@@ -105,5 +105,5 @@ def fit(probabilities: Array, labels: Array) -> float:
         return float(np.log(np.exp(scale * logits).sum(1)).mean() - scale * fitting)
 
     bound = np.log(HIGHEST)
-    found = minimize_scalar(cross_entropy, bounds=(-bound, bound), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(cross_entropy, bounds=(-bound, bound), method="bounded")
+    return float(np.exp(minimum.x))

@@ -130,7 +130,7 @@ def gather(settings: Params, folder: Path) -> Material:
         target=target,
         unit=data.unit,
         metric=settings.problem.metric,
-        holds_from=_thresholds.of(validation, data.target),
+        holds_from=_thresholds.fitted(validation, data.target),
         noun=inputs.noun(data.kind),
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(

@@ -14,6 +14,7 @@ from pipeline.config import params
 from pipeline.planning import kinds, problem, recipe, survey, training
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics, summary, terminal
+from pipeline.reporting.result_row import ResultRow, cells
 from pipeline.targets import _scores, check_metric
 from serving import acceptance, gate, metric
 from serving.commands import prove
@@ -125,7 +126,7 @@ def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: 
     even = replace(data, counts={"common": 14, "rare": 12})
     values = recipe.overrides(problem.propose(even, tmp_path))
     assert values["problem.metric"] == "accuracy", "also where another one was proposed before"
-    network = kinds.of(data).candidates(data, None, has_weights=False)[0]
+    network = kinds.kind_of(data).candidates(data, None, has_weights=False)[0]
     assert recipe.overrides(training.propose(data, network))["train.class_weights"] == "balanced"
 
 
@@ -175,8 +176,7 @@ def test_programs_without_python_get_the_makers_verdict_by_accuracy() -> None:
 
 
 def test_the_tables_are_headed_by_the_metric() -> None:
-    lines = [{"model": "baseline", "test accuracy": ""}, {"test macro F1": "80 %"}]
-    assert summary.headline(lines) == "test macro F1"
-    assert "test macro F1" in summary.columns(lines)
-    assert "test macro F1" in terminal.columns(lines)
-    assert "test accuracy" not in terminal.columns(lines)
+    rows = [ResultRow("baseline", 0.5), ResultRow("Keras", 0.8, metric="macro F1")]
+    for columns in (summary.columns(rows), terminal.columns(rows)):
+        assert [line.get("test macro F1") for line in cells(columns, rows)] == ["", "80.00 %"]
+        assert "test accuracy" not in columns

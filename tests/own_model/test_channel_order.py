@@ -129,10 +129,10 @@ def test_a_model_that_treats_red_and_blue_alike_gets_red_green_blue(
     assert taken.origin.scaling == "pixels less Caffe's mean of ImageNet"
 
 
-def trial(wrong: range) -> input_scaling.Trial:
+def trial(wrong: range) -> input_scaling.ScalingResult:
     """Of 100 answers those in this range are wrong."""
     right = ~np.isin(np.arange(100), wrong)
-    return input_scaling.Trial(np.zeros((100, 2)), right, None, float(right.mean()))
+    return input_scaling.ScalingResult(np.zeros((100, 2)), right, None, float(right.mean()))
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,13 @@ def test_the_mean_and_deviation_of_the_dataset_are_tried(data: Data, tmp_path: P
 def test_the_mean_of_the_dataset_is_no_rival_unless_it_is_clearly_better() -> None:
     right = np.arange(100) % 10 > 0
 
-    def trial(right: Array) -> input_scaling.Trial:
-        return input_scaling.Trial(right, right, None, 0.0)
+    def result(right: Array) -> input_scaling.ScalingResult:
+        return input_scaling.ScalingResult(right, right, None, 0.0)
 
-    worse, equal = trial(np.zeros(100, bool)), trial(np.roll(right, 1))
-    trials = {"unit": trial(right), "raw": worse, "standard": equal}
-    assert input_scaling.rivals(trials) == ("unit", "raw")
-    assert input_scaling.rivals({**trials, "unit": worse}) == ("standard", "unit")
+    worse, equal = result(np.zeros(100, bool)), result(np.roll(right, 1))
+    results = {"unit": result(right), "raw": worse, "standard": equal}
+    assert input_scaling.rivals(results) == ("unit", "raw")
+    assert input_scaling.rivals({**results, "unit": worse}) == ("standard", "unit")
 
 
 def test_imagenets_scaling_of_colours_is_what_torchvision_computes(data: Data) -> None:

@@ -46,7 +46,7 @@ def photos(images: int, side: int = 200, **others: Any) -> Survey:
 
 
 def values(data: Survey, board: str | None = None, weights: bool = False) -> dict[str, Any]:
-    network = kinds.of(data).candidates(data, board, weights)[0]
+    network = kinds.kind_of(data).candidates(data, board, weights)[0]
     return dict(recipe.overrides(recipe.propose(data, Path("pets"), network, board)))
 
 

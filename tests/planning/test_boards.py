@@ -18,14 +18,14 @@ from pipeline.planning import (
     cost,
     start,
 )
-from pipeline.planning.cost import Files, Shape
+from pipeline.planning.cost import NetworkFiles, Shape
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from tests.conftest import ROOT, Project
 
 
-def small(arena: int, flash: int) -> Files:
-    return Files(
+def small(arena: int, flash: int) -> NetworkFiles:
+    return NetworkFiles(
         *(10, 10, 10),
         micro_arena_bytes=arena,
         micro_arena_bytes_esp32=2 * arena,
@@ -96,7 +96,7 @@ def test_estimates_are_those_of_a_real_export(finished: Project) -> None:
     report = EmbedReport.model_validate_json(
         (finished.folder / EmbedReport.PATH).read_text(encoding="utf-8")
     )
-    measured: dict[str, Any] = {row.target: row.measured for row in report.targets}
+    measured: dict[str, Any] = {row.target: row.figures for row in report.targets}
     assert files.c_arena_bytes == measured["c"]["arena_bytes"]
     assert files.c_flash_bytes == measured["c"]["constant_bytes"]
     micro = measured["microcontroller"]

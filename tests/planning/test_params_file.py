@@ -28,7 +28,7 @@ from tests.planning.conftest import SHIPPED, photos
 
 @pytest.mark.parametrize("data", [photos(500), photos(90_000, side=28)])
 def test_every_choice_is_written_and_every_other_line_stays(data: Survey) -> None:
-    network = kinds.of(data).candidates(data, None, True)[0]
+    network = kinds.kind_of(data).candidates(data, None, True)[0]
     choices = recipe.propose(data, Path("pets"), network, None)
     text = params_file.apply(SHIPPED, choices)
     settings = params.override(params.load(ROOT / "params.yaml"), recipe.overrides(choices))
@@ -75,7 +75,7 @@ def without_a_section(text: str) -> str:
 def test_a_file_that_something_else_wrote_takes_every_choice(change: Callable[[str], str]) -> None:
     data = photos(500)
     choices = recipe.propose(
-        data, Path("pets"), kinds.of(data).candidates(data, None, False)[0], None
+        data, Path("pets"), kinds.kind_of(data).candidates(data, None, False)[0], None
     )
     text = params_file.apply(change(SHIPPED), choices)
     expected = params.override(params.parsed(SHIPPED, params.FILE), recipe.overrides(choices))

@@ -22,7 +22,7 @@ from pipeline.planning import (
     start,
     survey,
 )
-from pipeline.planning.data import Given, Number, Survey
+from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
 from pipeline.verification import rejection
@@ -53,7 +53,7 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     assert (own["export.max_accuracy_drop"], many["export.max_accuracy_drop"]) == (0.002, 0.01)
     assert "tflite_micro" not in many["verify.runtimes"]
     assert many["embed.targets"] == []
-    numbers = photos(2000, target="number", number=Number("years", 0.0, 90.0, 20.0))
+    numbers = photos(2000, target="number", number=NumberRange("years", 0.0, 90.0, 20.0))
     assert "tflite_int8" not in values(numbers, weights=True)["export.formats"]
     assert values(photos(500), weights=False)["train.architecture"] == "edge"
     assert values(photos(500, side=32), weights=True)["train.architecture"] == "edge"
@@ -70,7 +70,7 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     assert "tflite_micro" in micro["verify.runtimes"]
     assert micro["embed.targets"] == "all"
     data = photos(500)
-    names = [x.architecture for x in kinds.of(data).candidates(data, "rp2040", True)]
+    names = [x.architecture for x in kinds.kind_of(data).candidates(data, "rp2040", True)]
     assert names == ["mobilenet_v1", "edge", "tiny", "tiny"]
 
 
@@ -199,7 +199,9 @@ def test_pictures_of_none_of_the_classes_are_named_and_are_no_class(
     assert others.look(folder, other, data) == 30
     assert others.among(data) == []
     assert data.class_names == ["cat", "dog"]
-    choices = recipe.propose(data, folder, kinds.of(data).candidates(data, None, False)[0], None)
+    choices = recipe.propose(
+        data, folder, kinds.kind_of(data).candidates(data, None, False)[0], None
+    )
     written = params.parsed(params_file.apply(SHIPPED, choices), params.FILE)
     assert written.dataset.other == str(other)
     assert image_folder.load(written.dataset).class_names == ["cat", "dog"]

@@ -13,7 +13,7 @@ from pipeline.files import split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.proving import foreign_model, prove_file
-from pipeline.proving.prove_file import Question
+from pipeline.proving.prove_file import ProveOptions
 from pipeline.runtimes import foreign
 from pipeline.training import input_scaling
 from pipeline.training.batches import Data
@@ -61,7 +61,7 @@ def test_an_int8_file_runs_everywhere_as_the_reference_kernels_do(
     linear: Linear, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
-    assert prove_file.prove(Question(Path("theirs.tflite"), source="a friend"))
+    assert prove_file.prove(ProveOptions(Path("theirs.tflite"), source="a friend"))
     found, shown = report(), capsys.readouterr().out
     assert set(found.origin.accuracies) == {"unit"}, "other pixels would be cut"
     assert found.origin.source == "a friend"
@@ -83,7 +83,7 @@ def test_an_int8_file_runs_everywhere_as_the_reference_kernels_do(
 @pytest.mark.long
 def test_the_accuracy_is_that_of_the_formula(linear: Linear, prepared: Path) -> None:
     Path("theirs.tflite").write_bytes(tflite_float(linear))
-    assert prove_file.prove(Question(Path("theirs.tflite")))
+    assert prove_file.prove(ProveOptions(Path("theirs.tflite")))
     images, labels = split_files.load_split("test")
     scores = (images / 255).reshape(-1, 784) @ linear.kernel.reshape(10, -1).T + linear.bias
     pair = compared(report(), "litert")
@@ -98,10 +98,10 @@ def test_another_order_of_the_classes_is_asked_about(linear: Linear, prepared: P
     Path("theirs.onnx").write_bytes(onnx_file(linear.ordered(ORDER)))
     labels = json.dumps([str(label) for label in ORDER])
     with pytest.raises(UserError) as refused:
-        prove_file.prove(Question(Path("theirs.onnx")))
+        prove_file.prove(ProveOptions(Path("theirs.onnx")))
     assert str(refused.value).endswith(f"if so, set model.labels to {labels}")
     overrides = [f"model.labels={labels}"]
-    assert prove_file.prove(Question(Path("theirs.onnx"), overrides=overrides))
+    assert prove_file.prove(ProveOptions(Path("theirs.onnx"), overrides=overrides))
     assert compared(report(), "onnxruntime").accuracy > 0.7
 
 
@@ -111,8 +111,8 @@ def test_an_ambiguous_scaling_is_asked_about(linear: Linear, prepared: Path) -> 
     configure({"verify.runtimes": ["onnxruntime"]})
     Path("theirs.onnx").write_bytes(onnx_file(Linear(linear.kernel, 0 * linear.bias)))
     with pytest.raises(UserError, match=r"not clear: .* as in -S model.scaling=unit"):
-        prove_file.prove(Question(Path("theirs.onnx")))
-    assert prove_file.prove(Question(Path("theirs.onnx"), overrides=["model.scaling=unit"]))
+        prove_file.prove(ProveOptions(Path("theirs.onnx")))
+    assert prove_file.prove(ProveOptions(Path("theirs.onnx"), overrides=["model.scaling=unit"]))
 
 
 def test_a_value_that_is_not_read_here_is_refused() -> None:

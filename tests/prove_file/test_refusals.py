@@ -12,7 +12,7 @@ from pipeline.files.reports.verify import FailedPair
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
 from pipeline.proving import prove_file
-from pipeline.proving.prove_file import Question
+from pipeline.proving.prove_file import ProveOptions
 from tests import foreign_files
 from tests.foreign_files import Linear, changed, onnx_file, tflite_float
 from tests.prove_file.conftest import configure, report
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_what_a_runtime_cannot_run_is_said_in_its_words(linear: Linear, prepared: Path) -> None:
     configure({"verify.runtimes": ["litert", "tflite_micro"]})
     Path("theirs.tflite").write_bytes(tflite_float(linear, weights="int8"))
-    assert prove_file.prove(Question(Path("theirs.tflite")))
+    assert prove_file.prove(ProveOptions(Path("theirs.tflite")))
     failed = report().pairs[1]
     assert isinstance(failed, FailedPair)
     assert failed.reason == "Input type: FLOAT32 with filter type: INT8 not supported"
@@ -99,4 +99,4 @@ def test_a_damaged_file_that_kills_a_runtime_kills_nothing_else(
 
     Path("theirs.tflite").write_bytes(changed(tflite_float(linear), damage))
     with pytest.raises(UserError, match=r"theirs.tflite (does not run: |is not a TensorFlow Lite)"):
-        prove_file.prove(Question(Path("theirs.tflite")))
+        prove_file.prove(ProveOptions(Path("theirs.tflite")))

@@ -18,7 +18,7 @@ from pipeline.formats import _saved_model_process
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
 from pipeline.proving import prove_file, saved_model
-from pipeline.proving.prove_file import Question
+from pipeline.proving.prove_file import ProveOptions
 from pipeline.runtimes.foreign import NHWC, Adapter
 from tests.conftest import emulated
 from tests.foreign_files import Linear, tflite_int8
@@ -84,7 +84,7 @@ def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
     emulated("nehalem", "litert")
     configure({"verify.runtimes": ["litert"], "verify.processors": ["native", "nehalem"]})
     tf.saved_model.save(network(linear), "theirs")
-    prove_file.prove(Question(Path("theirs"), source="a friend"))
+    prove_file.prove(ProveOptions(Path("theirs"), source="a friend"))
     found, shown = report(), capsys.readouterr().out
     origin = found.compared_with.origin
     assert origin is not None
@@ -116,7 +116,7 @@ def test_it_is_the_reference_of_a_file(linear: Linear, prepared: Path) -> None:
     configure({"verify.runtimes": ["litert"]})
     network(linear).export("float", verbose=False)
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
-    prove_file.prove(Question(Path("theirs.tflite"), Path("float")))
+    prove_file.prove(ProveOptions(Path("theirs.tflite"), Path("float")))
     origin = report().compared_with.origin
     assert origin is not None
     assert origin.file == "float"

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.process.errors import UserError
 from pipeline.proving import integer_c, prove_file
-from pipeline.proving.prove_file import Question
+from pipeline.proving.prove_file import ProveOptions
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, Project, emulated
 from tests.foreign_files import Linear, onnx_file, tflite_float, tflite_int8
 from tests.prove_file.conftest import compared, configure, report
@@ -36,7 +36,7 @@ def test_a_file_is_compared_with_its_reference(suffix: str, linear: Linear, prep
         reference.write_bytes(content)
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
     configure({"verify.runtimes": ["litert"]})
-    assert prove_file.prove(Question(Path("theirs.tflite"), reference))
+    assert prove_file.prove(ProveOptions(Path("theirs.tflite"), reference))
     found = report()
     assert found.compared_with.origin is not None
     assert found.compared_with.origin.file == reference.name
@@ -63,7 +63,7 @@ def test_a_file_that_loses_accuracy_is_worse_and_fails(
     Path("float.tflite").write_bytes(tflite_float(linear))
     Path("theirs.tflite").write_bytes(tflite_int8(linear, levels=1))
     configure({"verify.runtimes": ["litert"]})
-    assert not prove_file.prove(Question(Path("theirs.tflite"), Path("float.tflite")))
+    assert not prove_file.prove(ProveOptions(Path("theirs.tflite"), Path("float.tflite")))
     pair = compared(report(), "litert")
     assert (pair.state, pair.lost > pair.gained) == ("worse", True)
     sentence = f"{pair.lost} of 1,000 images lost, {pair.gained} gained: significant, or more"
@@ -80,14 +80,14 @@ def test_a_wrong_reference_is_noticed(
     fewer = Linear(linear.kernel[:7], linear.bias[:7])
     Path("seven.tflite").write_bytes(tflite_float(fewer))
     with pytest.raises(UserError, match=r"seven.tflite gives 7 numbers .* has 10 classes"):
-        prove_file.prove(Question(Path("theirs.tflite"), Path("seven.tflite")))
+        prove_file.prove(ProveOptions(Path("theirs.tflite"), Path("seven.tflite")))
     dice = np.random.default_rng(0)
     other = Linear(dice.normal(size=linear.kernel.shape).astype(np.float32), linear.bias)
     Path("other.tflite").write_bytes(tflite_float(other))
     with pytest.raises(UserError, match=r"other.tflite expects is not clear: .* hardly better"):
-        prove_file.prove(Question(Path("theirs.tflite"), Path("other.tflite")))
+        prove_file.prove(ProveOptions(Path("theirs.tflite"), Path("other.tflite")))
     Path("coarse.tflite").write_bytes(tflite_int8(linear, levels=1))
-    prove_file.prove(Question(Path("theirs.tflite"), Path("coarse.tflite")))
+    prove_file.prove(ProveOptions(Path("theirs.tflite"), Path("coarse.tflite")))
     shown = " ".join(capsys.readouterr().out.split())
     assert "Warning: theirs.tflite is right on significantly more images than coarse" in shown
 
@@ -97,7 +97,7 @@ def test_a_wrong_reference_is_noticed(
 def test_validation_images_count_if_that_is_asked_for(linear: Linear, prepared: Path) -> None:
     configure({"verify.runtimes": ["onnxruntime"]})
     Path("theirs.onnx").write_bytes(onnx_file(linear))
-    prove_file.prove(Question(Path("theirs.onnx"), validation=True))
+    prove_file.prove(ProveOptions(Path("theirs.onnx"), validation=True))
     pair = compared(report(), "onnxruntime")
     assert (pair.images, pair.test_images) == (1600, 1000)
 
@@ -108,7 +108,7 @@ def test_an_emulated_processor_computes_what_this_one_does(linear: Linear, prepa
     emulated("nehalem", "litert")
     configure({"verify.processors": ["native", "nehalem"]})
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
-    assert prove_file.prove(Question(Path("theirs.tflite")))
+    assert prove_file.prove(ProveOptions(Path("theirs.tflite")))
     pair = compared(report(), "litert", "nehalem")
     assert pair.state == "proven"
     assert pair.golden_difference is not None
@@ -122,16 +122,16 @@ def test_integer_c_of_a_file_gives_the_bytes_of_tensorflow_lite_micro(
 ) -> None:
     configure({"verify.runtimes": ["litert"]})
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
-    assert prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
+    assert prove_file.prove(ProveOptions(Path("theirs.tflite"), c=Path("code")))
     made = report().c
     assert made is not None
     assert made.images == 1000
     assert "int network_run(const int8_t *input" in Path("code/network.h").read_text("utf-8")
     with pytest.raises(UserError, match="--c code is not an empty folder"):
-        prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
+        prove_file.prove(ProveOptions(Path("theirs.tflite"), c=Path("code")))
     Path("float.tflite").write_bytes(tflite_float(linear))
     with pytest.raises(UserError, match=r"no integer C can be made of float.tflite: its FULLY"):
-        prove_file.prove(Question(Path("float.tflite"), c=Path("other")))
+        prove_file.prove(ProveOptions(Path("float.tflite"), c=Path("other")))
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_c_that_differs_is_not_written(
     translate = integer_c.translate
     monkeypatch.setattr(integer_c, "translate", lambda path: translate(Path("coarse.tflite")))
     with pytest.raises(UserError, match=r"the C of theirs.tflite answers [\d,]+ of 1,000 images"):
-        prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
+        prove_file.prove(ProveOptions(Path("theirs.tflite"), c=Path("code")))
     assert not Path("code").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.search import cached_training, sweep
 from pipeline.search.analysis import Analysis, AnalysisOptions
-from pipeline.search.sweep import Settings
+from pipeline.search.sweep import SweepSettings
 from tests.conftest import Project
 
 TINY = {
@@ -47,7 +47,7 @@ def analysis(name: str) -> Analysis:
 
 
 def started(*space: str, options: AnalysisOptions | None = None, **settings: Any) -> Any:
-    return sweep.start(Settings(space, **settings), options or AnalysisOptions())
+    return sweep.start(SweepSettings(space, **settings), options or AnalysisOptions())
 
 
 def children(folder: Path, title: str) -> list[tuple[str, str]]:

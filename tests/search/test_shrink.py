@@ -14,7 +14,7 @@ from dvc.utils.hydra import apply_overrides
 
 from pipeline.config import params
 from pipeline.config.overrides import Choices
-from pipeline.planning.cost import Files, Shape
+from pipeline.planning.cost import NetworkFiles, Shape
 from pipeline.process.errors import UserError
 from pipeline.search import analysis, shrink, shrink_report, shrink_space, shrink_worker
 from pipeline.search.analysis import AnalysisOptions
@@ -36,8 +36,8 @@ VALUES: dict[str, Any] = {
 }
 
 
-def network(size: int, arena: int | None = 5000) -> Files:
-    return Files(1, 1, size, micro_arena_bytes=arena, micro_flash_bytes=size, refused="why")
+def network(size: int, arena: int | None = 5000) -> NetworkFiles:
+    return NetworkFiles(1, 1, size, micro_arena_bytes=arena, micro_flash_bytes=size, refused="why")
 
 
 def ended(size: int, *accuracies: float) -> Any:

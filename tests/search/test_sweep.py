@@ -18,7 +18,7 @@ from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
 from pipeline.search import optuna_storage, sweep
 from pipeline.search.analysis import AnalysisOptions
-from pipeline.search.optuna_worker import Slot
+from pipeline.search.optuna_worker import TrialTask
 from tests.conftest import EDGEPROOF, Project
 from tests.postgresql import kill, killable, server
 from tests.search.conftest import children, started
@@ -144,7 +144,7 @@ def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_comma
     """All workers are held in their second epoch until one is killed and a command interrupted."""
     space = ("train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh")
     options = ("-S", "train.epochs=3", "--trials", f"{TRIALS}")
-    hold = Hold(tmp_path / "hold", "*/.state/trials/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/.state/trials/*/checkpoint.json", times=2)
     with server() as address:
         command = [*EDGEPROOF, "sweep", *space, *options, "--heartbeat", "2"]
         command += ["--storage", address, "--name", "shared"]
@@ -167,14 +167,18 @@ def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_comma
         trials = optuna.load_study(study_name="shared", storage=storage).trials
         storage.engine.dispose()
     done = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
-    assert sorted(trial.user_attrs["slot"] for trial in done) == list(range(TRIALS))
+    assert sorted(trial.user_attrs[optuna_storage.PLACE] for trial in done) == list(range(TRIALS))
     lost = [
         trial
         for trial in trials
         if trial.state.name == "FAIL" and trial.user_attrs.get("worker", "").endswith(f":{killed}")
     ]
     assert len(lost) == 1
-    (again,) = (trial for trial in done if trial.user_attrs["slot"] == lost[0].user_attrs["slot"])
+    (again,) = (
+        trial
+        for trial in done
+        if trial.user_attrs[optuna_storage.PLACE] == lost[0].user_attrs[optuna_storage.PLACE]
+    )
     assert again.params == lost[0].params
     assert len({trial.params["train.learning_rate"] for trial in done}) == TRIALS
     assert "its worker has ended (signal 9); another one takes over" in log()
@@ -197,7 +201,7 @@ def test_a_database_that_is_lost_is_one_sentence_wherever_it_is_asked(here: Path
         for ask in (
             lambda: started("train.epochs=1,2", **question),
             lambda: sweep.run(begun, settings, study),
-            lambda: Slot("trial", settings, 1).run(lambda _: None),
+            lambda: TrialTask("trial", settings, 1).run(lambda _: None),
         ):
             with pytest.raises(UserError, match=f"^{LOST}$"):
                 ask()
@@ -207,7 +211,7 @@ def test_a_sweep_whose_database_is_killed_says_one_sentence_and_continues(
     tiny: Project, tmp_path: Path
 ) -> None:
     """The database is away for more than one heartbeat in the midst of a training."""
-    hold = Hold(tmp_path / "hold", "*/.state/trials/*/state.json", times=2)
+    hold = Hold(tmp_path / "hold", "*/.state/trials/*/checkpoint.json", times=2)
     log = tiny.folder.parent / f"{tiny.folder.name}.log"
     with killable() as (address, database):
         command = [*EDGEPROOF, "sweep", "train.epochs=2,3", "--sampler", "grid", "--name", "lost"]

@@ -215,7 +215,7 @@ def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
     command = ["mlflow", "server", "--workers", "1", "--backend-store-uri", store]
     command += ["--artifacts-destination", str(project.folder / "served")]
     with server(project, *command, port=port, health="/health") as running:
-        hold = Hold(tmp_path / "hold", "*/.state/train/*/state.json", times=2)
+        hold = Hold(tmp_path / "hold", "*/.state/train/*/checkpoint.json", times=2)
         variables = {**hold.environment, "MLFLOW_TRACKING_URI": uri}
         training = project.start("dvc", "repro", "train", **variables)
         hold.wait(training)

@@ -69,17 +69,17 @@ def test_a_checkpoint_damaged_by_a_power_cut_is_reported_and_training_starts_ove
     from pipeline.training import checkpoint
 
     fit(raw_mnist, tmp_path / "whole", train_params(epochs=2))
-    assert len(checkpoint.read(tmp_path / "whole")["rows"]) == 2
+    assert len(checkpoint.read(tmp_path / "whole").rows) == 2
     capfd.readouterr()
-    for damaged in ("2.weights.h5", "best-*.h5", "state.json"):
+    for damaged in ("2.weights.h5", "best-*.h5", "checkpoint.json"):
         for size in (0, 100, None):
             folder = tmp_path / f"{damaged[0]}-{size}"
             shutil.copytree(tmp_path / "whole", folder)
             (file,) = folder.glob(damaged)
             file.unlink() if size is None else os.truncate(file, size)
-            assert checkpoint.read(folder) == {"rows": [], "seeds": []}
+            assert checkpoint.read(folder) == checkpoint.Checkpoint([], [], {})
             warning = capfd.readouterr().err
-            if file.name != "state.json" or size is not None:  # without it there is no checkpoint
+            if file.name != checkpoint.FILE or size is not None:  # without it there is none
                 reason = "is damaged, as after a power cut; training starts over"
                 assert warning == f"warning: {folder} {reason}\n"
                 assert not list(folder.iterdir())

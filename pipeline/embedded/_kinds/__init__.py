@@ -46,7 +46,7 @@ class EmbeddedKind:
     recordings: Callable[[Description], dict[str, tuple[Array, Array]]] = _no_recordings
 
 
-def of(data: Description) -> EmbeddedKind:
+def kind_of(data: Description) -> EmbeddedKind:
     kind: EmbeddedKind = importlib.import_module(f"pipeline.embedded._kinds.{data.kind}").KIND
     return kind
 

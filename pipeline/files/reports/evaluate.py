@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
 from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section, has_key
 from serving.metric import ACCURACY, METRICS
+
+
+class GateName(StrEnum):
+    """The gates between a model and its bundle; those of `evaluate` come first."""
+
+    TARGET = "target"
+    BASELINE = "baseline"
+    CLASSES = "classes"
+    EXPORT = "export"
+    VERIFY = "verify"
+    EMBED = "embed"
 
 
 class AnyGate(Section):
@@ -33,7 +45,7 @@ class AnyGate(Section):
     @property
     def baseline_not_shown(self) -> bool:
         """The model is better than the baseline, but there are too few images to show it."""
-        return not self.baseline_beaten and not self.failures["baseline"]
+        return not self.baseline_beaten and not self.failures[GateName.BASELINE]
 
 
 class Gate(AnyGate):

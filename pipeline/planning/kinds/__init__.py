@@ -115,7 +115,7 @@ def grouped(data: Survey, column: str) -> str:
     return by_file if "(" in (data.group or "") else column
 
 
-def of(data: Any) -> PlannedKind:
+def kind_of(data: Any) -> PlannedKind:
     """The kind of a survey, or of whatever else has a `kind`."""
     return named(data.kind)
 

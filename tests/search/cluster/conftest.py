@@ -14,7 +14,7 @@ from tests.dask_cluster import DaskCluster
 
 TIMES = ("seconds", "images_per_second")
 FOLDS = [*EDGEPROOF, "folds", "--folds", "2", "-S", "train.epochs=2"]
-CHECKPOINT = "*/.state/trials/*/state.json"
+CHECKPOINT = "*/.state/trials/*/checkpoint.json"
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ IMPROVE = [*EDGEPROOF, "improve", "--quick", "-S", "train.architecture=mlp"]
 IMPROVE += ["-S", "problem.target=0.9999"]  # which is not reached
 SEEDS = ("python", "-m", "benchmarks.seeds", "--until", "evaluate")
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1"}  # as many here as on each of two workers
-CHECKPOINT = "*/.state/remote/*/state.json"
+CHECKPOINT = "*/.state/remote/*/checkpoint.json"
 EPOCH = re.compile(r"^epoch +\d+: ", re.MULTILINE)  # as the stage `train` prints it
 
 

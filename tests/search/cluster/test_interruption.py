@@ -28,7 +28,7 @@ def test_a_killed_worker_costs_only_the_epoch_that_it_was_in(
         first, _ = [running.join(project.folder, **hold.environment) for _ in range(2)]
         command = project.start(*on(running, *FOLDS))
         hold.wait(command, 2)
-        checkpoints = list((project.folder / ".state" / "trials").glob("*/state.json"))
+        checkpoints = list((project.folder / ".state" / "trials").glob("*/checkpoint.json"))
         kept = {path.parent.name: json.loads(path.read_text())["rows"] for path in checkpoints}
         dask_cluster.kill(first)
         wait_for(lambda: "another one takes over" in shown(project), command)
