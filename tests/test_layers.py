@@ -192,6 +192,25 @@ def test_what_makes_a_model_knows_no_device() -> None:
             assert shared <= INPUTS_AND_GATE, f"{name(path)} imports {shared - INPUTS_AND_GATE}"
 
 
+def kinds_by_name(path: Path) -> list[str]:
+    """Where a module compares a kind of input, or a target, with its name."""
+    names = {*parts.choices("inputs"), *parts.choices("targets")}
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Compare, ast.Match)):
+            literals = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+            if literals & names and re.search(r"\b(kind|target)\b", ast.unparse(node)):
+                found.append(f"{name(path)}:{node.lineno} {ast.unparse(node)}")
+    return found
+
+
+def test_only_inputs_targets_and_serving_know_a_kind_by_its_name() -> None:
+    """Elsewhere its constants tell, so that a new kind is forgotten in no comparison."""
+    for path in [*PIPELINE.rglob("*.py"), *(ROOT / "lectures").rglob("*.py")]:
+        if path.parent not in (PIPELINE / "inputs", PIPELINE / "targets"):
+            assert not kinds_by_name(path)
+
+
 def test_tensorflow_and_mlflow_are_imported_only_where_they_are_needed() -> None:
     for path in modules():
         roots = {imported.split(".")[0] for imported in code.names(path)}

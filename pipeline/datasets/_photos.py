@@ -14,6 +14,7 @@ from pydantic import PositiveInt
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
+from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw, _labels
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.artifacts import Array
@@ -120,7 +121,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     labels = _labels.array(target, texts, class_names)
     test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
-    noun = "label" if target == "labels" else "class"
+    noun = "class" if one_class_each(target) else "label"
     counts = _labels.counts(target, labels[train], class_names)
     check_classes(f"{params.path}: {noun}", counts, "picture", photo.SUFFIXES)
     strata = _labels.strata(target, labels[train])

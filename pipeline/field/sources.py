@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from pipeline.config.parts import one_class_each
 from pipeline.field.logged import from_log
 from pipeline.field.observations import Observations, as_array
 from pipeline.field.true_answers import read_labels, true_answer
@@ -85,5 +86,5 @@ def label_for(
     if csv_labels:
         label = csv_labels.get(str(path.relative_to(folder)), csv_labels.get(str(path)))
         return None if label is None else true_answer(label, card, "the CSV")
-    named = card.target == "classes" and len(parts) > 1
+    named = len(parts) > 1 and one_class_each(card.target)
     return true_answer(parts[0], card, folder) if named else None
