@@ -14,8 +14,7 @@ from pathlib import Path
 from pipeline.config import mnist_problem, params
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
-from pipeline.files import s3
-from pipeline.files.reports.folds import FoldsReport
+from pipeline.files import artifacts, s3
 from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
 from pipeline.process.errors import UserError
@@ -43,7 +42,7 @@ def check(settings: Params) -> None:
         (
             "evaluate.folds",
             settings.evaluate.folds,
-            f"`edgeproof run` writes {FoldsReport.PATH}; or name {params.NONE} for none",
+            f"`edgeproof run` writes {artifacts.FOLDS}; or name {params.NONE} for none",
         ),
         (
             "model.path",

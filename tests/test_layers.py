@@ -55,7 +55,7 @@ VERIFYING = {PIPELINE / "verify.py", PIPELINE / "package.py"}
 SHARE_INPUTS_AND_GATE = {"files", "datasets", "reporting", "targets"}
 # Of `serving`: how inputs are read, and how a file of a model is judged
 INPUTS_AND_GATE = {
-    *("errors", "inputs", "log_mel", "photo", "recording", "sound", "words"),
+    *("errors", "framing", "inputs", "log_mel", "recording", "words"),
     *("comparison", "gate", "metric", "model_file"),
 }
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
@@ -192,25 +192,6 @@ def test_what_makes_a_model_knows_no_device() -> None:
             assert shared <= INPUTS_AND_GATE, f"{name(path)} imports {shared - INPUTS_AND_GATE}"
 
 
-def kinds_by_name(path: Path) -> list[str]:
-    """Where a module compares a kind of input, or a target, with its name."""
-    names = {*parts.choices("inputs"), *parts.choices("targets")}
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, (ast.Compare, ast.Match)):
-            literals = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
-            if literals & names and re.search(r"\b(kind|target)\b", ast.unparse(node)):
-                found.append(f"{name(path)}:{node.lineno} {ast.unparse(node)}")
-    return found
-
-
-def test_only_inputs_targets_and_serving_know_a_kind_by_its_name() -> None:
-    """Elsewhere its constants tell, so that a new kind is forgotten in no comparison."""
-    for path in [*PIPELINE.rglob("*.py"), *(ROOT / "lectures").rglob("*.py")]:
-        if path.parent not in (PIPELINE / "inputs", PIPELINE / "targets"):
-            assert not kinds_by_name(path)
-
-
 def test_tensorflow_and_mlflow_are_imported_only_where_they_are_needed() -> None:
     for path in modules():
         roots = {imported.split(".")[0] for imported in code.names(path)}
@@ -255,6 +236,12 @@ def test_a_new_file_neither_downloads_nor_trains_again(stage: str) -> None:
         for path in (ROOT / dep).rglob("*.py") if dep.startswith(("pipeline/", "serving")) else ():
             assert path in closure(stage) or is_empty(path), f"{stage} does not use {name(path)}"
     assert not (ROOT / params.NONE).is_dir()
+
+
+@pytest.mark.parametrize("stage", ["check", "download", "train"])
+def test_how_a_device_judges_and_reads_by_the_card_neither_downloads_nor_trains(stage: str) -> None:
+    used = {path.stem for path in closure(stage) if path.parent == ROOT / "serving"}
+    assert not used & {"comparison", "gate", "metric", "model_card", "model_file", "photo", "sound"}
 
 
 def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() -> None:

@@ -26,7 +26,7 @@ from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
-from serving import photo
+from serving import framing
 
 SHOWN = 3  # names in a sentence
 LOOKED_AT = 1000  # pictures that may be of one colour
@@ -123,7 +123,7 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "class" if one_class_each(target) else "label"
     counts = _labels.counts(target, labels[train], class_names)
-    check_classes(f"{params.path}: {noun}", counts, "picture", photo.SUFFIXES)
+    check_classes(f"{params.path}: {noun}", counts, "picture", framing.SUFFIXES)
     strata = _labels.strata(target, labels[train])
     order = stratified(strata)
     validation = np.flatnonzero(order >= len(train) - len(named))

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pipeline.config.parts import declared, one_class_each
+from pipeline.config.problem import ACCURACY
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.inputs import Baselined
 from pipeline.process.errors import UserError
-from pipeline.reporting.metrics import ACCURACY
 
 if TYPE_CHECKING:
     from pipeline.files.reports.baseline import BaselineScore, ErrorScore
