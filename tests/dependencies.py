@@ -35,7 +35,7 @@ NO_DEPENDENCY = (
     "pipeline/config/problem.py",
     "pipeline/config/section.py",
     "pipeline/config/validation_message.py",
-    "pipeline/datasets/_fetch.py",
+    "pipeline/files/fetch.py",
     "pipeline/files/atomic.py",
     "pipeline/planning/",
     "pipeline/reporting/split_notes.py",

@@ -27,7 +27,6 @@ ORDER = (
     "files",
     "reporting",
     "runtimes",
-    # Training fetches published weights as a dataset fetches its files.
     "datasets",
     # An architecture builds Keras objects by name, and `fit` imports an architecture by name.
     "architectures training",
