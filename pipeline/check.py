@@ -14,8 +14,7 @@ from pathlib import Path
 from pipeline.config import mnist_problem, params
 from pipeline.config.params import Dataset, Params
 from pipeline.config.parts import choices, declared
-from pipeline.files import s3
-from pipeline.files.reports.folds import FoldsReport
+from pipeline.files import artifacts, s3
 from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
 from pipeline.process.errors import UserError
@@ -26,7 +25,7 @@ NAMED_PATHS = {
     "dataset.other": "name a folder, zip or npz file of pictures that are none of the classes, or "
     f"{params.NONE} for none",
     "preprocess.corrections": f"name a CSV of corrected labels, or {params.NONE} for none",
-    "evaluate.folds": f"`edgeproof run` writes {FoldsReport.PATH}; or name {params.NONE} for none",
+    "evaluate.folds": f"`edgeproof run` writes {artifacts.FOLDS}; or name {params.NONE} for none",
     "model.path": f"name a .keras or .h5 file, or {params.NONE} to train a model",
     "train.start_from": f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.config import params
 from pipeline.config.params import Dataset
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, one_class_each
 from pipeline.datasets import Raw, _others
 from pipeline.files import artifacts, pictures
 from pipeline.files import raw as raw_files
@@ -61,7 +61,7 @@ def save_others(dataset: Dataset, raw: Raw) -> None:
     """The pictures of `dataset.other`, if it names any. Raises UserError."""
     if dataset.other == params.NONE:
         return
-    if not declared("inputs", raw.kind)["IMAGES"] or raw.target != "classes":
+    if not declared("inputs", raw.kind)["IMAGES"] or not one_class_each(raw.target):
         raise UserError(
             f"dataset.other is {dataset.other}, which is for images of one class each; "
             f"expected {params.NONE} with other data"

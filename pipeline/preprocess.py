@@ -17,6 +17,7 @@ import numpy as np
 from pipeline import inputs, targets
 from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.config.parts import is_number
 from pipeline.files import artifacts, digests, empty_classes, raw
 from pipeline.files.artifacts import Array, Description, Rows
 from pipeline.files.corrections import TEST, TRAINING
@@ -54,13 +55,12 @@ def check_unit(description: Description) -> None:
 
     The unit says that problem.target is an error and not an accuracy.
     """
-    is_number = description.target == "number"
-    if is_number and description.unit is None:
+    if is_number(description.target) and description.unit is None:
         raise UserError(
             f"problem.unit is null, and {description.name} asks for a number; expected its unit, "
             "such as degrees, and as problem.target the mean absolute error that the model may have"
         )
-    if description.unit is not None and not is_number:
+    if description.unit is not None and not is_number(description.target):
         raise UserError(
             f"problem.unit is {description.unit}, and {description.name} asks for "
             f"{description.target}; expected null, or numbers: floats as y_train of an npz file"

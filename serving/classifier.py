@@ -132,10 +132,11 @@ class Classifier:
         if described is None:
             raise InputError(f"{self.card.name} gives {self.card.target}, and not a number")
         value = float(row[0])
-        facts = {"number": value, "unit": described.unit, "low": None, "high": None}
-        if width is not None:
-            facts.update(low=value - width, high=value + width)
-        return {**facts, "coverage": None if width is None else described.coverage}
+        facts = {"number": value, "unit": described.unit}
+        if width is None:
+            return {**facts, "low": None, "high": None, "coverage": None}
+        ends = {"low": value - width, "high": value + width}
+        return {**facts, **ends, "coverage": described.coverage}
 
     def golden_difference(self, bundle: Bundle) -> float:
         """The largest difference from the golden probabilities. Raises BundleError."""

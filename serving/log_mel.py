@@ -112,6 +112,12 @@ class LogMel:
         below = level - energies
         return np.maximum(HIGHEST - (below + below // 2), 0).astype(np.uint8)
 
+    def image(self, recording: Any, frames: int) -> Any:
+        """The features (frames, bands, 1) of samples (S,) int16, cut or zero-padded."""
+        count = self.samples(frames)
+        padded = np.pad(recording[:count], (0, max(count - len(recording), 0)))
+        return self.features(padded)[..., None]
+
     def energies(self, samples: Any) -> Any:
         """Samples (S,) int16 -> logarithms of energies (T, bands) int64, in steps from 0."""
         count = self.frames(len(samples))

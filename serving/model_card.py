@@ -145,8 +145,7 @@ class ModelCard:
         for reason in self.not_proven:
             expect_words(not_proven=reason)
         expect_fractions(test_accuracy=self.test_accuracy, baseline_accuracy=self.baseline_accuracy)
-        if self.test_accuracy_interval:
-            expect_interval("test_accuracy_interval", self.test_accuracy_interval)
+        expect_interval(test_accuracy_interval=self.test_accuracy_interval)
         expect_counts(test_images=self.test_images)
         expect_amounts(acceptance_images=self.acceptance_images)
         known = " or ".join(TARGETS)

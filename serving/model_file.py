@@ -92,8 +92,7 @@ class Proof:
         expect_fractions(
             accuracy=self.accuracy, agreement=self.agreement, metric_value=self.metric_value
         )
-        if self.accuracy_interval:
-            expect_interval("accuracy_interval", self.accuracy_interval)
+        expect_interval(accuracy_interval=self.accuracy_interval)
         bound = self.accuracy_lost_bound
         expect(
             bound is None or -1 <= bound <= 1, f"accuracy_lost_bound is {bound}, expected -1 to 1"
@@ -132,7 +131,7 @@ class Score:
         known = [name for name in METRICS if name != ACCURACY]
         expect(self.name in known, f"metric is {self.name[:40]!r}, expected {' or '.join(known)}")
         expect_fractions(value=self.value, baseline=self.baseline)
-        expect_interval("interval", self.interval)
+        expect_interval(interval=self.interval)
 
     @property
     def words(self) -> str:

@@ -1,4 +1,21 @@
-"""Pictures of any size and mode -> the model's input, as the model card says."""
+"""Pictures of any size and mode -> the model's input, as the model card says.
+
+The method `mnist` gives the image that MNIST would have of something drawn or written: light ink on
+black, fitted and centred. It uses integers only, so that another language can reproduce it to the
+pixel. The median of an even count is the upper one.
+
+1. shrink     by the smallest integer factor that brings both sides to at most 256; each pixel is
+              the mean of its block
+2. polarity   the border is background; dark ink is inverted
+3. background white top-hat: subtract the opening with a square of half the longer side, made odd
+              upwards (Serra, 1982). It keeps strokes, not uneven light
+4. threshold  half the maximum, rounded down; a pixel is ink if it and at least two of its eight
+              neighbours exceed it. Pixels further from ink than 1/28 of the longer side become 0
+5. levels     twice the median below the threshold -> 0, the median of the ink -> 255
+6. fit        the bounding box into a square of `box` pixels, aspect ratio kept, each pixel the mean
+              of the area it covers; then the brightest pixel to 255
+7. centre     the centre of mass, in pixels from 0, at size / 2, as everywhere in MNIST
+"""
 
 from __future__ import annotations
 
@@ -11,31 +28,15 @@ from typing import TYPE_CHECKING, Any, Tuple, Union
 import numpy as np
 
 from serving.errors import InputError
-from serving.mnist_photo import divide, normalize
+from serving.framing import FORMATS, FRAMINGS, LARGEST_PIXELS, divide, frame, upright
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# Written out, because Pillow before 10.1 (Debian 12) cannot report it
-TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION = 0x0112  # the EXIF tag
-TURNS = {  # what undoes each of its values; 1 is upright
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-STRIP = 256  # rows
-CURE = "save it with 8 or 16 bits a channel"
-FRAMINGS = ("resize", "letterbox", "centre_crop", "region")
-PARTS = 10_000  # of a side, in which a region is measured
-# Larger than any phone's photo; a small file can claim to be much larger.
-LARGEST_PIXELS = 64_000_000
+LONGEST = 256
+REACH = 28  # of step 4
+LEAST_CONTRAST = 16  # of 256 levels; below that there is only noise
+NOTHING = "the photo shows nothing that stands out from its background"
 
 
 def read(
@@ -98,8 +99,7 @@ def to_input(image: Any, card: ModelCard) -> Any:
     if not card.kind.from_pictures:
         raise InputError(
             f"the photo is not an input of {card.name}, which takes {card.input.type} "
-            f"{card.kind.noun}: "
-            f"{how.description}"
+            f"{card.kind.noun}: {how.description}"
         )
     height, width, channels = card.input_shape
     flat = upright(image, "L" if channels == 1 else "RGB")
@@ -115,91 +115,105 @@ def to_input(image: Any, card: ModelCard) -> Any:
     return pixels.reshape(height, width, channels)
 
 
-def frame(image: Any, size: Tuple[int, int], framing: Any) -> Any:
-    """A PIL image -> one of `size`, (width, height), by one of FRAMINGS or a region itself.
+def normalize(grey: Any, size: int, box: int) -> Any:
+    """Grey pixels (h, w) uint8 -> (size, size) uint8.
 
-    In integers, as in other languages: sides and edges are rounded to the nearest pixel, halves up;
-    a window around the middle begins at half the difference, rounded down.
+    Raises InputError if nothing stands out from the background.
     """
-    from PIL import Image
-
-    inner = size
-    if framing == "letterbox":
-        inner = _fitted(image.size, size)
-    elif framing == "centre_crop":
-        image = _middle(image, _fitted(size, image.size))
-    elif framing != "resize":
-        left, top, right, bottom = (
-            divide(int(fraction * PARTS + 0.5) * side, PARTS)
-            for fraction, side in zip(framing, 2 * image.size)
-        )
-        left, top = min(left, image.width - 1), min(top, image.height - 1)
-        image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-    fewer = image.height - inner[1]
-    rows_first = fewer > max(2 * (image.width - inner[0]), 0)  # Pillow 13 does it, older ones not
-    first = (image.width, inner[1]) if rows_first else inner
-    image = image.resize(first, Image.Resampling.LANCZOS)
-    return _middle(image.resize(inner, Image.Resampling.LANCZOS), size)
+    ink = _light_ink(_shrink(grey))
+    ink = ink - _opening(ink, (max(ink.shape) // 2) | 1)
+    threshold = int(ink.max()) // 2
+    ink = _levels(ink, threshold, _ink_mask(ink > threshold))
+    fitted = _fit(_crop(ink), box)
+    return _centre(divide(fitted * 255, int(fitted.max())), size)
 
 
-def _fitted(shape: Tuple[int, int], size: Tuple[int, int]) -> Tuple[int, int]:
-    """The largest size within `size` that has the aspect ratio of `shape`."""
-    across, down = size[0] * shape[1], size[1] * shape[0]
-    if across < down:
-        return size[0], max(divide(across, shape[0]), 1)
-    return max(divide(down, shape[1]), 1), size[1]
+def _median(values: Any) -> int:
+    return int(np.sort(values, axis=None)[values.size // 2])
 
 
-def _middle(image: Any, size: Tuple[int, int]) -> Any:
-    """A window around the middle; outside of the image it is black."""
-    left, top = ((old - new) // 2 for old, new in zip(image.size, size))
-    return image.crop((left, top, left + size[0], top + size[1]))
+def _shrink(grey: Any) -> Any:
+    factor = -(-max(grey.shape) // LONGEST)
+    height, width = (max(side // factor, 1) for side in grey.shape)
+    blocks = grey[: height * factor, : width * factor]
+    tops = range(0, blocks.shape[0], factor)
+    rows = np.stack([blocks[top : top + factor].sum(0, dtype=np.int64) for top in tops])
+    sums = np.add.reduceat(rows, np.arange(0, blocks.shape[1], factor), axis=1)
+    return divide(sums, min(factor, blocks.shape[0]) * min(factor, blocks.shape[1]))
 
 
-def upright(image: Any, mode: str) -> Any:
-    """`image` in `mode`, upright by its EXIF orientation, on white, scaled to 8 bits.
-
-    Raises InputError if it cannot be known which of its values is white.
-    """
-    from PIL import Image
-
-    turn = TURNS.get(image.getexif().get(ORIENTATION))
-    if turn:  # ImageOps.exif_transpose rewrites the other EXIF tags and fails on malformed ones
-        image = image.transpose(Image.Transpose[turn])
-    if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image), image.mode))
-    if image.mode == "F":
-        _check_floats(np.asarray(image))
-    if image.mode in TRANSPARENT or "transparency" in image.info:
-        return _on_white(image, mode)
-    return image.convert(mode)
+def _light_ink(grey: Any) -> Any:
+    border = _median(np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]]))
+    return grey if int(grey.max()) - border > border - int(grey.min()) else 255 - grey
 
 
-def _eight_bits(grey: Any, mode: str) -> Any:
-    """Of grey levels (H, W) of 16 bits. Raises InputError for others.
-
-    In 32 bits, those up to 255 may be of 8.
-    """
-    low, high = int(grey.min()), int(grey.max())
-    if low < 0 or high > 0xFFFF or (mode == "I" and 0 < high <= 0xFF):
-        raise InputError(f"the photo has grey levels from {low:,} to {high:,}; {CURE}")
-    return (grey >> 8).astype(np.uint8)
+def _opening(pixels: Any, window: int) -> Any:
+    return _square(_square(pixels, window, np.minimum), window, np.maximum)
 
 
-def _check_floats(grey: Any) -> None:
-    """Raises InputError unless grey levels (H, W) are of 8 bits; those around 1 may be shares."""
-    low, high = float(grey.min()), float(grey.max())
-    if not (low >= 0 and (high == 0 or 2 <= high <= 255)):
-        raise InputError(f"the photo has floating-point pixels from {low:g} to {high:g}; {CURE}")
+def _square(pixels: Any, window: int, reduce: Any) -> Any:
+    """`reduce` over the square of `window` pixels around each pixel."""
+    return _sliding(_sliding(pixels, window, reduce).T, window, reduce).T
 
 
-def _on_white(image: Any, mode: str) -> Any:
-    """Composites in strips, because the whole would be in memory three times more."""
-    from PIL import Image
+def _sliding(pixels: Any, window: int, reduce: Any) -> Any:
+    """`reduce` over the `window` rows around each row, in O(log2(window)) steps."""
+    result, span = np.pad(pixels, ((window // 2, window // 2), (0, 0)), mode="edge"), 1
+    while span < window:
+        step = min(span, window - span)
+        result, span = reduce(result[:-step], result[step:]), span + step
+    return result
 
-    result = Image.new(mode, image.size)
-    for top in range(0, image.height, STRIP):
-        strip = image.crop((0, top, image.width, min(top + STRIP, image.height))).convert("RGBA")
-        white = Image.new("RGBA", strip.size, "white")
-        result.paste(Image.alpha_composite(white, strip).convert(mode), (0, top))
+
+def _neighbours(mask: Any) -> Any:
+    """How many of the nine pixels around and including each are set."""
+    padded = np.pad(mask.astype(np.int64), 1)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+
+
+def _ink_mask(above: Any) -> Any:
+    mask = above & (_neighbours(above) >= 3)
+    if not mask.any():
+        raise InputError(f"{NOTHING}; take it closer, on even paper")
+    return mask
+
+
+def _levels(ink: Any, threshold: int, mask: Any) -> Any:
+    noise, full = 2 * _median(ink[ink <= threshold]), _median(ink[mask])
+    if full - noise < LEAST_CONTRAST:
+        raise InputError(f"{NOTHING}; take it with more light or a darker pen")
+    levels = np.clip(divide((ink - noise) * 255, full - noise), 0, 255)
+    reach = 2 * max(max(ink.shape) // REACH, 1) + 1
+    return np.where(_square(mask.astype(np.uint8), reach, np.maximum), levels, 0)
+
+
+def _crop(ink: Any) -> Any:
+    rows, columns = ink.any(1).nonzero()[0], ink.any(0).nonzero()[0]
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _fit(ink: Any, box: int) -> Any:
+    longest = max(ink.shape)
+    height, width = (max(int(divide(side * box, longest)), 1) for side in ink.shape)
+    sums = _overlap(ink.shape[0], height) @ ink @ _overlap(ink.shape[1], width).T
+    return divide(sums, ink.shape[0] * ink.shape[1])
+
+
+def _overlap(old: int, new: int) -> Any:
+    """(new, old): the overlap of each old pixel with each new one, if a side is old * new long."""
+    new_starts, new_ends = np.arange(new)[:, None] * old, np.arange(1, new + 1)[:, None] * old
+    old_starts, old_ends = np.arange(old) * new, np.arange(1, old + 1) * new
+    overlap = np.minimum(new_ends, old_ends) - np.maximum(new_starts, old_starts)
+    return np.clip(overlap, 0, None)
+
+
+def _centre(ink: Any, size: int) -> Any:
+    mass = int(ink.sum())
+    result = np.zeros((size, size), np.uint8)
+    corner = []
+    for axis, side in enumerate(ink.shape):
+        moment = int((ink.sum(1 - axis) * np.arange(side)).sum())
+        corner.append(min(max(divide(size * mass - 2 * moment, 2 * mass), 0), size - side))
+    result[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
     return result

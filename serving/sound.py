@@ -11,7 +11,6 @@ from typing import Any, Callable, Iterable, Iterator, Tuple, Union
 import numpy as np
 
 from serving.errors import BundleError, InputError, reason
-from serving.log_mel import LogMel
 from serving.model_card import ModelCard
 
 RECORDINGS = "recordings/"  # in a bundle: NAME.wav, and as bytes its features NAME.features
@@ -27,15 +26,9 @@ def read(source: Union[str, Path, bytes], name: str, card: ModelCard) -> Any:
     front_end = card.preprocessing.sound
     if front_end is None:
         raise InputError(f"{name} is a sound, and {card.name} takes {card.kind.noun}")
-    count = front_end.samples(card.input_shape[0])
-    return features(front_end, samples(source, name, front_end.rate, count), count)
-
-
-def features(front_end: LogMel, recording: Any, count: int) -> Any:
-    """Samples (S,) int16, cut or zero-padded to `count` -> features (T, bands, 1) uint8."""
-    padded = np.zeros(count, np.int16)
-    padded[: len(recording)] = recording[:count]
-    return front_end.features(padded)[..., None]
+    frames = card.input_shape[0]
+    recording = samples(source, name, front_end.rate, front_end.samples(frames))
+    return front_end.image(recording, frames)
 
 
 def samples(source: Union[str, Path, bytes], name: str, rate: int, count: int) -> Any:

@@ -205,9 +205,10 @@ def expect_fractions(**values: Optional[float]) -> None:
         expect(value is None or 0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
 
 
-def expect_interval(name: str, interval: Tuple[float, float]) -> None:
-    low, high = interval
-    expect(0 <= low <= high <= 1, f"{name} is {low} to {high}, expected two that rise from 0 to 1")
+def expect_interval(**values: Optional[Tuple[float, float]]) -> None:
+    for name, value in values.items():
+        low, high = value or (0, 1)
+        expect(0 <= low <= high <= 1, f"{name} is {low} to {high}, expected to rise within 0 to 1")
 
 
 def expect_counts(**values: int) -> None:

@@ -22,7 +22,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import IntegerProof
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
-from serving import InputError, acceptance, gate, mnist_photo
+from serving import InputError, acceptance, gate, photo
 from serving.comparison import DeviceProof, MakersVerdict
 from tests.conftest import Project
 from tests.test_embed import measured_facts
@@ -79,7 +79,7 @@ def sheets(count: int, channels: int = 1) -> list[Array]:
 
 def drawn(picture: Array) -> list[int] | str:
     try:
-        return list(mnist_photo.normalize(picture, 28, 20).ravel().tolist())
+        return list(photo.normalize(picture, 28, 20).ravel().tolist())
     except InputError as error:
         return str(error)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import Raw, fashion_mnist, mnist
-from pipeline.datasets import _fetch as fetch
+from pipeline.files import fetch
 from pipeline.process.errors import UserError
 
 ARRAYS = tuple(

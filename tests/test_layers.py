@@ -27,7 +27,6 @@ ORDER = (
     "files",
     "reporting",
     "runtimes",
-    # Training fetches published weights as a dataset fetches its files.
     "datasets",
     # An architecture builds Keras objects by name, and `fit` imports an architecture by name.
     "architectures training",
@@ -56,7 +55,7 @@ VERIFYING = {PIPELINE / "verify.py", PIPELINE / "package.py"}
 SHARE_INPUTS_AND_GATE = {"files", "datasets", "reporting", "targets"}
 # Of `serving`: how inputs are read, and how a file of a model is judged
 INPUTS_AND_GATE = {
-    *("errors", "inputs", "log_mel", "photo", "recording", "sound", "words"),
+    *("errors", "framing", "inputs", "log_mel", "recording", "words"),
     *("comparison", "gate", "metric", "model_file"),
 }
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
@@ -241,6 +240,12 @@ def test_a_new_file_neither_downloads_nor_trains_again(stage: str) -> None:
         for path in (ROOT / dep).rglob("*.py") if dep.startswith(("pipeline/", "serving")) else ():
             assert path in closure(stage) or is_empty(path), f"{stage} does not use {name(path)}"
     assert not (ROOT / params.NONE).is_dir()
+
+
+@pytest.mark.parametrize("stage", ["check", "download", "train"])
+def test_how_a_device_judges_and_reads_by_the_card_neither_downloads_nor_trains(stage: str) -> None:
+    used = {path.stem for path in closure(stage) if path.parent == ROOT / "serving"}
+    assert not used & {"comparison", "gate", "metric", "model_card", "model_file", "photo", "sound"}
 
 
 def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() -> None:

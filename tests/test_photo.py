@@ -19,8 +19,9 @@ from pipeline.files import picture_file
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.picture_file import Framing
 from serving import Classifier, InputError, photo
-from serving.mnist_photo import normalize
+from serving.framing import upright
 from serving.model_card import ModelCard, Preprocessing, Tensor
+from serving.photo import normalize
 from tests.conftest import ROOT
 
 
@@ -135,7 +136,7 @@ def test_a_picture_is_turned_upright_by_its_exif_orientation_as_in_pillow(
     exif[0x0112] = orientation
     Image.fromarray(raw_mnist.test_images[0, :, :, 0]).resize((30, 50)).save(file, "PNG", exif=exif)
     turned = ImageOps.exif_transpose(Image.open(file))
-    np.testing.assert_array_equal(photo.upright(Image.open(file), "L"), turned)
+    np.testing.assert_array_equal(upright(Image.open(file), "L"), turned)
     np.testing.assert_array_equal(
         photo.read(file.getvalue(), DIGITS), photo.read(png(turned), DIGITS)
     )
@@ -255,7 +256,7 @@ def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> N
         image = image.convert(mode)
     white = Image.new("RGBA", image.size, "white")
     whole = Image.alpha_composite(white, image.convert("RGBA"))
-    np.testing.assert_array_equal(photo.upright(image, "L"), whole.convert("L"))
+    np.testing.assert_array_equal(upright(image, "L"), whole.convert("L"))
 
 
 @settings(max_examples=200)

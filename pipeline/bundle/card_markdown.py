@@ -12,6 +12,7 @@ from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections, proof_sections
 from pipeline.bundle.card import CardRejection, JudgedRejection
 from pipeline.config.params import NONE
+from pipeline.config.parts import one_class_each
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds
 from pipeline.reporting.tables import table
@@ -167,7 +168,7 @@ def _rejection(card: ModelCard) -> list[str]:
 
 
 def _no_rejection(card: ModelCard) -> list[str]:
-    if card.target != "classes":
+    if not one_class_each(card.target):
         return []
     other = card.provenance.get("params", {}).get("dataset", {}).get("other", NONE)
     unjudged = (

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.files.artifacts import Array, Description
 from serving import photo
+from serving.framing import FRAMINGS
 from serving.model_card import ModelCard
 
 
@@ -23,7 +24,7 @@ def write(bundle: Path, card: ModelCard, data: Description, images: Array) -> No
     """
     folder = bundle / "photos"
     folder.mkdir()
-    framed = card.preprocessing.method in photo.FRAMINGS
+    framed = card.preprocessing.method in FRAMINGS
     variations = {**VARIATIONS, **(SHAPES if framed else {})}
     for index, (name, make) in enumerate(variations.items()):
         picture = make(images[index % len(images)].squeeze())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.parts import declared
 
-DIGITS = 4  # of a fraction, as serving/photo.py computes in ten-thousandths
+DIGITS = 4  # of a fraction, as serving/framing.py computes in ten-thousandths
 
 
 def check(framing: str | list[float], dataset: str) -> None:

@@ -51,3 +51,13 @@ def declared(folder: str, name: str) -> dict[str, Any]:
             with suppress(ValueError):  # not a literal
                 constants[target.id] = ast.literal_eval(node.value or ast.Constant(None))
     return constants
+
+
+def one_class_each(target: str) -> bool:
+    """Whether each example of a target of this name has one class of several."""
+    return bool(declared("targets", target)["ONE_CLASS_EACH"])
+
+
+def is_number(target: str) -> bool:
+    """Whether a target of this name is a number, in problem.unit."""
+    return bool(declared("targets", target)["IS_NUMBER"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, ParamsSection
+
+ACCURACY: Final = "accuracy"  # of the metrics, which serving/metric.py computes
 
 
 class Problem(ParamsSection):
@@ -16,7 +18,7 @@ class Problem(ParamsSection):
     use: str
     limits: list[str]
     target: Annotated[float, Field(ge=0)]
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = ACCURACY
     unit: Annotated[str, Field(min_length=1, max_length=40)] | None = None
     coverage: Fraction | None = None
     max_error: Fraction | None = None
@@ -30,7 +32,7 @@ class Problem(ParamsSection):
             )
         if self.unit is not None and self.target == 0:
             raise ValueError("target is 0, an error that no model reaches; expected one above 0")
-        if self.unit is not None and self.metric != "accuracy":
+        if self.unit is not None and self.metric != ACCURACY:
             raise ValueError(
                 f"metric is {self.metric}, but a number is judged by its mean absolute error; "
                 "expected accuracy, which has no effect with a unit"

@@ -8,8 +8,8 @@ import numpy as np
 
 from pipeline.datasets import Raw
 from pipeline.datasets import _published as published
-from pipeline.datasets._fetch import SourceError
 from pipeline.files.artifacts import Array
+from pipeline.files.fetch import SourceError
 
 SHAPE = (3, 32, 32)  # a row's pixels: red, green, blue
 

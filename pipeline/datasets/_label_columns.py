@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.datasets import _labels
 from pipeline.datasets._tree import nfc
 from pipeline.process.errors import UserError
@@ -40,7 +41,7 @@ class LabelTexts:
 
     def check(self, path: str) -> None:
         """Raises UserError if they are too few to tell apart."""
-        if self.target != "number" and len(self.names) < 2:
+        if not is_number(self.target) and len(self.names) < 2:
             raise UserError(f"{path} has {counted(len(self.names), 'label')}; expected at least 2")
 
 
@@ -124,7 +125,7 @@ def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> LabelTexts:
     """Of columns of 0 and 1; if each row has exactly one 1, they are classes."""
     held = [[name for name in columns if row[name].lower() in TRUE] for row in rows]
     target = "classes" if all(len(names) == 1 for names in held) else "labels"
-    meaning = "a class" if target == "classes" else "one of several labels"
+    meaning = "a class" if one_class_each(target) else "one of several labels"
     print(f"{path}: each of these columns is {meaning}: {', '.join(columns)}")
     return LabelTexts(target, list(map(_labels.joined, held)), columns, tuple(columns))
 

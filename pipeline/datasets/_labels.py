@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.files.artifacts import Array
 
 SEPARATOR = "\x1f"  # between several labels: ASCII's unit separator, which no name has
@@ -23,10 +24,10 @@ def separate(label: str) -> list[str]:
 
 def array(target: str, labels: Sequence[str], names: Sequence[str]) -> Array:
     """The labels of N examples as `Raw` has them: (N,) int64, (N, K) int64 or (N,) float32."""
-    if target == "number":
+    if is_number(target):
         return np.array(labels, np.float64).astype(np.float32)
     numbers = {name: number for number, name in enumerate(names)}
-    if target == "classes":
+    if one_class_each(target):
         return np.array([numbers[label] for label in labels], np.int64)
     result = np.zeros((len(labels), len(names)), np.int64)
     for row, label in enumerate(labels):
@@ -36,10 +37,10 @@ def array(target: str, labels: Sequence[str], names: Sequence[str]) -> Array:
 
 def strata(target: str, labels: Array) -> Array:
     """A number (N,) for each example; any first rows shall have each number in proportion."""
-    if target == "number":
+    if is_number(target):
         tenths: Array = labels.argsort(kind="stable").argsort() * TENTHS // max(len(labels), 1)
         return tenths
-    if target == "classes":
+    if one_class_each(target):
         return labels
     combinations: Array = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
     return combinations
@@ -47,7 +48,7 @@ def strata(target: str, labels: Array) -> Array:
 
 def counts(target: str, labels: Array, names: Sequence[str]) -> dict[str, int]:
     """How many examples have each class or label; none for a number."""
-    if target == "number":
+    if is_number(target):
         return {}
-    totals = np.bincount(labels, minlength=len(names)) if target == "classes" else labels.sum(0)
+    totals = np.bincount(labels, minlength=len(names)) if one_class_each(target) else labels.sum(0)
     return dict(zip(names, totals.tolist(), strict=True))

@@ -14,6 +14,7 @@ from pydantic import PositiveInt
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
+from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw, _labels
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.artifacts import Array
@@ -25,7 +26,7 @@ from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
-from serving import photo
+from serving import framing
 
 SHOWN = 3  # names in a sentence
 LOOKED_AT = 1000  # pictures that may be of one colour
@@ -120,9 +121,9 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     labels = _labels.array(target, texts, class_names)
     test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
-    noun = "label" if target == "labels" else "class"
+    noun = "class" if one_class_each(target) else "label"
     counts = _labels.counts(target, labels[train], class_names)
-    check_classes(f"{params.path}: {noun}", counts, "picture", photo.SUFFIXES)
+    check_classes(f"{params.path}: {noun}", counts, "picture", framing.SUFFIXES)
     strata = _labels.strata(target, labels[train])
     order = stratified(strata)
     validation = np.flatnonzero(order >= len(train) - len(named))

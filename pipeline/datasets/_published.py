@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.datasets import _fetch as fetch
-from pipeline.datasets._fetch import Source, SourceError
+from pipeline.files import fetch
+from pipeline.files.fetch import Source, SourceError
 
 OTHER_FILE = "is not the published file (its SHA-256 differs)"
 

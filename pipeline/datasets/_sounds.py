@@ -30,7 +30,6 @@ from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
-from serving import sound
 from serving.log_mel import LogMel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
@@ -171,7 +170,7 @@ def features(
     check_samples(values, start)
     frames = mel.frames(count)
     recording = as_int16(resampled(values, rate, mel.rate))
-    return sound.features(mel, recording, mel.samples(frames)), len(values) > used
+    return mel.image(recording, frames), len(values) > used
 
 
 def check_samples(values: Array, start: float) -> None:

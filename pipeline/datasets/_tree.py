@@ -19,7 +19,7 @@ from pipeline.files import pictures, s3, shards
 from pipeline.files.s3 import Bucket
 from pipeline.files.shards import Shards
 from pipeline.process.errors import UserError
-from serving import photo
+from serving import framing
 
 # What operating systems, servers and notebooks leave in folders, in lower case
 JUNK = {
@@ -49,7 +49,7 @@ class Tree:
     Folders end in a slash; the root is the empty path. `suffixes` are those of a `noun`.
     """
 
-    suffixes: tuple[str, ...] = photo.SUFFIXES
+    suffixes: tuple[str, ...] = framing.SUFFIXES
     noun: str = "picture"
     files: list[str] = field(default_factory=list)
     folders: set[str] = field(default_factory=lambda: {""})
@@ -100,11 +100,11 @@ def nfc(name: str) -> str:
 def read(
     root: Path,
     key: str = "dataset.path",
-    suffixes: tuple[str, ...] = photo.SUFFIXES,
+    suffixes: tuple[str, ...] = framing.SUFFIXES,
     noun: str = "picture",
 ) -> Tree:
     """All files below a folder or in a zip file, which `key` names. Raises UserError."""
-    of_pictures = suffixes == photo.SUFFIXES
+    of_pictures = suffixes == framing.SUFFIXES
     in_bucket = of_pictures and s3.is_address(root)
     if not in_bucket and not root.exists():
         raise UserError(f"{key} {root} does not exist; name a folder or a zip file")

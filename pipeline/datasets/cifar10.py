@@ -6,8 +6,8 @@ from functools import partial
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _cifar
-from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
+from pipeline.files import fetch
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"

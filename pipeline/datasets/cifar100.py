@@ -9,8 +9,8 @@ from functools import partial
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _cifar
-from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
+from pipeline.files import fetch
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
 SHA256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.datasets import _fetch as fetch
+from pipeline.files import fetch
 
 SHA256 = (
     "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _sounds
-from pipeline.datasets import _fetch as fetch
-from pipeline.datasets._fetch import Source, SourceError
 from pipeline.datasets._photos import Candidate, Listed
+from pipeline.files import fetch
+from pipeline.files.fetch import Source, SourceError
 
 COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 ADDRESS = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.zip"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
+from pipeline.config.parts import is_number
 from pipeline.datasets import Raw, _label_columns, _names, _parts, _photos, _tree
 from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
 from pipeline.datasets._listed_files import Files
@@ -87,7 +88,7 @@ def listed(params: Dataset) -> Listed:
         part = part_of(where, row, split)
         candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
-    if labels.target != "number":
+    if not is_number(labels.target):
         _names.print_alike(labels.names)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")

@@ -20,9 +20,9 @@ from pydantic import PositiveInt
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
-from pipeline.datasets._fetch import SourceError
+from pipeline.files import fetch
+from pipeline.files.fetch import SourceError
 from serving import words
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"

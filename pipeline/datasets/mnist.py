@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.datasets import _fetch as fetch
+from pipeline.files import fetch
 
 SHA256 = (
     "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",

@@ -18,9 +18,9 @@ import pyarrow.parquet
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
-from pipeline.datasets._fetch import SourceError
+from pipeline.files import fetch
+from pipeline.files.fetch import SourceError
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 # of u.data, the ratings

@@ -110,7 +110,7 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     target = "classes" if train_labels.ndim == 1 else "labels"
     if train_labels.dtype.kind == "f":
         target = "number"
-    if target == "labels" and _one_hot(train_labels) and _one_hot(test_labels):
+    if train_labels.ndim == 2 and _one_hot(train_labels) and _one_hot(test_labels):
         target, train_labels, test_labels = "classes", train_labels.argmax(1), test_labels.argmax(1)
     takes_words = declared("inputs", kind.name)["VOCABULARY"]
     vocabulary = _vocabulary(path, arrays, (train, test)) if takes_words else []

@@ -24,10 +24,9 @@ import soundfile
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _sounds
-from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
 from pipeline.datasets._photos import Candidate, Listed
-from pipeline.files import artifacts
+from pipeline.files import artifacts, fetch
 from pipeline.process.stage import home
 
 PUBLISHER = "https://storage.googleapis.com/download.tensorflow.org/data"

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import inputs
 from pipeline.config.params import Params
+from pipeline.config.parts import one_class_each
 from pipeline.embedded import _integer_c, _kinds
 from pipeline.embedded._integer_c import Code
 from pipeline.files import artifacts, split_files
@@ -79,7 +80,7 @@ class VerifiedFile:
                 f"it takes images, sounds and series, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
-        if data.target not in _kinds.kind_of(data).targets:
+        if _kinds.kind_of(data).one_class_each and not one_class_each(data.target):
             raise UserError(
                 "it hears words, each a class, but this dataset has "
                 f"{'numbers' if data.unit else 'several labels at once'}; "
@@ -107,7 +108,7 @@ class VerifiedFile:
             max_loss=params.max_loss(),
             tolerance=statistics.tolerance(True, verified.span),
             accept_from=verified.accept_from(format_name),
-            holds_from=Evaluation.load().holds_from if data.target == "labels" else None,
+            holds_from=Evaluation.load().holds_from,
             interval=verified.half_width(format_name),
             coverage=params.problem.coverage,
             board=params.embed.board,

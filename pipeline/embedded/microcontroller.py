@@ -108,10 +108,10 @@ def agreement(model: VerifiedFile) -> float:
     A number is the same if an int8 output differs by at most one: LiteRT's kernels round otherwise.
     """
     tested, expected = model.micro.tested, model.expected
-    if model.data.target == "number":
+    target = targets.target(model.data.target)
+    if target.IS_NUMBER:
         step = read(model.file.read_bytes()).output.scale
         return float((np.abs(tested - expected) < 1.5 * step).all(1).mean())
-    target = targets.target(model.data.target)
     first, second = (target.answers(part, model.holds_from) for part in (tested, expected))
     return float((first == second).reshape(len(tested), -1).all(1).mean())
 

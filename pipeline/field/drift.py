@@ -80,7 +80,7 @@ def _drift_tests(observed: Observations, expected: Reference | Spread) -> list[D
         return [*tests, _with_medians("predicted number", predicted, expected.answers)]
     tests.append(_distribution_test("confidence", observed.confidence, expected.confidence))
     before = np.array(expected.predicted)
-    if card.target == "labels":
+    if predicted.ndim == 2:
         return [*tests, _labels_test(predicted, before, card.test_images)]
     counts = np.bincount(predicted, minlength=len(card.class_names))
     p_value = comparison.class_shares(counts, before)

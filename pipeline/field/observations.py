@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.files.artifacts import Array
 from serving import ModelCard
 from serving.logged_answers import Stored
@@ -58,13 +59,13 @@ def as_array(values: Sequence[Stored | None], card: ModelCard) -> Array:
 
     Raises ValueError for what does not fit the card.
     """
-    if card.target == "number":
+    if is_number(card.target):
         numbers = np.array([np.nan if value is None else value for value in values], np.float64)
         if not np.isfinite(numbers[[value is not None for value in values]]).all():
             raise ValueError("a number is not finite")
         return numbers
     count = len(card.class_names)
-    if card.target == "labels":
+    if not one_class_each(card.target):
         none = np.full(count, UNKNOWN).tolist()
         rows = [none if value is None else _bits(value, count) for value in values]
         return np.array(rows).reshape(-1, count)

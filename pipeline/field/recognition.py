@@ -32,7 +32,7 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
     target = targets.recognition(card.target)
     answers, true = observed.predicted[observed.labelled], observed.labels[observed.labelled]
     right = target.right(answers, true)
-    several = card.target == "labels"
+    several = true.ndim == 2
     expected, names = card.reference, card.class_names
     return FieldReport(
         **facts.in_use(observed, card.reference, settings.false_alarms),

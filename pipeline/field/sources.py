@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from pipeline.config.parts import one_class_each
 from pipeline.field.logged import from_log
 from pipeline.field.observations import Observations, as_array
 from pipeline.field.true_answers import read_labels, true_answer
 from pipeline.process.errors import UserError
-from serving import Classifier, InputError, ModelCard, ServingError, logged_answers, photo
+from serving import Classifier, InputError, ModelCard, ServingError, framing, logged_answers, photo
 from serving import inputs as kinds
 from serving.logged_answers import Stored
 
@@ -43,7 +44,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
     """
     classifier = Classifier.load(bundle)
     card = classifier.card
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in photo.SUFFIXES]
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in framing.SUFFIXES]
     labels = {path: label_for(path, folder, csv_labels, card) for path in files}
     unreadable, readable, images = [], [], []
     for path in track(files, f"reading {folder}", transient=True):
@@ -55,7 +56,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
             readable.append(path)
     if not readable:
         raise UserError(
-            f"{folder} contains no readable picture; expected {', '.join(photo.SUFFIXES)}"
+            f"{folder} contains no readable picture; expected {', '.join(framing.SUFFIXES)}"
         )
     inputs = np.stack(images)
     answers, confidences = logged_answers.answers(card, classifier.file, classifier.predict(inputs))
@@ -85,5 +86,5 @@ def label_for(
     if csv_labels:
         label = csv_labels.get(str(path.relative_to(folder)), csv_labels.get(str(path)))
         return None if label is None else true_answer(label, card, "the CSV")
-    named = card.target == "classes" and len(parts) > 1
+    named = len(parts) > 1 and one_class_each(card.target)
     return true_answer(parts[0], card, folder) if named else None

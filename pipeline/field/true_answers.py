@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
 from serving import InputError, ModelCard, logged_answers
@@ -46,12 +47,12 @@ def true_answer(cell: str, card: ModelCard, source: object) -> Stored:
 
 
 def _label(cell: str, card: ModelCard) -> Label:
-    if card.target == "number":
+    if is_number(card.target):
         try:
             return float(cell)
         except ValueError:
             return cell
-    return _separate(cell.strip(), card.class_names) if card.target == "labels" else cell
+    return cell if one_class_each(card.target) else _separate(cell.strip(), card.class_names)
 
 
 def _separate(cell: str, names: list[str]) -> Label:

@@ -32,6 +32,7 @@ EXPORTED = Path("exported")
 EMBEDDED = Path("embedded")
 GOLDEN = Path("evaluation/golden.npz")
 REPORTS = Path("reports")
+FOLDS = REPORTS / "folds.json"
 DIST = Path("dist")
 DRAFT = Path("draft")
 STATE = Path(".state")
@@ -86,7 +87,7 @@ class Description:
     not_passed_on: str | None = None
     target: str = "classes"  # a module of pipeline/targets
     unit: str | None = None  # of a number; set by `preprocess` from params.yaml
-    # How a photo becomes an input: one of photo.FRAMINGS, or the fractions of a region
+    # How a photo becomes an input: one of framing.FRAMINGS, or the fractions of a region
     framing: str | list[float] = "resize"
     group: str | None = None  # the column that preprocess.group is by default
     sound: dict[str, int] | None = None  # the parameters of `serving.log_mel`

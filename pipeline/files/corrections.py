@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import NONE
+from pipeline.config.parts import one_class_each
 from pipeline.files import list_file, pictures
 from pipeline.files.artifacts import Array, Description
 from pipeline.process.errors import UserError
@@ -65,7 +66,7 @@ def load(path: Path, part: str, data: tuple[Array, Array], description: Descript
 
     Raises UserError for a line that does not fit the data.
     """
-    if description.target != "classes":
+    if not one_class_each(description.target):
         raise UserError(
             "preprocess.corrections is for data with one class for each example; "
             f"expected {NONE} with {description.target}"

@@ -13,14 +13,14 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.files.artifacts import Array
 from pipeline.files.perceptual_hash import SIDE, perceptual_hash
-from serving import photo
 from serving.errors import InputError
+from serving.framing import FORMATS, LARGEST_PIXELS, ORIENTATION, frame, upright
 
 Shape = tuple[int, int, int]  # height, width, channels
-Framing = str | list[float]  # one of photo.FRAMINGS, or left, top, right, bottom of a region
+Framing = str | list[float]  # one of FRAMINGS, or left, top, right, bottom of a region
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels of the upright picture
 
-# Cameras of phones have up to this many pixels; a device takes photo.LARGEST_PIXELS. A JPEG above
+# Cameras of phones have up to this many pixels; a device takes LARGEST_PIXELS. A JPEG above
 # that is decoded at a half, a quarter or an eighth of its size.
 LARGEST_JPEG = 200_000_000
 LARGEST_BYTES = 256 * 2**20  # of a file
@@ -52,10 +52,10 @@ def image(data: bytes, shape: Shape, box: Box | None = None, framing: Framing = 
     opened = _opened(data)
     with _turn(opened), opened:
         factor = _reduced(opened)
-        upright = photo.upright(opened, "L" if channels == 1 else "RGB")
+        whole = upright(opened, "L" if channels == 1 else "RGB")
         if box:
-            upright = upright.crop(_clipped(box, upright.size, factor))
-        framed = photo.frame(upright, (width, height), framing)
+            whole = whole.crop(_clipped(box, whole.size, factor))
+        framed = frame(whole, (width, height), framing)
     return np.asarray(framed, np.uint8).reshape(shape)
 
 
@@ -70,7 +70,7 @@ def inspect(data: bytes, box: Box | None) -> tuple[str, int]:
         opened.draft(None, (SIDE, SIDE))  # enough for the hash, and reads the whole file
         # Pillow says it only until it has decoded the picture
         is_deep = opened.mode.startswith("I") or _is_deep_colour(opened)
-        hash_ = perceptual_hash(photo.upright(opened, "L"))
+        hash_ = perceptual_hash(upright(opened, "L"))
         bits = _bits(opened) if is_deep else 0
     return hash_, bits
 
@@ -90,12 +90,12 @@ def _bits(opened: Image.Image) -> int:
 
 
 def _opened(data: bytes) -> Image.Image:
-    opened = Image.open(io.BytesIO(data), formats=photo.FORMATS)
+    opened = Image.open(io.BytesIO(data), formats=FORMATS)
     pixels = opened.width * opened.height
-    if pixels > (LARGEST_JPEG if _is_jpeg(opened) else photo.LARGEST_PIXELS):
+    if pixels > (LARGEST_JPEG if _is_jpeg(opened) else LARGEST_PIXELS):
         raise PictureError(
             f"has {opened.width} x {opened.height} pixels; expected at most "
-            f"{photo.LARGEST_PIXELS:,}, or {LARGEST_JPEG:,} in a JPEG"
+            f"{LARGEST_PIXELS:,}, or {LARGEST_JPEG:,} in a JPEG"
         )
     return opened
 
@@ -112,7 +112,7 @@ def _reduced(opened: Image.Image) -> int:
     """Lets a JPEG that is too large for a device be decoded smaller; by which factor it is."""
     width, height = opened.size
     factor = 1
-    while width * height > photo.LARGEST_PIXELS * factor**2:
+    while width * height > LARGEST_PIXELS * factor**2:
         factor *= 2
     if factor > 1:
         opened.draft(None, (width // factor, height // factor))
@@ -123,7 +123,7 @@ def _check_box(box: Box | None, opened: Image.Image) -> None:
     if box is None:
         return
     width, height = opened.size
-    if opened.getexif().get(photo.ORIENTATION) in (5, 6, 7, 8):
+    if opened.getexif().get(ORIENTATION) in (5, 6, 7, 8):
         width, height = height, width
     left, top, right, bottom = _clipped(box, (width, height))
     if not (left < right and top < bottom):
@@ -147,7 +147,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error).removeprefix("the photo ")
     if isinstance(error, UnidentifiedImageError):
-        return f"is not a picture; expected {', '.join(photo.FORMATS)}"
+        return f"is not a picture; expected {', '.join(FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
         return f"could not be read: {error.strerror}"
     return f"is damaged: {' '.join(str(error).split())[:200] or type(error).__name__}"

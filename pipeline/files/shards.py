@@ -17,10 +17,10 @@ from zipfile import ZipInfo
 
 from pipeline.files.picture_file import PictureError, check_size
 from pipeline.process.errors import UserError
-from serving import photo
+from serving import framing
 
 SUFFIX = ".zip"
-READ = (*photo.SUFFIXES, ".csv", ".tsv")  # what must be in one place only
+READ = (*framing.SUFFIXES, ".csv", ".tsv")  # what must be in one place only
 AT_A_TIME = 16  # directories that are read at a time
 # Of what precedes a file: how long its name and the fields after it are (APPNOTE.TXT, 4.3.7)
 HEADER = struct.Struct("<26xHH")
@@ -55,7 +55,7 @@ def named(names: Iterable[str]) -> list[str]:
     for name in names:
         if name.startswith("."):
             continue
-        if "/" in name or name.lower().endswith(photo.SUFFIXES):
+        if "/" in name or name.lower().endswith(framing.SUFFIXES):
             return []
         if name.lower().endswith(SUFFIX):
             archives.append(name)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Preprocess
+from pipeline.config.parts import one_class_each
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -34,7 +35,7 @@ def has_one_of_each(target: str) -> bool:
 
     Only of classes: several labels at once have a stratum for each of their combinations.
     """
-    return target == "classes"
+    return one_class_each(target)
 
 
 def split_off(

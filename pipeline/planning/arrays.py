@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import Dataset
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.datasets import Raw, _labels, npz
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.process.errors import UserError
@@ -35,7 +35,7 @@ def survey(path: Path, given: Given) -> Survey:
         counts=_counts(path, raw),
         kind=raw.kind,
         target=raw.target,
-        number=NumberRange.of(raw.train_labels, given.unit) if raw.target == "number" else None,
+        number=NumberRange.of(raw.train_labels, given.unit) if is_number(raw.target) else None,
         size=size,
         highest=raw.highest,
         side=min(size[:2]) if is_pictures else 0,
@@ -60,7 +60,9 @@ def _like_images(raw: Raw) -> list[str]:
 
 def _turned(raw: Raw) -> list[str]:
     """What to do if the channels of series may come before the steps."""
-    steps, channels = raw.train_images.shape[1:3] if raw.kind == "series" else (1, 0)
+    if not declared("inputs", raw.kind)["AXES"]:
+        return []
+    steps, channels = raw.train_images.shape[1:]
     if steps >= channels:
         return []
     return [
@@ -72,7 +74,7 @@ def _turned(raw: Raw) -> list[str]:
 def _like_classes(raw: Raw) -> list[str]:
     """What to do if floats that are taken for a number are those of classes."""
     labels = raw.train_labels
-    if raw.target != "number" or np.any(labels % 1) or len(np.unique(labels)) > MOST_CLASSES:
+    if not is_number(raw.target) or np.any(labels % 1) or len(np.unique(labels)) > MOST_CLASSES:
         return []
     return ["y_train holds floats, so a number is predicted; if they are classes, store integers"]
 
@@ -85,7 +87,7 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"{path}: x_train has {len(raw.train_images)} examples and y_train {len(labels)} "
             "labels; expected as many"
         )
-    if raw.target != "classes":
+    if not one_class_each(raw.target):
         return _labels.counts(raw.target, labels, names)
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):
         raise UserError(

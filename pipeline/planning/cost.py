@@ -23,7 +23,7 @@ import tflite
 
 from pipeline.config import boards
 from pipeline.config.params import NONE, Params
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.embedded import _integer_c, microcontroller
 from pipeline.files import artifacts, code, digests, timing_cache
 from pipeline.files.artifacts import Array
@@ -54,11 +54,12 @@ class Shape:
     def random(self, count: int) -> tuple[Array, Array]:
         """Inputs (N, ...) and labels (N,), or (N, K) for several labels; numbers are float32."""
         rng = np.random.default_rng(0)
-        labels = np.arange(count) % self.num_classes
-        if self.target == "labels":
-            labels = rng.integers(0, 2, (count, self.num_classes))
-        if self.target == "number":
+        if one_class_each(self.target):
+            labels = np.arange(count) % self.num_classes
+        elif is_number(self.target):
             labels = rng.normal(size=count).astype(np.float32)
+        else:
+            labels = rng.integers(0, 2, (count, self.num_classes))
         return kinds.kind_of(self).random(rng, (count, *self.shape), self.highest), labels
 
 

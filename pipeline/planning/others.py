@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, one_class_each
 from pipeline.datasets import _others, _tree
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
@@ -55,4 +55,4 @@ def _letters(name: str) -> str:
 
 def _takes(data: Survey) -> bool:
     """Whether `dataset.other` is for such data."""
-    return bool(declared("inputs", data.kind)["IMAGES"]) and data.target == "classes"
+    return one_class_each(data.target) and bool(declared("inputs", data.kind)["IMAGES"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
+from pipeline.config.parts import one_class_each
 from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
@@ -97,9 +98,10 @@ def classes(data: Survey) -> list[str]:
     counts = data.counts
     if not counts:
         return []
+    one_each = one_class_each(data.target)
     names = sorted(counts, key=lambda name: counts[name])
     rarest, largest, lines = names[0], names[-1], []
-    if data.target == "classes" and counts[largest] > UNEVEN * counts[rarest]:
+    if one_each and counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
             f"{largest} has {counts[largest]:,} examples and {rarest} "
             f"{counts[rarest]:,}; with train.class_weights: balanced and problem.metric: "
@@ -112,7 +114,7 @@ def classes(data: Survey) -> list[str]:
             "from, and to test with; add some, or leave the class out"
         )
     seen = sum(data.examples.values()) - data.examples.get("test", 0)
-    always = [name for name in names if data.target == "labels" and counts[name] == seen]
+    always = [name for name in names if not one_each and counts[name] == seen]
     if always:
         lines.append(f"every example has {', '.join(always[:5])}: nothing to learn; leave it out")
     return lines

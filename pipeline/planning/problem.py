@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.config.parts import one_class_each
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NumberRange, Survey
@@ -23,7 +24,7 @@ def propose(data: Survey, path: Path) -> list[Choice]:
         return _of_a_number(data, path, data.number)
     noun, plural, verb = kinds.kind_of(data).words(data)
     classes, count = named(data.class_names), len(data.class_names)
-    several = data.target == "labels"
+    several = not one_class_each(data.target)
     question = f"Which of {count} classes {verb}: {classes}?"
     answer = f"Anything that is none of the {count} classes is often taken for one of them."
     if several:
@@ -94,7 +95,7 @@ def _trained_on(data: Survey, plural: str) -> str:
 def is_uneven(data: Survey) -> bool:
     """Whether a class has so few examples that it would hardly count in accuracy and loss."""
     sizes = data.counts.values()
-    return data.target == "classes" and max(sizes) > UNEVEN * min(sizes)
+    return one_class_each(data.target) and max(sizes) > UNEVEN * min(sizes)
 
 
 def _slug(path: Path) -> str:

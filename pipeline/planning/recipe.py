@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import NONE
+from pipeline.config.parts import one_class_each
 from pipeline.files.reports.folds import FOLDS, FoldsReport
 from pipeline.planning import kinds, problem, training
 from pipeline.planning.choice import Choice
@@ -76,7 +77,7 @@ def _folds(data: Survey) -> Choice:
     if expected.test >= FEW_TESTED:
         return Choice("evaluate.folds", NONE)
     reason = f"{expected.test:,} examples for the test are few, but "
-    if data.target == "number":
+    if data.number:
         return Choice("evaluate.folds", NONE, f"{reason}folds judge no number")
     outside = 1 - (0 if data.examples.get("test") else TEST)
     if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
@@ -105,12 +106,13 @@ def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
             Choice("verify.runtimes", RUNTIMES),
             Choice(drop, INT8_DROP, "int8 may cost such a network a point"),
         ]
-    is_judged = data.target == "classes" and unseen >= INT8_UNSEEN
+    one_each = one_class_each(data.target)
+    is_judged = one_each and unseen >= INT8_UNSEEN
     large = Choice("verify.runtimes", RUNTIMES[:-1], "no microcontroller has room for it")
     if not is_judged:
         few = f"{unseen:,} unseen examples are too few to tell what an int8 file loses"
         unknown = "what an int8 file of such a network loses is known for classes alone"
-        reason = few if data.target == "classes" else unknown
+        reason = few if one_each else unknown
         return [Choice(formats, FLOAT_FORMATS, reason), large, Choice(drop, ACCURACY_DROP)]
     return [
         Choice(formats, [*FLOAT_FORMATS, "tflite_int8"]),

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.config import boards, mnist_problem, params
 from pipeline.config.params import NONE, Params
 from pipeline.config.params import Network as Layers
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, one_class_each
 from pipeline.files import atomic
 from pipeline.files.artifacts import Inputs
 from pipeline.planning import cost, kinds, others, outlook, params_file, problem, recipe, survey
@@ -222,7 +222,7 @@ def _print_outlook(settings: Params, data: Survey) -> None:
     expected = parts(data)
     for line in outlook.splits(expected, settings):
         print(line)
-    if data.target == "classes":
+    if one_class_each(data.target):
         for line in outlook.rejection(expected.validation, settings):
             print(line)
     print("measuring a few batches, which takes half a minute", flush=True)

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.config.params import Dataset, Params
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.datasets import (
     _labels,
     _photos,
@@ -163,7 +164,7 @@ def _photographs(
         examples=examples,
         counts=counts,
         target=target,
-        number=NumberRange.of(labels, unit) if target == "number" else None,
+        number=NumberRange.of(labels, unit) if is_number(target) else None,
         side=round(median(min(look.size) for look in looks)),
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),
@@ -192,7 +193,7 @@ def _looks(path: Path, listed: Listed) -> tuple[list[_Look], dict[str, str]]:
         results = followed(results, min(len(order), SAMPLE), "looking at pictures")
         pairs = list(zip(order, results, strict=False))
         readable = {candidate.label for candidate, result in pairs if isinstance(result, _Look)}
-        for candidate in order[SAMPLE:] if listed.target == "classes" else ():
+        for candidate in order[SAMPLE:] if one_class_each(listed.target) else ():
             if candidate.label not in readable:
                 result = look(candidate)
                 pairs.append((candidate, result))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.config.params import NONE
+from pipeline.config.parts import one_class_each
 from pipeline.planning import kinds, problem
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
@@ -86,9 +87,9 @@ def _architecture_reason(data: Survey, network: Candidate) -> str:
 
 def _loss(data: Survey) -> Choice:
     key = "train.loss"
-    if data.target == "number":
+    if data.number:
         return Choice(key, "Huber", "a few numbers may be far off")
-    if data.target == "labels":
+    if not one_class_each(data.target):
         return Choice(key, "BinaryCrossentropy", "several labels at once")
     smoothed = {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.05}}
     return Choice(key, smoothed, "labels smoothed, as a few may be wrong")

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.config.parts import one_class_each
 from pipeline.files import artifacts, atomic, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
@@ -244,7 +245,7 @@ def explain() -> None:
     """Raises UserError."""
     settings = params.load()
     target = artifacts.load_description().target
-    if target != "classes":
+    if not one_class_each(target):
         raise UserError(
             f"explain-quantization counts changed classes, and the model answers with {target}; "
             "expected a model that gives one class"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.config.parts import one_class_each
 from pipeline.files import raw
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import GroupScore
@@ -190,7 +191,7 @@ def _remarks(data: Examples, trainings: Sequence[CachedTraining]) -> list[str]:
         validated, trained = ({strata[row] for row in part.tolist()} for part in parts)
         untaught |= validated - trained
     remarks = []
-    if untaught and raw.description().target == "classes":
+    if untaught and one_class_each(raw.description().target):
         names = listed([class_names[number] for number in sorted(untaught)])
         remarks.append(
             f"While some groups are held out, no example of {names} is left to train on, so their "

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import params
+from pipeline.config.parts import one_class_each
 from pipeline.files import artifacts, corrections, pictures, raw
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import COLUMNS, TRAINING, Cells
@@ -67,7 +68,7 @@ class Suspect:
 def find(folds: int, pictures_shown: int, options: AnalysisOptions) -> None:
     """Writes the page of labels that are probably wrong. Raises UserError."""
     description = raw.description()
-    if description.target != "classes":
+    if not one_class_each(description.target):
         raise UserError(
             "`edgeproof labels` is for data with one class for each example; "
             "these have several labels at once"

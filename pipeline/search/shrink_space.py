@@ -18,6 +18,7 @@ from pipeline.bundle import description
 from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.config.params import NONE, Name, Params, Train
+from pipeline.config.parts import one_class_each
 from pipeline.files.artifacts import Description, Inputs
 from pipeline.planning import cost, kinds
 from pipeline.planning.cost import NetworkFiles, Shape
@@ -103,7 +104,7 @@ class Shrink(Sweep):
 
 def shape_of(data: Description) -> Shape:
     """Raises UserError if the search has no network for such data."""
-    if kinds.kind_of(data).searched is None or data.target != "classes":
+    if kinds.kind_of(data).searched is None or not one_class_each(data.target):
         raise UserError(
             f"shrink searches networks for images or sounds of one class each, and {data.name} "
             f"holds {data.kind} with {data.target}; use `edgeproof sweep` with the values to try"

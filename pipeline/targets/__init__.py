@@ -16,12 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, one_class_each
+from pipeline.config.problem import ACCURACY
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.inputs import Baselined
 from pipeline.process.errors import UserError
-from pipeline.reporting.metrics import ACCURACY
 
 if TYPE_CHECKING:
     from pipeline.files.reports.baseline import BaselineScore, ErrorScore
@@ -72,6 +72,8 @@ class Target(Baselined, Protocol):
     OUTPUTS: tuple[str, ...]  # train.network.output that fits; the first is the default
     LOSSES: tuple[str, ...]  # train.loss that fits; empty for any
     SCORING: str  # the module of this folder that scores its answers, a `Scoring`
+    ONE_CLASS_EACH: bool  # whether an example has one class of several
+    IS_NUMBER: bool  # whether the answer is a number, in problem.unit
     ANSWER: str  # in the model card: how the outputs become an answer
 
     def check(self, labels: Array, description: Description, part: str) -> None:
@@ -184,7 +186,7 @@ def recognition(name: str) -> Recognition:
 
 def check_metric(name: str, target_name: str) -> None:
     """Raises UserError if the metric does not fit the target of this name."""
-    if name != ACCURACY and target_name != "classes":
+    if name != ACCURACY and not one_class_each(target_name):
         raise UserError(
             f"problem.metric is {name}, which is for one class of several, and the dataset asks "
             f"for {target_name}; expected {ACCURACY}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline import targets
+from pipeline.config.parts import one_class_each
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.reporting import statistics
@@ -32,7 +33,7 @@ def poorly_recognized(
     Rare is a class with fewer than RARE of the mean of the `trained` examples. Its recall is below
     BAD, and the 95 % interval of it below the accuracy, or the class is never predicted.
     """
-    if description.target != "classes":
+    if not one_class_each(description.target):
         return []
     target, names = targets.recognition(description.target), description.class_names
     counts = target.counts(target.answers(outputs), labels, len(names))

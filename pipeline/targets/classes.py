@@ -18,6 +18,8 @@ BASELINES = {"majority": "majority class"}
 OUTPUTS: tuple[str, ...] = ("softmax", "sigmoid")
 LOSSES: tuple[str, ...] = ()
 SCORING = "_scores"
+ONE_CLASS_EACH = True
+IS_NUMBER = False
 RIGHT = "accuracy"
 ANSWER = "the most probable class is the answer"
 

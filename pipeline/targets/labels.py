@@ -23,6 +23,8 @@ BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
 LOSSES: tuple[str, ...] = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "MeanSquaredError")
 SCORING = "_scores"
+ONE_CLASS_EACH = False
+IS_NUMBER = False
 RIGHT = "exact match"
 ANSWER = "the labels whose probability reaches their threshold are the answer"
 

@@ -22,6 +22,8 @@ BASELINES = {"mean": "mean of the training set", "ridge": "ridge regression"}
 OUTPUTS: tuple[str, ...] = ("linear",)
 LOSSES: tuple[str, ...] = ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh")
 SCORING = "_errors"
+ONE_CLASS_EACH = False
+IS_NUMBER = True
 ANSWER = "whatever the tensor is called, it holds the number and no probability"
 
 PENALTIES = tuple(10.0**power for power in range(-2, 5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.config.params import NONE, Train
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.files.artifacts import Inputs
 from pipeline.process.errors import UserError
 from pipeline.training import augmentation, class_metrics, keras_objects, turning
@@ -28,9 +28,9 @@ def output(params: Train, data: Data) -> Any:
                 f"{key} is {value}, and the dataset asks for {data.target}; "
                 f"expected {' or '.join(expected)}"
             )
-    if data.target == "number":
+    if is_number(data.target):
         _check_number(params)
-    if data.target != "classes" and params.keep in class_metrics.KEEP:
+    if not one_class_each(data.target) and params.keep in class_metrics.KEEP:
         raise UserError(
             f"train.keep is {params.keep}, which is for one class of several, and the dataset asks "
             f"for {data.target}; expected validation_loss or last"
@@ -85,8 +85,8 @@ def check_outliers(params: Train, data: Data) -> None:
         return
     key, none = ("train.outliers", "0") if params.outliers else ("dataset.other", NONE)
     kind = declared("inputs", data.kind)
-    if not kind["IMAGES"] or data.target != "classes":
-        targets = "numbers" if data.target == "number" else "several labels at once"
+    if not kind["IMAGES"] or not one_class_each(data.target):
+        targets = "numbers" if is_number(data.target) else "several labels at once"
         raise UserError(
             f"{key} is for images of one class each, and the dataset holds "
             f"{targets if kind['IMAGES'] else kind['NOUN']}; expected {none} with them"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Train
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.process import imports, ranks
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row
@@ -67,7 +68,7 @@ def weighted(params: Train, data: Data) -> Data:
     """
     if params.class_weights is None:
         return data
-    if data.target != "classes":
+    if not one_class_each(data.target):
         raise UserError(
             f"train.class_weights is {params.class_weights}, which is for one class of several, "
             f"and the dataset asks for {data.target}; expected null"
@@ -102,7 +103,7 @@ class Training:
             self.rounding = quantization.aware(self.model)
             network = models.with_augmentation(params, self.rounding, data)
         steps = math.ceil(len(data.train[1]) / data.batch(params.batch_size)) * phase.scheduled
-        metric = unit.error(self.given) if data.target == "number" else accuracy(data)
+        metric = unit.error(self.given) if is_number(data.target) else accuracy(data)
         compile_for(params, network, phase.learning_rate, steps, metric)
         inputs = partial(divided.data, data) if divided else data
         run_phase(params, network, inputs, phase, [self.checkpointing, *watchers])
@@ -127,7 +128,7 @@ class Training:
     def result(self) -> keras.Model:
         """The model as it is saved, with its output in the unit of the data if it is a number."""
         model = models.inference_model(self.model, self.params, self.data)
-        if self.data.target == "number":
+        if is_number(self.data.target):
             unit.fold(model, self.given)
         if self.rounding:
             keras_files.set_ranges(model, quantization.ranges(self.rounding))

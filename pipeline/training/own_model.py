@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 from pipeline.config.own_model import OwnModel
-from pipeline.config.parts import declared
+from pipeline.config.parts import declared, one_class_each
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.train import Origin
@@ -106,11 +106,11 @@ def _scores(outputs: Array, labels: Array) -> tuple[float, float]:
 
 def check_data(data: Data) -> None:
     """Raises UserError unless the data are images of one class each."""
-    if not declared("inputs", data.kind)["IMAGES"] or data.target != "classes":
-        noun = declared("inputs", data.kind)["NOUN"]
+    kind = declared("inputs", data.kind)
+    if not kind["IMAGES"] or not one_class_each(data.target):
         raise UserError(
-            f"model.path takes a classifier of images, and the dataset holds {noun} and asks for "
-            f"{data.target}; expected images of one class each"
+            f"model.path takes a classifier of images, and the dataset holds {kind['NOUN']} and "
+            f"asks for {data.target}; expected images of one class each"
         )
 
 

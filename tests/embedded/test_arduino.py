@@ -15,7 +15,7 @@ from pipeline.embedded import c
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.picture_file import Framing
-from serving import photo
+from serving.framing import frame
 from tests.conftest import ROOT
 from tests.embedded.conftest import run
 from tests.embedded.linear_bundle import Linear
@@ -194,7 +194,7 @@ def sensor_bytes(picture: Image.Image) -> bytes:
 
 def framed(picture: Image.Image, data: Description) -> Array:
     height, width, channels = data.input_shape
-    pixels = np.asarray(photo.frame(picture, (width, height), data.framing))
+    pixels = np.asarray(frame(picture, (width, height), data.framing))
     return pixels.reshape(height, width, channels)
 
 

@@ -15,7 +15,8 @@ from pipeline.embedded import _zig, c
 from pipeline.embedded._kinds import pixels as images
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.picture_file import Framing
-from serving import photo
+from serving.framing import FRAMINGS as METHODS
+from serving.framing import ORIENTATION
 
 REGION = [0.1, 0.25, 0.85, 1.0]
 FRAMINGS: list[Framing] = ["resize", "letterbox", "centre_crop", REGION]
@@ -84,7 +85,7 @@ def c_arguments(framing: Framing, shape: tuple[int, int, int]) -> list[str]:
     """The initializer of MODEL_FRAMING as numbers, and the shape."""
     text = images.framing(Description("image_folder", [], shape, {}, [], framing=framing))
     name, *region = text.replace("{", "").replace("}", "").split(", ")
-    methods = ["FRAMING_NONE", *(f"FRAMING_{method.upper()}" for method in photo.FRAMINGS)]
+    methods = ["FRAMING_NONE", *(f"FRAMING_{method.upper()}" for method in METHODS)]
     return [str(methods.index(name)), *region, *map(str, shape)]
 
 
@@ -106,5 +107,5 @@ def framed_in_c(
 
 def turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[photo.ORIENTATION] = orientation
+    exif[ORIENTATION] = orientation
     return exif

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.files.picture_file import Framing
 from serving import photo
+from serving.framing import frame
 from tests.conftest import ROOT
 from tests.framing.conftest import FRAMINGS, SHAPES, c_arguments, framed_in_c, turned
 from tests.test_browser import sheets
@@ -57,7 +58,7 @@ def test_a_frame_of_a_camera_becomes_what_python_makes_of_it(
     dice = np.random.default_rng(0)
     if form.startswith("RGB565"):
         packed = dice.integers(0, 1 << 16, (height, width)).astype(np.uint16)
-        frame = packed.astype("<u2" if "low" in form else ">u2").tobytes()
+        sent = packed.astype("<u2" if "low" in form else ">u2").tobytes()
         colours = [packed >> 11, packed >> 5 & 63, packed & 31]
         wide = [colours[0] << 3 | colours[0] >> 2, colours[1] << 2 | colours[1] >> 4]
         picture = Image.fromarray(
@@ -65,15 +66,15 @@ def test_a_frame_of_a_camera_becomes_what_python_makes_of_it(
         )
     else:
         picture = Image.effect_noise(CAMERA, 90).convert(form)
-        frame = picture.tobytes()
-    (tmp_path / "frame").write_bytes(frame)
+        sent = picture.tobytes()
+    (tmp_path / "frame").write_bytes(sent)
     arguments, expected = [], b""
     for framing in FRAMINGS:
         for shape in SHAPES:
             words = (*c_arguments(framing, shape), *map(str, CAMERA), str(FORMATS[form]))
             arguments += [*words, str(tmp_path / "frame")]
             converted = picture.convert("L" if shape[2] == 1 else "RGB")
-            expected += photo.frame(converted, (shape[1], shape[0]), framing).tobytes()
+            expected += frame(converted, (shape[1], shape[0]), framing).tobytes()
     done = subprocess.run([in_c, *arguments], capture_output=True, check=True)
     assert done.stdout == expected
 

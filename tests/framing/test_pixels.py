@@ -14,6 +14,7 @@ from pipeline.files import picture_file
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.picture_file import Framing
 from serving import photo
+from serving.framing import upright
 from tests.framing.conftest import FRAMINGS, SHAPES, framed_in_c, turned
 from tests.test_browser import PICTURES, in_node, sheets
 from tests.test_photo import card
@@ -53,7 +54,7 @@ def framed_in_javascript(pictures: list[tuple[Array, Framing, tuple[int, int, in
 
 def flat(path: Path, channels: int) -> Array:
     with Image.open(path) as image:
-        pixels = np.asarray(photo.upright(image, "L" if channels == 1 else "RGB"))
+        pixels = np.asarray(upright(image, "L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

@@ -16,6 +16,7 @@ from pipeline.files import artifacts, picture_file
 from pipeline.files.artifacts import Description
 from pipeline.files.picture_file import Framing
 from serving import BundleError, InputError, photo
+from serving.framing import frame
 from serving.model_card import ModelCard, Preprocessing
 from serving.typed_json import Text
 from tests.framing.conftest import FRAMINGS, REGION
@@ -26,7 +27,7 @@ def seen(width: int, height: int, size: tuple[int, int], framing: Framing) -> li
     """Column and row, 10 each, of the corners that a picture of one colour for each pixel gives."""
     rows, columns = np.mgrid[:height, :width].astype(np.uint8) + 1
     pixels = np.dstack([columns * 10, rows * 10, np.full_like(rows, 255)])
-    framed = np.asarray(photo.frame(Image.fromarray(pixels), size, framing))
+    framed = np.asarray(frame(Image.fromarray(pixels), size, framing))
     return [framed[0, 0].tolist(), framed[-1, -1].tolist()]
 
 
@@ -57,14 +58,14 @@ def test_an_older_pillow_resizes_as_the_one_that_prepared_the_training(
 ) -> None:
     """Before 13 it always began with the columns; Python 3.9 has no Pillow after 11."""
     tall = Image.effect_noise((90, 900), 90)
-    expected = [np.asarray(photo.frame(tall, (30, 20), framing)) for framing in FRAMINGS]
+    expected = [np.asarray(frame(tall, (30, 20), framing)) for framing in FRAMINGS]
     resize = Image.Image.resize
 
     def columns_first(image: Image.Image, size: tuple[int, int], method: Any) -> Image.Image:
         return resize(resize(image, (size[0], image.height), method), size, method)
 
     monkeypatch.setattr(Image.Image, "resize", columns_first)
-    older = [np.asarray(photo.frame(tall, (30, 20), framing)) for framing in FRAMINGS]
+    older = [np.asarray(frame(tall, (30, 20), framing)) for framing in FRAMINGS]
     as_before = np.asarray(columns_first(tall, (30, 20), Image.Resampling.LANCZOS))
     assert (as_before != expected[0]).any()
     for one, other in zip(older, expected, strict=True):
@@ -74,9 +75,9 @@ def test_an_older_pillow_resizes_as_the_one_that_prepared_the_training(
 @pytest.mark.parametrize("size", [(1, 4000), (4000, 1)])
 def test_a_line_is_letterboxed_and_cropped_to_at_least_a_pixel(size: tuple[int, int]) -> None:
     line = Image.new("L", size, 200)
-    letterboxed = np.asarray(photo.frame(line, (9, 9), "letterbox"))
+    letterboxed = np.asarray(frame(line, (9, 9), "letterbox"))
     assert (letterboxed == 200).sum() == 9
-    assert (np.asarray(photo.frame(line, (9, 9), "centre_crop")) == 200).all()
+    assert (np.asarray(frame(line, (9, 9), "centre_crop")) == 200).all()
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,6 @@ def test_a_box_of_the_data_is_framed_like_a_whole_picture() -> None:
     noise.save(file, "PNG")
     box = (20, 3, 77, 41)
     for framing in FRAMINGS:
-        expected = photo.frame(noise.crop(box), (16, 12), framing)
+        expected = frame(noise.crop(box), (16, 12), framing)
         pixels = picture_file.image(file.getvalue(), (12, 16, 1), box, framing)
         np.testing.assert_array_equal(pixels[..., 0], expected)

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.datasets import _photos
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.process.errors import UserError
-from serving import photo
+from serving.framing import SUFFIXES
 from tests.image_folder.conftest import dataset, load, picture, rows
 
 
@@ -104,7 +104,7 @@ def test_what_systems_leave_behind_is_skipped_at_every_level(
     assert ": each is hidden or belongs to the operating system" in printed
 
 
-@pytest.mark.parametrize("suffix", photo.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_kind_of_picture_that_a_device_reads_is_read(two_classes: Path, suffix: str) -> None:
     kind = "JPEG" if suffix in (".jfif", ".jpe") else None
     for name in (f"x{suffix}", f"X{suffix.upper()}"):

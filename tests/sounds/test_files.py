@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import audio_folder, fsdd
-from pipeline.datasets._fetch import SourceError
+from pipeline.files.fetch import SourceError
 from pipeline.files.raw import RECORDING
 from pipeline.process.errors import UserError
 from serving.log_mel import LogMel

@@ -37,7 +37,7 @@ class EmbeddedKind:
     preparation: tuple[str, ...]  # those of `write`
     sketch: Path | None = None  # for the Arduino libraries
     write_camera: Callable[[Path, Description], None] = _nothing  # in the library of C
-    targets: tuple[str, ...] = ("classes", "labels", "number")
+    one_class_each: bool = False  # whether it takes models of no other target
     # The browser. Without `page`, its page takes no such input.
     page: bool = False
     page_sources: tuple[str, ...] = ()

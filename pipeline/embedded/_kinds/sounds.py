@@ -13,7 +13,6 @@ from pipeline.files.artifacts import Array, Description
 from serving import listening
 from serving.listening import Listener
 from serving.log_mel import LogMel
-from serving.sound import features as features_of
 
 SOURCES = ("log_mel.c", "listen.c")
 HEADERS = ("log_mel.h", "listen.h")
@@ -34,8 +33,7 @@ def front_end(data: Description) -> LogMel:
 
 def features(data: Description, recording: Array) -> Array:
     """What `serving` makes of samples (S,) int16: features (T, bands, 1) uint8."""
-    mel = front_end(data)
-    result: Array = features_of(mel, recording, mel.samples(data.input_shape[0]))
+    result: Array = front_end(data).image(recording, data.input_shape[0])
     return result
 
 
@@ -141,7 +139,7 @@ KIND = EmbeddedKind(
     program=("main.c", "sound.c"),
     preparation=SOURCES,
     sketch=FOLDER / "listen.ino",
-    targets=("classes",),  # it hears words, each a class
+    one_class_each=True,  # it hears words, each a class
     page=True,
     page_sources=("log_mel.c", "hear.c"),  # hear.c includes listen.c
     write_page=write_page,

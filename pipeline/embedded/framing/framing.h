@@ -1,5 +1,5 @@
 /*
- * From a picture of any size to the model's input: `frame` of serving/photo.py, which prepared the
+ * From a picture of any size to the model's input: `frame` of serving/framing.py, which prepared the
  * training images, with the same result to the pixel. Integers only, no library, no heap.
  */
 #ifndef FRAMING_H

@@ -18,7 +18,7 @@ NO_DIFFERENCE = {"preprocess": {"store"}}  # it only says where pixels are
 
 
 class FoldsReport(Report):
-    PATH: ClassVar = artifacts.REPORTS / "folds.json"
+    PATH: ClassVar = artifacts.FOLDS
 
     recipe: str  # `recipe` of the params and data
     score: FoldScore

@@ -68,7 +68,7 @@ class Pixels(kinds.PlannedKind):
         key = "train.augmentation"
         if network.is_backbone:
             return Choice(key, [], "so that the frozen layers are computed only once")
-        if data.target == "number":
+        if data.number:
             return Choice(key, [], "turned, mirrored or shifted, a picture may mean another number")
         if data.colour or data.side >= PHOTO:
             reason = "it also mirrors; take digits if left and right matter, as in letters"

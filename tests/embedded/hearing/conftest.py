@@ -23,7 +23,6 @@ from pipeline.embedded import c
 from pipeline.files.artifacts import Array, Description
 from pipeline.process.words import percent
 from pipeline.runtimes import environments
-from serving import sound
 from serving.listening import Listener
 from serving.log_mel import LogMel
 from tests.embedded import linear_bundle
@@ -56,7 +55,7 @@ PARAMS = {
 
 
 def features(recordings: list[Recording]) -> Array:
-    rows = [sound.features(FRONT_END, recording.samples, WINDOW) for recording in recordings]
+    rows = [FRONT_END.image(recording.samples, LISTENER.frames) for recording in recordings]
     return np.stack(rows)
 
 

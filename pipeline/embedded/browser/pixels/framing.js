@@ -1,5 +1,5 @@
 /**
- * Which part of a picture the model sees: `frame` of `serving/photo.py` in JavaScript, with the same
+ * Which part of a picture the model sees: `frame` of `serving/framing.py` in JavaScript, with the same
  * result to the pixel. That function says how sides and edges are rounded.
  */
 

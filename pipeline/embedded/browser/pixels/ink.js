@@ -1,7 +1,7 @@
 /**
  * Turns a photo of something drawn or written into an image like those of MNIST.
  *
- * This is `serving/mnist_photo.py` in JavaScript, step by step, with the same result to the pixel.
+ * This is `normalize` of `serving/photo.py` in JavaScript, step by step, with the same result to the pixel.
  * That file explains each step. The bundle's example photos hold both to the same result.
  *
  * A plane is {height, width, data}: integers, row by row, all far below 2 ** 31.
