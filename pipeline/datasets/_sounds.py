@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, NamedTuple
 
 import numpy as np
 import soundfile
@@ -87,6 +87,41 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     candidates, class_names, left_out, _ = listed
     options = params.options(Options)
     mel = front_end(options)
+    readable, unreadable = _read(candidates, open_file, mel, options)
+    _photos.say_what_is_left_out(len(candidates), unreadable, left_out, "recording")
+    if longer := sum(is_longer for _, (_, is_longer) in readable):
+        print(
+            f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
+            "what follows is not used"
+        )
+    labels = np.array([class_names.index(row.label) for row, _ in readable], np.int64)
+    rows = [readable[number] for number in stratified(labels)]
+    train, test = (_part(rows, part, params, class_names) for part in ("train", "test"))
+    held = np.bincount(train.labels, minlength=len(class_names))
+    counts = dict(zip(class_names, held, strict=True))
+    _photos.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
+    validation = np.flatnonzero([row.part == "validation" for row in train.rows])
+    return Raw(
+        train.images,
+        train.labels,
+        test.images,
+        test.labels,
+        list(class_names),
+        unreadable=sorted(unreadable),
+        kind="sounds",
+        sound=asdict(mel),
+        train_columns=_columns(train.rows),
+        test_columns=_columns(test.rows),
+        validation=validation if len(validation) else None,
+        group=RECORDING if any(row.seconds for row, _ in rows) else None,
+        left_out={**left_out, **unreadable},
+    )
+
+
+def _read(
+    candidates: Sequence[Candidate], open_file: Open, mel: LogMel, options: Options
+) -> tuple[list[tuple[Candidate, Read]], dict[str, str]]:
+    """The recordings that can be read, and why the others cannot."""
 
     def read(row: Candidate) -> Read | str:
         try:
@@ -101,38 +136,25 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         done = list(followed(results, len(candidates), "reading sounds"))
     pairs = list(zip(candidates, done, strict=True))
     unreadable = {row.file: result for row, result in pairs if isinstance(result, str)}
-    readable = [(row, result) for row, result in pairs if not isinstance(result, str)]
-    longer = sum(is_longer for _, (_, is_longer) in readable)
-    _photos.say_what_is_left_out(len(candidates), unreadable, left_out, "recording")
-    if longer:
-        print(
-            f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
-            "what follows is not used"
-        )
-    labels = np.array([class_names.index(row.label) for row, _ in readable], np.int64)
-    rows = [(readable[number][0], readable[number][1][0]) for number in stratified(labels)]
-    parts: dict[str, Any] = {}
-    for part in ("train", "test"):
-        own = [(row, array) for row, array in rows if (row.part == "test") == (part == "test")]
-        parts[f"{part}_images"] = np.array([array for _, array in own], np.uint8).reshape(
-            -1, *shape(params)
-        )
-        parts[f"{part}_labels"] = np.array([class_names.index(row.label) for row, _ in own])
-        parts[f"{part}_columns"] = _columns([row for row, _ in own])
-    train = [row for row, _ in rows if row.part != "test"]
-    counts = {name: sum(row.label == name for row in train) for name in class_names}
-    _photos.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
-    validation = np.flatnonzero([row.part == "validation" for row in train])
-    return Raw(
-        **parts,
-        class_names=list(class_names),
-        unreadable=sorted(unreadable),
-        kind="sounds",
-        sound=asdict(mel),
-        validation=validation if len(validation) else None,
-        group=RECORDING if any(row.seconds for row, _ in rows) else None,
-        left_out={**left_out, **unreadable},
-    )
+    return [(row, result) for row, result in pairs if not isinstance(result, str)], unreadable
+
+
+class Part(NamedTuple):
+    """The recordings of a part: features (N, T, bands, 1) uint8, labels (N,), and what they are."""
+
+    images: Array
+    labels: Array
+    rows: list[Candidate]
+
+
+def _part(
+    rows: Sequence[tuple[Candidate, Read]], name: str, params: Dataset, class_names: Sequence[str]
+) -> Part:
+    """Those for testing, or all others, which are for training and validation."""
+    own = [(row, image) for row, (image, _) in rows if (row.part == "test") == (name == "test")]
+    images = np.array([image for _, image in own], np.uint8).reshape(-1, *shape(params))
+    labels = np.array([class_names.index(row.label) for row, _ in own], np.int64)
+    return Part(images, labels, [row for row, _ in own])
 
 
 def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
