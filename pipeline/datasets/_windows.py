@@ -125,9 +125,14 @@ def _gaps(
     steps = np.diff(times, prepend=time)
     if last is None and len(steps) > 1:
         _check_rate(rate_of(steps[1:]), 1 / interval, "", " by its column time, in seconds")
-    follows = (steps > 0) & (steps <= GAP * interval)
+    follows = is_no_gap(steps, interval)
     follows[0] |= np.isnan(time)
     return ~follows
+
+
+def is_no_gap(steps: Any, interval: float) -> Any:
+    """Whether a row follows the one before it, by the seconds between them; of arrays, each."""
+    return (steps > 0) & (steps <= GAP * interval)
 
 
 def rate_of(steps: Any) -> float:

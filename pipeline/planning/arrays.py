@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,17 @@ import numpy as np
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.datasets import Raw, _labels, npz
+from pipeline.files.splits import has_one_of_each
 from pipeline.planning.data import Given, NumberRange, Survey
+from pipeline.planning.parts import Parts, parts
 from pipeline.process.errors import UserError
 
 MOST_CLASSES = 20  # that floats may stand for
+SORTED = (
+    "the classes follow each other, so the splits cannot keep the order of the data; if several "
+    "series are of one person or machine, add NAME_train, and set preprocess.group, or the "
+    "accuracy is that for those it knows"
+)
 TINY = 16  # values of each side, from which a series may be an image
 
 
@@ -28,7 +36,7 @@ def survey(path: Path, given: Given) -> Survey:
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
     is_pictures = declared("inputs", raw.kind)["IMAGES"]
-    return Survey(
+    data = Survey(
         values=values,
         class_names=raw.class_names,
         examples={part: count for part, count in examples.items() if count},
@@ -43,6 +51,19 @@ def survey(path: Path, given: Given) -> Survey:
         opened=len(raw.train_labels),
         remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw)],
     )
+    if raw.kind != "series" or not _is_sorted(raw, parts(data)):
+        return data
+    return replace(data, is_sorted=True, remarks=[*data.remarks, SORTED])
+
+
+def _is_sorted(raw: Raw, sizes: Parts) -> bool:
+    """Whether a part would lack a class, if they followed each other in the order of the data."""
+    if not has_one_of_each(raw.target):
+        return False
+    ends = [sizes.train, sizes.train + sizes.validation]
+    count = len(np.unique(raw.train_labels))
+    found = [len(np.unique(part)) for part in np.split(raw.train_labels, ends) if len(part)]
+    return min(found, default=count) < count
 
 
 def _like_images(raw: Raw) -> list[str]:

@@ -84,6 +84,7 @@ class Survey:
     seconds: float = 0.0  # of windows, and of sounds: one in twenty files is longer
     cut: str = field(default="a window", compare=False)  # why windows have that length
     channels: tuple[str, ...] = ()  # of sensors
+    is_sorted: bool = False  # by class, so that in this order a part would lack one
     remarks: list[str] = field(default_factory=list)
 
     @property

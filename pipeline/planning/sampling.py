@@ -15,10 +15,9 @@ from pipeline.datasets import _recording_files, series_folder
 from pipeline.datasets._recording_columns import LABELS
 from pipeline.datasets._recording_list import RecordingFile
 from pipeline.datasets._tree import FileError
-from pipeline.datasets._windows import Block, Recording, is_close, rate_of
+from pipeline.datasets._windows import Block, Recording, is_close, is_no_gap, rate_of
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from serving.recording import GAP
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
 LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
@@ -172,8 +171,7 @@ def _uneven(seen: Seen, rows: int) -> list[float]:
         steps = np.diff(times)
         if len(steps) < FEWEST_STEPS or not (middle := np.median(steps)) > 0:
             continue
-        follows = (steps > 0) & (steps <= GAP * middle)
-        breaks = [-1, *np.flatnonzero(~follows), len(steps)]
+        breaks = [-1, *np.flatnonzero(~is_no_gap(steps, middle)), len(steps)]
         duration = float(times[-1] - times[0])
         is_whole = 0 < duration <= MOST_MISSING * len(steps) * middle
         if is_whole and np.diff(breaks).max() < min(rows, len(times)):

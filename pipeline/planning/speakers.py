@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from pipeline.datasets._parts import part_of
@@ -17,6 +17,8 @@ NAMES = (
     rf"[_-]({FIELD})[_-][^/]*$",
     rf"[_-]({FIELD})\.[^/.]*$",
 )
+# A number behind a name that several files have, as of pieces that were cut out of one recording
+PIECE = r"(?:^|/)([^/]*[^\W_][^/]*)[_-]\d+\.[^/.]*$"
 FEWEST_NAMES = 3
 
 
@@ -25,7 +27,7 @@ def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
 
     `labelled` are files with their classes. Most names stand in the files of more than one class,
     as in 7_jackson_32.wav and in 7/jackson/32.wav; so they say who or what was recorded, and not
-    which sound it is.
+    which sound it is. Or else files are pieces of recordings, as in well/p083_1.wav.
     """
     for expression in NAMES:
         matches = [(re.search(expression, file), label) for file, label in labelled]
@@ -42,7 +44,20 @@ def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
             and shared > len(labelled) / 2
         ):
             return expression, sorted(names)
-    return None, []
+    names_of = _pieces(labelled)
+    return (PIECE, sorted(set().union(*names_of.values()))) if names_of else (None, [])
+
+
+def _pieces(labelled: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
+    """The names by class, if PIECE finds some in each, and about two files of each or more."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for file, label in labelled:
+        if not (match := re.search(PIECE, file)):
+            return {}
+        names[label].add(match[1])
+    count = sum(map(len, names.values()))
+    are_some = all(len(found) >= FEWEST_NAMES for found in names.values())
+    return dict(names) if are_some and count <= len(labelled) / 2 else {}
 
 
 def said(group: str | None, names: Sequence[str]) -> list[str]:

@@ -87,10 +87,10 @@ def _ignored(names: list[str]) -> str:
 def _not_beaten(score: MetricScore, p_value: float) -> str:
     name = f"test {score.words}"
     if score.value == score.baseline:
+        change = "train longer, change the model or the data, or " if score.value < 1 else ""
         return (
             f"the baseline has the same {name}, {score.baseline:.4f}, so these test examples do "
-            "not show that the model adds anything to it; train longer, change the model or the "
-            "data, or add more or harder test examples"
+            f"not show that the model adds anything to it; {change}add more or harder test examples"
         )
     against = f"the baseline's {score.baseline:.4f}"
     fault = f"not significantly better than {against} (p = {p_value:.3f})"

@@ -279,6 +279,9 @@ LANGUAGES = [
         ([f"{d}/{d}_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # classes
         ([f"{d}/IMG_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),
         ([f"{d}/{i}_x.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # numbers
+        ([f"{p}l/04-{p}{n}-f-{i}.wav" for p in "ik" for n in "123" for i in "45"], "000000"),
+        ([f"{p}l/04-{p}{n}-f-{i}.wav" for p in "ik" for n in "12" for i in "456"], ""),  # too few
+        ([f"{p}l/04-{p}{n}-f-4.wav" for p in "ik" for n in "123456789"], ""),  # one file each
         (LANGUAGES, ""),  # the name stands in several folders, but of one class
     ],
 )

@@ -278,6 +278,18 @@ def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
     assert "28 measurements over time from 28 sensors; if it holds images" in images.remarks[0]
 
 
+def test_series_sorted_by_class_are_not_split_in_their_order(tmp_path: Path) -> None:
+    x_train, labels = np.zeros((30, 50, 2), np.float32), np.arange(30)
+    mixed = survey.survey(arrays(tmp_path / "mixed.npz", x_train=x_train, y_train=labels % 3))
+    assert values(mixed)["preprocess.order"] == "first"
+    data = survey.survey(arrays(tmp_path / "sorted.npz", x_train=x_train, y_train=labels // 10))
+    assert values(data)["preprocess.order"] == "stratified"
+    assert any(line.startswith("the classes follow each other") for line in data.remarks)
+    tested = {"x_test": x_train, "y_test": labels // 10}
+    more = arrays(tmp_path / "t.npz", x_train=x_train, y_train=labels // 10, **tested)
+    assert values(survey.survey(more))["preprocess.order"] == "stratified"
+
+
 def test_channels_before_steps_are_named(tmp_path: Path) -> None:
     turned = arrays(tmp_path / "t.npz", x_train=np.zeros((30, 3, 50), np.float32))
     [remark] = survey.survey(turned).remarks

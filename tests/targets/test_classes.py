@@ -19,6 +19,7 @@ from pipeline.reporting import pictures
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
 from pipeline.targets import (
+    _gate,
     _neglected,
     _per_class,
     _scores,
@@ -214,3 +215,12 @@ def test_a_card_without_a_threshold_says_that_every_input_gets_a_class(archive: 
     params = {**card.provenance["params"], "dataset": {"other": "strange"}}
     others = replace(nothing, provenance={**card.provenance, "params": params})
     assert "as the maker named them, are not judged" in card_markdown.render(others, {})
+
+
+def test_a_model_without_a_mistake_is_not_told_to_train_longer() -> None:
+    right = np.ones(20, bool)
+    half = np.arange(20) < 10
+    [perfect] = _gate.judge(right, right, 0.5, []).failures["baseline"]
+    [equal] = _gate.judge(half, half, 0.5, []).failures["baseline"]
+    assert perfect.endswith("adds anything to it; add more or harder test examples")
+    assert "train longer" in equal

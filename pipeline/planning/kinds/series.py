@@ -30,6 +30,9 @@ class Series(kinds.PlannedKind):
     def order(self, data: Survey) -> Choice:
         if data.is_of_sensors:
             return super().order(data)
+        if data.is_sorted:
+            reason = "the classes follow each other, so in their order a part would lack some"
+            return Choice("preprocess.order", "stratified", reason)
         reason = "windows of one person or machine belong together; sort them by that"
         return Choice("preprocess.order", "first", reason)
 
