@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from scipy import stats
 
 from pipeline import targets
@@ -54,7 +55,7 @@ def unlike_validation(test: Array, validation: Array) -> list[str]:
 
     Both say which are right, (N,) and (M,). By Fisher's exact test.
     """
-    table = [[int(right.sum()), int((~right).sum())] for right in (test, validation)]
+    table = np.array([[right.sum(), (~right).sum()] for right in (test, validation)])
     if stats.fisher_exact(table, alternative="less").pvalue >= CERTAIN:
         return []
     return [
