@@ -13,17 +13,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from scipy import stats
+
 from pipeline import targets
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, groups, predictions, split_files
-from pipeline.files.artifacts import Description
+from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process import imports, stage
+from pipeline.process.words import percent
 from pipeline.reporting import pictures
 from pipeline.targets import Goal, _scores, _thresholds
 from pipeline.training import keras_files
+
+CERTAIN = 0.001  # p-value
 
 
 def by_folds(report: Evaluation, settings: Params, description: Description) -> Evaluation:
@@ -42,6 +48,22 @@ def by_folds(report: Evaluation, settings: Params, description: Description) -> 
         f"evaluate.folds to {params.NONE}"
     )
     return _scores.with_target(report, [fault])
+
+
+def unlike_validation(test: Array, validation: Array) -> list[str]:
+    """A sentence if far fewer answers to the test set are right than to the validation set.
+
+    Both say which are right, (N,) and (M,). By Fisher's exact test.
+    """
+    table = np.array([[right.sum(), (~right).sum()] for right in (test, validation)])
+    if stats.fisher_exact(table, alternative="less").pvalue >= CERTAIN:
+        return []
+    return [
+        f"note: {percent(validation.mean())} of the validation set are right, and only "
+        f"{percent(test.mean())} of the test set: either its examples are of another kind, or "
+        "some that belong together are in training and in validation, which preprocess.group "
+        "prevents"
+    ]
 
 
 def main() -> None:
@@ -65,7 +87,11 @@ def main() -> None:
     report.save()
     report.save_metrics()
     scoring.draw(pictures, (images, labels), outputs, description, report)
-    print("\n".join([scoring.score_in_words(report), *scoring.remarks(report)]))
+    lines = [scoring.score_in_words(report), *scoring.remarks(report)]
+    if description.target == "classes":
+        validated = validation.probabilities.argmax(1) == validation.labels
+        lines += unlike_validation(outputs.argmax(1) == labels, validated)
+    print("\n".join(lines))
     for sentence in report.judged.sentences:
         print(
             f"warning: {sentence}; there will be no bundle, "

@@ -73,6 +73,23 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
         assert changed != start, change.name
 
 
+@pytest.mark.parametrize("verdict", ["good_fit", "overfit", "too_little_capacity"])
+def test_the_upper_layers_of_a_published_network_may_learn(verdict: str) -> None:
+    settings = params.load(ROOT / "params.yaml")
+    values = {"architecture": "efficientnet_lite0", "weights": "imagenet", "epochs": 20}
+    frozen = settings.train.model_copy(update={**values, "learning_rate": 0.003})
+    settings = settings.model_copy(update={"train": frozen})
+    changes = {change.name: change for change in advise(Situation(settings, verdict, 1300))}
+    overrides = changes["upper layers that learn"].overrides
+    assert overrides["train.epochs"] == 15
+    phase = overrides["train.thaw"][0]  # type: ignore[index]
+    assert phase == {"after": 10, "freeze": 40, "learning_rate": pytest.approx(0.0003)}
+    thawed = frozen.model_copy(update={"thaw": [params.Thaw.model_validate(phase)]})
+    settings = settings.model_copy(update={"train": thawed})
+    names = {change.name for change in advise(Situation(settings, verdict, 1300))}
+    assert "upper layers that learn" not in names
+
+
 @pytest.mark.parametrize(
     ("rate", "with_larger_batches"), [(0.001, 0.002), (0.008, 0.01), (0.1, None)]
 )

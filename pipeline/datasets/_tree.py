@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline.files import pictures, s3, shards
@@ -31,6 +31,11 @@ JUNK = {
     "system volume information",
     "lost+found",
 }
+# Pictures of phones, cameras and programs that are not read here
+OTHER_PICTURES = (
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".tga", ".psd", ".svg"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+)
 # Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
 LARGEST_RATIO, SMALL_BYTES = 100, 2**30
 JUNK_REASON = "is hidden or belongs to the operating system"
@@ -76,8 +81,12 @@ class Tree:
 
     def add(self, name: str) -> None:
         """Adds a file that has one of the suffixes, and says of any other that it has not."""
-        if name.lower().endswith(self.suffixes):
+        lower = name.lower()
+        if lower.endswith(self.suffixes):
             self.files.append(name)
+        elif self.noun == "picture" and lower.endswith(OTHER_PICTURES):
+            suffix = PurePosixPath(lower).suffix
+            self.left_out[name] = f"is {suffix}, which is not read; convert it to JPEG or PNG"
         else:
             self.left_out[name] = f"lacks the suffix of a {self.noun}"
 

@@ -35,7 +35,7 @@ def check(
             number = int(missing[0])
             lacks = f"class {names[number]!r} has no example in the {split} part"
             if split in own:
-                raise UserError(f"{lacks} of your data; add one to it, or leave the class out")
+                raise UserError(of_own_part(names[number], split))
             rows = np.flatnonzero(selection.labels == number)
             rows = np.setdiff1d(rows, own.get("validation", []))
             independent = len(np.unique(groups[rows]))
@@ -44,6 +44,15 @@ def check(
                 f"{lacks}: the data have {counted(len(rows), 'example')} of it{_outside(own)}"
                 f"{_together(len(rows), independent)}; {cure}, or leave the class out"
             )
+
+
+def of_own_part(name: str, split: str) -> str:
+    """What is wrong if a class is missing from a part that the data name themselves."""
+    joined = ", or join that part with train, of which a share then validates"
+    return (
+        f"class {name!r} has no example in the {split} part of your data; add one to it, or leave "
+        f"the class out{joined * (split == 'validation')}"
+    )
 
 
 def _outside(own: Mapping[str, Array]) -> str:

@@ -78,11 +78,11 @@ def is_of_sensors(path: Path) -> bool:
     with path.open("rb") as file:
         is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
     row = _first_row(path)
-    file = (image_list.file_of(row) or "").lower()
-    if not is_text or image_list.is_list(row) or file.endswith(framing.SUFFIXES):
+    named = (image_list.file_of(row) or "").lower()
+    if not is_text or image_list.is_list(row) or named.endswith(framing.SUFFIXES):
         return False
     # A recording may have columns such as id and event
-    return not (file.endswith(_sounds.SUFFIXES) and audio_folder.is_list(row))
+    return not (named.endswith(_sounds.SUFFIXES) and audio_folder.is_list(row))
 
 
 def check_pictures(path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets._photos import Candidate
+from pipeline.datasets._photos import Candidate, Listed
+from pipeline.files import empty_classes
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -29,6 +30,18 @@ def check_classes(path: Path, counts: dict[str, int], noun: str, faults: dict[st
                 f"{path}: class {name} holds no readable {noun} for training{why}; add some, or "
                 "take its folder out"
             )
+
+
+def check_own_parts(listed: Listed) -> None:
+    """Raises UserError if a part that the data name themselves lacks a class."""
+    labels = {
+        part: {candidate.label for candidate in listed.candidates if candidate.part == part}
+        for part in ("validation", "test")
+    }
+    for part, there in labels.items():
+        missing = [name for name in listed.class_names if name not in there]
+        if there and missing:
+            raise UserError(empty_classes.of_own_part(missing[0], part))
 
 
 def left_out(left_out: dict[str, str], faults: dict[str, str], noun: str) -> list[str]:

@@ -162,8 +162,8 @@ def standard(images: Array) -> Scaling:
     Rounded to a tenth of a pixel, so that a person can compare them with those of the maker.
     """
     pixels = np.asarray(images[samples(len(images))], np.float64)
-    mean, deviation = (np.round(of(pixels, (0, 1, 2)), 1) for of in (np.mean, np.std))
-    return Scaling(mean.tolist(), np.maximum(deviation, 1).tolist())
+    mean, deviation = pixels.mean((0, 1, 2)).round(1), pixels.std((0, 1, 2)).round(1)
+    return Scaling(list(mean), list(np.maximum(deviation, 1)))
 
 
 def candidates(settings: OwnModel, images: Array) -> dict[str, Scaling]:

@@ -196,3 +196,14 @@ def test_a_photo_of_108_megapixels_is_read(two_classes: Path) -> None:
     assert raw.left_out["cat/large.png"].startswith("has 12000 x 9000 pixels; expected at most")
     row = [picture.file for picture in rows(raw)].index("cat/large.jpg")
     assert (raw.train_images[row] == 77).all()
+
+
+def test_pictures_of_a_kind_that_is_not_read_are_named_with_the_cure(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("IMG_1.HEIC", "b.avif"):
+        (photos / "cat" / name).touch()
+    raw = load(photos)
+    cure = "which is not read; convert it to JPEG or PNG"
+    assert raw.left_out["cat/IMG_1.HEIC"] == f"is .heic, {cure}"
+    assert f"left out 1 (cat/b.avif): it is .avif, {cure}" in capsys.readouterr().out

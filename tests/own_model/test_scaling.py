@@ -63,8 +63,8 @@ def test_a_scaling_of_ones_own_is_taken_by_mean_and_deviation(data: Data, tmp_pa
 def test_the_mean_and_deviation_of_the_dataset_are_tried(data: Data, tmp_path: Path) -> None:
     scaling = input_scaling.standard(data.train[0])
     pixels = data.train[0][input_scaling.samples(len(data.train[0]))]
-    assert scaling.mean == [pytest.approx(pixels.mean(), abs=0.051)]
-    assert scaling.deviation == [pytest.approx(pixels.std(), abs=0.051)]
+    assert list(scaling.mean) == pytest.approx([pixels.mean()], abs=0.051)
+    assert list(scaling.deviation) == pytest.approx([pixels.std()], abs=0.051)
     result = taken(tmp_path / "model.keras", data, nearest_mean(data, scaling))
     assert result.origin.scaling.endswith("the dataset's mean and deviation")
     assert (answers(result, data) == data.validation[1]).mean() > 0.7

@@ -157,6 +157,19 @@ def test_a_list_beside_files_of_other_programs_is_of_the_pictures_above(folder: 
     assert (data.values["path"], data.values["labels"]) == (str(folder), "lists/labels.csv")
 
 
+def test_a_part_of_the_user_that_lacks_a_class_is_refused_before_anything_runs(
+    folder: Path,
+) -> None:
+    strangers(folder, "train", "val", "test")
+    shutil.rmtree(folder / "val" / "dog")
+    with pytest.raises(
+        UserError, match="class 'dog' has no example in the validation part of your"
+    ):
+        survey.survey(folder)
+    shutil.rmtree(folder / "val")
+    assert survey.survey(folder).examples == {"train": 50, "test": 50}
+
+
 def test_a_list_of_pictures_is_no_recording(folder: Path, tmp_path: Path) -> None:
     one_folder(folder)
     (folder / "train.csv").write_text("filename,cell_type\n0.png,red\n1.png,white\n")
