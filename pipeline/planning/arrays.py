@@ -17,7 +17,7 @@ from pipeline.process.errors import UserError
 
 MOST_CLASSES = 20  # that floats may stand for
 SORTED = (
-    "the classes follow each other, so the splits cannot keep the order of the data; if several "
+    "in the order of the data a part would lack a class, so the splits do not keep it; if several "
     "series are of one person or machine, add NAME_train, and set preprocess.group, or the "
     "accuracy is that for those it knows"
 )

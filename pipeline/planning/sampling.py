@@ -25,6 +25,7 @@ SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
 SAMPLE = 200  # recordings that are looked at
 WIDE = 20  # columns of numbers, from which a row may be an example
 UNEVEN = 0.2  # of the recordings, from which on their gaps are those of a clock
+MOST_LABELS, RARELY = 30, 0.05  # numbers in a column like that of labels; share of the rows
 MOST_MISSING = 1.25  # of the time that the rows take, in a recording that lacks hardly any
 FEWEST_RECORDINGS = 3  # in which a first column never falls
 FEWEST_STEPS = 8  # rows, after which a column may be known for a time or a row number
@@ -64,6 +65,7 @@ def plan(path: Path, rate: float | None) -> Plan:
     seen = _seen(path)
     known, rate = rate, rate if rate and seen.beginnings else _rate(path, seen)
     columns, remarks = _columns(seen)
+    remarks += _like_labels(seen, columns)
     rows = max(round(SECONDS * rate), FEWEST_ROWS)
     uneven = _uneven(seen, rows)
     if uneven:
@@ -242,6 +244,21 @@ def _codes(seen: Seen) -> list[str]:
         for name in _of_all(seen, is_code)
     }
     return [name for name, numbers in codes.items() if len(numbers) > 1]
+
+
+def _like_labels(seen: Seen, columns: list[str]) -> list[str]:
+    """What to do about channels that may be labels: few whole numbers, which change rarely."""
+    alike, remarks = _alike(seen), []
+    for at, name in enumerate(alike[0].channels if alike else ()):
+        changes = np.mean([(np.diff(part.values[:, at]) != 0).mean() for part in alike])
+        values = np.unique(np.concatenate([part.values[:, at] for part in alike]))
+        is_whole = 1 < len(values) <= MOST_LABELS and (values % 1 == 0).all()
+        if is_whole and changes < RARELY and (not columns or name in columns):
+            remarks.append(
+                f"{name} holds {len(values)} whole numbers that change rarely, as labels do; if it "
+                "is the label, call the column label, in the first line"
+            )
+    return remarks
 
 
 def _of_all(seen: Seen, holds: Callable[[Beginning], Array]) -> list[str]:

@@ -210,6 +210,16 @@ def test_gestures_in_a_file_each_get_labels_by_its_name(folder: Path) -> None:
     assert any("names of the files are taken for labels, such as flex" in x for x in data.remarks)
 
 
+def test_a_column_like_labels_is_named(folder: Path) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    for file in path.rglob("*.csv"):
+        _, *lines = file.read_text().splitlines()
+        rows = [f"{line.split(',')[1]},{7 if at < 30 else 3}" for at, line in enumerate(lines)]
+        file.write_text("\n".join(rows))
+    remarks = survey.survey(path, Given(rate=50)).remarks
+    assert any(line.startswith("2 holds 2 whole numbers that change rarely") for line in remarks)
+
+
 def test_channels_are_those_that_all_recordings_have(folder: Path) -> None:
     data = survey.survey(gestures(Path("g"), "time,x,y,z", n23="time,x,y,battery"))
     assert (data.channels, sum(data.examples.values())) == (("x", "y"), 24)

@@ -297,7 +297,7 @@ def test_series_sorted_by_class_are_not_split_in_their_order(tmp_path: Path) -> 
     assert values(mixed)["preprocess.order"] == "first"
     data = survey.survey(arrays(tmp_path / "sorted.npz", x_train=x_train, y_train=labels // 10))
     assert values(data)["preprocess.order"] == "stratified"
-    assert any(line.startswith("the classes follow each other") for line in data.remarks)
+    assert any(line.startswith("in the order of the data a part") for line in data.remarks)
     tested = {"x_test": x_train, "y_test": labels // 10}
     more = arrays(tmp_path / "t.npz", x_train=x_train, y_train=labels // 10, **tested)
     assert values(survey.survey(more))["preprocess.order"] == "stratified"

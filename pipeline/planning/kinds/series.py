@@ -31,7 +31,7 @@ class Series(kinds.PlannedKind):
         if data.is_of_sensors:
             return super().order(data)
         if data.is_sorted:
-            reason = "the classes follow each other, so in their order a part would lack some"
+            reason = "in the order of the data a part would lack a class"
             return Choice("preprocess.order", "stratified", reason)
         reason = "windows of one person or machine belong together; sort them by that"
         return Choice("preprocess.order", "first", reason)
