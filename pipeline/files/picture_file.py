@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.files.artifacts import Array
 from pipeline.files.perceptual_hash import SIDE, perceptual_hash
+from pipeline.process import git_lfs
 from serving.errors import InputError
 from serving.framing import FORMATS, LARGEST_PIXELS, ORIENTATION, frame, upright
 
@@ -90,6 +91,8 @@ def _bits(opened: Image.Image) -> int:
 
 
 def _opened(data: bytes) -> Image.Image:
+    if data.startswith(git_lfs.BEGINNING):
+        raise PictureError(git_lfs.WHY)
     opened = Image.open(io.BytesIO(data), formats=FORMATS)
     pixels = opened.width * opened.height
     if pixels > (LARGEST_JPEG if _is_jpeg(opened) else LARGEST_PIXELS):

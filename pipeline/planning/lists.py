@@ -20,11 +20,10 @@ from pipeline.datasets._label_columns import Row
 from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
-from serving import framing
 
 BEGINNING = 10_000  # bytes that hold the names of the columns and the first row
 SUFFIXES = (".csv", ".tsv")
-MEDIA = (*framing.SUFFIXES, *_sounds.SUFFIXES)
+MEDIA = (*_tree.Tree.suffixes, *_sounds.SUFFIXES)
 FOLD = re.compile(r"fold[ _-]?\d+", re.IGNORECASE)  # of a cross-validation: no class
 
 
@@ -79,7 +78,7 @@ def is_of_sensors(path: Path) -> bool:
         is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
     row = _first_row(path)
     named = (image_list.file_of(row) or "").lower()
-    if not is_text or image_list.is_list(row) or named.endswith(framing.SUFFIXES):
+    if not is_text or image_list.is_list(row) or named.endswith(_tree.Tree.suffixes):
         return False
     # A recording may have columns such as id and event
     return not (named.endswith(_sounds.SUFFIXES) and audio_folder.is_list(row))
@@ -88,7 +87,7 @@ def is_of_sensors(path: Path) -> bool:
 def check_pictures(path: Path) -> None:
     """Raises UserError if a CSV, in whose folder there are no pictures, names some."""
     file = image_list.file_of(_first_row(path)) or ""
-    if file.lower().endswith(framing.SUFFIXES):
+    if file.lower().endswith(_tree.Tree.suffixes):
         raise UserError(
             f"{path} names pictures such as {file}, which are not in {path.parent}; put the CSV "
             "into the folder that holds them"

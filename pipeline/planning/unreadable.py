@@ -8,7 +8,6 @@ from pathlib import Path
 from pipeline.datasets import _sounds
 from pipeline.datasets._tree import Tree
 from pipeline.process.words import counted, verb
-from serving import framing
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
@@ -49,7 +48,7 @@ def cure_of(path: Path) -> str:
     """What to do with a file that is no data."""
     with path.open("rb") as file:
         first = file.readline(LONGEST_NAME).decode(errors="replace").lower()
-    if any(suffix in first for suffix in (*framing.SUFFIXES, *_sounds.SUFFIXES)):
+    if any(suffix in first for suffix in (*Tree.suffixes, *_sounds.SUFFIXES)):
         return "; if it is a list, write file,label as its first row and rename it to .csv"
     return cure(Counter([path.suffix.lower()]))
 

@@ -23,6 +23,7 @@ from pipeline.files.reports.train import Origin
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
+from pipeline.process.words import counted
 from pipeline.runtimes import environments, foreign, inspect_foreign
 from pipeline.runtimes.foreign import NCHW, NHWC, SIGMOID, SOFTMAX, Adapter
 from pipeline.runtimes.inspect_foreign import Interface
@@ -235,8 +236,8 @@ def check_outputs(path: Path, outputs: Mapping[str, Array], num_classes: int) ->
     count = next(iter(outputs.values())).shape[1]
     if count != num_classes and (count, num_classes) != (1, 2):
         raise UserError(
-            f"{path} gives {count:,} numbers for an image, and the dataset has {num_classes} "
-            f"classes; expected {num_classes}, one for each class"
+            f"{path} gives {counted(count, 'number')} for an image, and the dataset has "
+            f"{num_classes} classes; expected {num_classes}, one for each class"
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import tflite
 
+from pipeline.process import git_lfs
 from pipeline.process.errors import UserError
 from pipeline.runtimes import inspect_model
 from serving.errors import printable
@@ -39,6 +40,7 @@ def read(path: Path) -> Interface:
     """Raises UserError, with the operator if it is one that no runtime has."""
     if not path.is_file():
         raise UserError(f"{path} is not a file; expected one that ends in {' or '.join(SUFFIXES)}")
+    git_lfs.refuse(path)
     if path.stat().st_size >= MOST_BYTES:
         raise UserError(f"{path} has more than 2 GB; expected a smaller model")
     try:

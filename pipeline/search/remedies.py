@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS
 from pipeline.search.change import Change, Situation
+from pipeline.search.thawing import thaw
 
 TRANSLATION = {
     "class_name": "RandomTranslation",
     "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"},
 }
 LARGEST_RATE = 0.01
-THAWED_EPOCHS = 5
 # Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; also Keras's default
 ADAM_RATE = 0.001
 FEWEST_BATCHES = 10  # of an epoch
@@ -58,25 +58,6 @@ def augmentation(now: Situation) -> Change | None:
         "augmentation",
         {"train.augmentation": [TRANSLATION]},
         f"slightly shifted images are new images, {cost}",
-    )
-
-
-def thaw(now: Situation) -> Change | None:
-    train = now.params.train
-    if not now.is_backbone or train.weights == "none" or train.freeze is not None or train.thaw:
-        return None
-    head = max(1, train.epochs // 2)
-    rate = train.learning_rate / 10
-    phase = {
-        "after": head,
-        "freeze": now.architecture.get("LOWER_LAYERS", 0),
-        "learning_rate": rate,
-    }
-    return Change(
-        "upper layers that learn",
-        {"train.thaw": [phase], "train.epochs": head + THAWED_EPOCHS},
-        "what the frozen layers see need not be what tells your classes apart; the last"
-        f" {THAWED_EPOCHS} epochs run the whole network, so they are slow",
     )
 
 

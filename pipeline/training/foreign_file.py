@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import keras
 
-from pipeline.process import imports
+from pipeline.process import git_lfs, imports
 from pipeline.process.errors import UserError
 
 ENTRIES = {"metadata.json", "config.json", "model.weights.h5"}  # of a .keras file
@@ -65,6 +65,7 @@ def load(path: Path) -> keras.Model:
 
 def check(path: Path) -> None:
     """Raises UserError unless `path` is a Keras model of Keras's own classes."""
+    git_lfs.refuse(path)
     config = _zip_config(path) if path.suffix == ".keras" else _h5_config(path)
     if not isinstance(config, dict) or "class_name" not in config:
         raise UserError(f"the config of {path} does not describe a Keras model")
