@@ -176,7 +176,11 @@ def test_the_angle_of_a_turn_has_the_deviation_of_its_config() -> None:
     [
         (["RandomFlip"], series_of(6), r"is for images, .* holds series; expected \[\] or RandomT"),
         (["RandomTurn"], series_of(4), r"series of shape \(10, 4\); expected channels that are"),
-        (["RandomTurn"], photos(), r"is for series, and the dataset holds images; expected \[\] w"),
+        (
+            ["RandomTurn"],
+            photos(),
+            "is for series, and the dataset holds images; expected layer",
+        ),
         (["RandomVoice"], photos(), "is for sounds, and the dataset holds images; expected"),
     ],
 )

@@ -10,7 +10,13 @@ from pipeline.evaluate import unlike_validation
 
 @pytest.mark.parametrize(
     ("right", "count", "is_said"),
-    [(1150, 1539, True), (1430, 1539, False), (1539, 1539, False), (13, 16, False)],
+    [
+        (1150, 1539, True),
+        (1430, 1539, False),
+        (1539, 1539, False),
+        (13, 16, False),
+        (90_000, 100_000, False),
+    ],
 )
 def test_a_test_set_that_is_unlike_the_validation_set_is_said(
     right: int, count: int, is_said: bool

@@ -88,6 +88,10 @@ def test_the_upper_layers_of_a_published_network_may_learn(verdict: str) -> None
     settings = settings.model_copy(update={"train": thawed})
     names = {change.name for change in advise(Situation(settings, verdict, 1300))}
     assert "upper layers that learn" not in names
+    other = frozen.model_copy(update={"architecture": "mobilenet_v2"})
+    settings = settings.model_copy(update={"train": other})
+    names = {change.name for change in advise(Situation(settings, verdict, 1300))}
+    assert "upper layers that learn" not in names, "nobody has tried how many"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ A backbone is a published network for photos of 96 to 224 pixels. Its module has
 - `features(image, width)`: pooled features (N, F) of raw pixels (N, H, W, C)
 - `pretrained(inputs, network, file)`: the same layers with trained weights
 - `WEIGHTS`: where those weights come from and how they are licensed, for the model card
+
+It may have `LOWER_LAYERS`, how many stay frozen where `edgeproof advise` lets the others learn.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,9 +57,17 @@ def _print_parts_inside(tree: Tree, root: str) -> bool:
 def _print_folders_inside(root: Path, tree: Tree, train: str) -> None:
     """Says of a class whose files all lie in several folders of it that these are one class."""
     inside = {name: _with_files(tree, f"{train}{name}/") for name in tree.children[train]}
-    several = [name for name, folders in inside.items() if len(folders) > 1]
+    classes_of = Counter(folder for folders in inside.values() for folder in folders)
+    # Folders that several classes have are of people or places
+    several = [
+        name
+        for name, folders in inside.items()
+        if len(folders) > 1
+        and all(classes_of[folder] == 1 or _parts.part_of(folder) for folder in folders)
+    ]
     if several:
-        name = max(several, key=lambda name: _count(tree, f"{train}{name}/"))
+        counts = Counter(file.removeprefix(train).partition("/")[0] for file in tree.files)
+        name = max(several, key=counts.__getitem__)
         cure = f"name {root / train / name}, or write a list" if root.is_dir() else "write a list"
         print(
             f"note: the {tree.noun}s of {name} lie in {len(inside[name])} folders, such as "
@@ -77,7 +86,3 @@ def _with_files(tree: Tree, folder: str) -> list[str]:
 def _has_files(tree: Tree, folder: str) -> bool:
     inner = (f"{folder}{name}/" for name in tree.children[folder])
     return folder in tree.with_files or any(_has_files(tree, path) for path in inner)
-
-
-def _count(tree: Tree, folder: str) -> int:
-    return sum(file.startswith(folder) for file in tree.files)

@@ -46,7 +46,8 @@ def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Record
     start = [row for row in beginning if row][:2]
     if not start:
         raise FileError("holds no rows")
-    are_apart = all(beginning[:2])  # or else some program ends each row with two line ends
+    # Or else some program ends each row with two line ends
+    are_apart = any(beginning[::2]) and any(beginning[1::2])
     rows = chain(beginning, rows)
     if all(map(_is_number, names)):  # it has no names
         rows, numbered = chain([names], rows), [str(number + 1) for number in range(len(names))]
@@ -55,7 +56,9 @@ def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Record
     if len(set(names)) < len(names):
         raise FileError("names a column twice in its first line")
     columns = _Columns.of(names, start, channels)
-    for number, run in enumerate(columns.runs(_whole(rows, len(names), are_apart))):
+    for number, run in enumerate(
+        columns.runs(_whole(rows, len(names), are_apart and columns.clock is None))
+    ):
         yield Recording(columns.channels, columns.blocks(run), number or None)
 
 

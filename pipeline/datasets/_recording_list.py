@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
 
-from pipeline.datasets import _parts, _tree
+from pipeline.datasets import _parts, _recording_files, _tree
 from pipeline.datasets._label_columns import spelling
-from pipeline.datasets._recording_columns import LABEL, label_in
-from pipeline.datasets._tree import Open, nfc
+from pipeline.datasets._recording_columns import LABEL, LABELS, label_in
+from pipeline.datasets._tree import FileError, Open, nfc
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
 
@@ -26,8 +28,8 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
 }
 
 
-# What numbers the files of a label: punch.csv, punch_2.csv, punch (3).csv, punch.2q1d.csv
-NUMBER = re.compile(r"[\s_-]*\(?\d*\)?$")
+# What numbers the files of a label: punch_2.csv, punch (3).csv, punch.2q1d.csv, 01_punch.csv
+NUMBER = re.compile(r"^\d+[\s_-]+|[\s_-]*\(?\d*\)?$")
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,31 @@ def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Rec
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
             result.append(RecordingFile(path, part, nfc(label) if slash else ""))
-    names = {label_of_name(row.file) for row in result}
-    if len(names) > 1 and "" not in names and not any(row.label for row in result):
+    if not any(row.label for row in result) and _are_labels_named(result, open_file):
         for row in result:
             row.label = label_of_name(row.file)
     return result
 
 
+def _are_labels_named(rows: Sequence[RecordingFile], open_file: Open) -> bool:
+    """Whether the names of files differ in letters, and no file has labels of its own."""
+    names = {label_of_name(row.file) for row in rows}
+    letters = {re.sub(r"[\d\W_]+", "", name) for name in names}
+    if len(names) < 2 or "" in letters or len(letters) < len(names):
+        return False
+    return not any(_has_labels(row.file, open_file) for row in rows)
+
+
+def _has_labels(name: str, open_file: Open) -> bool:
+    with suppress(FileError, OSError), open_file(name) as file:
+        for recording in _recording_files.recordings(file, name):
+            block = next(iter(recording.blocks), None)
+            return block is not None and any(column in block.text for column in LABELS)
+    return False
+
+
 def label_of_name(file: str) -> str:
-    """The name of a file without its number; Edge Impulse writes one after a point."""
+    """The name of a file without numbers at its ends; Edge Impulse writes one after a point."""
     return nfc(NUMBER.sub("", PurePosixPath(file).name.partition(".")[0]))
 
 

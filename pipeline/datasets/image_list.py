@@ -9,6 +9,7 @@ column.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -41,7 +42,8 @@ FILE = (
     *("audio", "audiofile", "audiofilename", "audiopath"),
     *("wav", "wavfile", "wavfilename", "wavpath", "clip", "slicefilename"),
 )
-ENDS = ("filename", "filepath")  # of a name such as cough_filename, if none of FILE is there
+# A name such as cough_filename, if none of FILE is there and it is the only one of its kind
+ENDS = re.compile(r"[ _-]file[ _-]?(name|path)$", re.IGNORECASE)
 NUMBERED = "classid"  # is no label beside a column that names the class
 BOX = ("left", "top", "right", "bottom")
 SIZED = ("left", "top", "width", "height")  # a box, if no column names its other edges
@@ -138,7 +140,9 @@ def _known(names: Collection[str]) -> list[str]:
     spellings = [spelling(name) for name in names]
     labels = [name for name in LABEL if name in spellings]
     files = [name for name in FILE if name in spellings]
-    files = files or [name for name in spellings if name.endswith(ENDS)]
+    if not files:
+        ends = [spelling(name) for name in names if ENDS.search(name)]
+        files = ends if len(ends) == 1 else []
     known = {
         **(CORNER if _is_sized(spellings) else EDGES),
         "split": "split",

@@ -18,7 +18,7 @@ from pipeline.process.errors import UserError
 MOST_CLASSES = 20  # that floats may stand for
 SORTED = (
     "in the order of the data a part would lack a class, so the splits do not keep it; if several "
-    "series are of one person or machine, add NAME_train, and set preprocess.group, or the "
+    "series are of one person or machine, say so with NAME_train and preprocess.group, or the "
     "accuracy is that for those it knows"
 )
 TINY = 16  # values of each side, from which a series may be an image
@@ -51,7 +51,7 @@ def survey(path: Path, given: Given) -> Survey:
         opened=len(raw.train_labels),
         remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw)],
     )
-    if raw.kind != "series" or not _is_sorted(raw, parts(data)):
+    if not declared("inputs", raw.kind)["AXES"] or not _is_sorted(raw, parts(data)):
         return data
     return replace(data, is_sorted=True, remarks=[*data.remarks, SORTED])
 

@@ -61,11 +61,11 @@ def find(path: Path, tree: Tree) -> str | None:
 def folder_of(path: Path) -> tuple[Path, str]:
     """The folder whose files a CSV names, and the path of the CSV below that.
 
-    It is its own, or the one above if it lies beside no picture, sound or folder, and its files
-    are there.
+    It is its own, or the one above if no picture or sound is beside or below it, and its files are
+    there.
     """
-    others = [file for file in path.parent.iterdir() if not _tree.is_junk(file.name)]
-    is_alone = not any(file.is_dir() or file.suffix.lower() in MEDIA for file in others)
+    others = (file for file in path.parent.rglob("*") if not _tree.is_junk(file.name))
+    is_alone = not any(file.suffix.lower() in MEDIA for file in others)
     file = image_list.file_of(_first_row(path)) if is_alone else None
     is_above = file is not None and _is_above(path, file)
     folder = path.parent.parent if is_above else path.parent

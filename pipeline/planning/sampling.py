@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ SAMPLE = 200  # recordings that are looked at
 WIDE = 20  # columns of numbers, from which a row may be an example
 UNEVEN = 0.2  # of the recordings, from which on their gaps are those of a clock
 MOST_LABELS, RARELY = 30, 0.05  # numbers in a column like that of labels; share of the rows
+# The name of a channel that may be a time or a counter, or is none
+COUNTER = re.compile(r"\d+|t|ms|us|ts|index|idx|row|tick|counter|count|sample|frame|nr|id|#", re.I)
 MOST_MISSING = 1.25  # of the time that the rows take, in a recording that lacks hardly any
 FEWEST_RECORDINGS = 3  # in which a first column never falls
 FEWEST_STEPS = 8  # rows, after which a column may be known for a time or a row number
@@ -70,8 +73,9 @@ def plan(path: Path, rate: float | None) -> Plan:
     uneven = _uneven(seen, rows)
     if uneven:
         rate = known or float(f"{np.median(uneven):.3g}")
+        rows = max(round(SECONDS * rate), FEWEST_ROWS)
         remarks.append(
-            f"the clock is uneven: gaps in time would leave {len(uneven)} of "
+            f"the clock is uneven, or rows were lost: gaps in time would leave {len(uneven)} of "
             f"{len(seen.beginnings)} recordings without a window, so their rows count as even, "
             f"{rate:g} a second (dataset.gaps); leave the column of times out on the device, too"
         )
@@ -166,7 +170,8 @@ def _rate(path: Path, seen: Seen) -> float:
 def _uneven(seen: Seen, rows: int) -> list[float]:
     """Mean rates in Hz of recordings in which gaps leave no window of `rows`; [] if few are so.
 
-    Hardly any time is missing from them, so their clock is uneven, as that of a phone is.
+    Hardly any time is missing from them: the clock is uneven, as that of a phone is, or single rows
+    were lost.
     """
     rates = []
     for times in (one.times for one in seen.beginnings if one.times is not None):
@@ -208,7 +213,7 @@ def _rising(seen: Seen) -> list[str]:
     """The channels that rise in each recording as only a time or a counter does.
 
     Their steps are about the same, or in proportion to those of the times; or without times, the
-    first of them never falls.
+    first of them never falls, and its name is that of a time or a counter, or it has none.
     """
 
     def rises(part: Beginning) -> Array:
@@ -217,7 +222,7 @@ def _rising(seen: Seen) -> list[str]:
         if part.times is not None:
             intervals = np.diff(part.times)[:, None]
             result |= (intervals > 0).all() and _are_alike(steps / np.maximum(intervals, 1e-9))
-        elif len(seen.beginnings) >= FEWEST_RECORDINGS:
+        elif len(seen.beginnings) >= FEWEST_RECORDINGS and COUNTER.fullmatch(part.channels[0]):
             result[0] |= (steps[:, 0] >= 0).all() and (steps[:, 0] > 0).mean() > 0.5
         return result
 

@@ -17,8 +17,11 @@ NAMES = (
     rf"[_-]({FIELD})[_-][^/]*$",
     rf"[_-]({FIELD})\.[^/.]*$",
 )
-# A number behind a name that several files have, as of pieces that were cut out of one recording
-PIECE = r"(?:^|/)([^/]*[^\W_][^/]*)[_-]\d+\.[^/.]*$"
+# Numbers behind a name that several files have, as of pieces that were cut out of one recording
+PIECES = (
+    r"(?:^|/)([^/]*?[^\W_][^/]*?)(?:[_-]\d+)+\.[^/.]*$",
+    r"(?:^|/)([^/]*[^\W_][^/]*)[_-]\d+\.[^/.]*$",
+)
 FEWEST_NAMES = 3
 
 
@@ -44,15 +47,17 @@ def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
             and shared > len(labelled) / 2
         ):
             return expression, sorted(names)
-    names_of = _pieces(labelled)
-    return (PIECE, sorted(set().union(*names_of.values()))) if names_of else (None, [])
+    for expression in PIECES:
+        if names_of := _pieces(labelled, expression):
+            return expression, sorted(set().union(*names_of.values()))
+    return None, []
 
 
-def _pieces(labelled: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
-    """The names by class, if PIECE finds some in each, and about two files of each or more."""
+def _pieces(labelled: Sequence[tuple[str, str]], expression: str) -> dict[str, set[str]]:
+    """By class, the names that the expression finds, if each has two files or more on average."""
     names: defaultdict[str, set[str]] = defaultdict(set)
     for file, label in labelled:
-        if not (match := re.search(PIECE, file)):
+        if not (match := re.search(expression, file)):
             return {}
         names[label].add(match[1])
     count = sum(map(len, names.values()))

@@ -155,7 +155,7 @@ def _photographs(
     labels = _labels.array(target, texts, class_names)
     counts = _labels.counts(target, labels, class_names)
     media_files.check_classes(path, counts, "picture", faults)
-    if target == "classes":
+    if one_class_each(target):
         media_files.check_own_parts(listed)
     columns = candidates[0].columns if candidates else {}
     group = held_together([*columns])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pipeline.datasets import _sounds
 from pipeline.datasets._tree import Tree
 from pipeline.process.words import counted, verb
 
+LISTS = ("", ".txt", ".lst", ".dat")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 TABLES = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".mat", ".h5", ".hdf5", ".ts", ".arff")
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
@@ -48,7 +50,9 @@ def cure_of(path: Path) -> str:
     """What to do with a file that is no data."""
     with path.open("rb") as file:
         first = file.readline(LONGEST_NAME).decode(errors="replace").lower()
-    if any(suffix in first for suffix in (*Tree.suffixes, *_sounds.SUFFIXES)):
+    words = re.split(r"[\s,;]+", first)
+    names_files = any(word.endswith((*Tree.suffixes, *_sounds.SUFFIXES)) for word in words)
+    if names_files and path.suffix.lower() in LISTS:
         return "; if it is a list, write file,label as its first row and rename it to .csv"
     return cure(Counter([path.suffix.lower()]))
 

@@ -9,13 +9,14 @@ EPOCHS = 5  # that the upper layers learn
 
 def thaw(now: Situation) -> Change | None:
     train = now.params.train
-    if not now.is_backbone or train.weights == "none" or train.freeze is not None or train.thaw:
+    lower = now.architecture.get("LOWER_LAYERS")
+    if lower is None or train.weights == "none" or train.freeze is not None or train.thaw:
         return None
     head = max(1, train.epochs // 2)
     rate = train.learning_rate / 10
     phase = {
         "after": head,
-        "freeze": now.architecture.get("LOWER_LAYERS", 0),
+        "freeze": lower,
         "learning_rate": rate,
     }
     return Change(

@@ -61,9 +61,10 @@ def check_input(params: Train, data: Data) -> None:
     for name in names:
         if name not in suitable and (name in own or not kind["AUGMENTATION"]):
             noun = declared("inputs", own[name])["NOUN"] if name in own else "images"
+            expected = [*(["layers for images"] if kind["AUGMENTATION"] else ["[]"]), *suitable]
             raise UserError(
                 f"train.augmentation has {name}, which is for {noun}, and the dataset holds "
-                f"{kind['NOUN']}; expected {' or '.join(['[]', *suitable])} with them"
+                f"{kind['NOUN']}; expected {' or '.join(expected)} with them"
             )
     if RandomTurn.__name__ in names:
         check_axes(data.inputs)

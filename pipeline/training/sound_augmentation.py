@@ -25,8 +25,8 @@ class RandomVoice(keras.layers.Layer):
     """Another speaker: words of another speed and other tones, which begin a little later.
 
     `speed` is the range of the factor on the speed, whose logarithm is uniform. `tone` is the
-    largest change of the mel scale either way, as a share, as a vocal tract of another length makes
-    it (Jaitly and Hinton, 2013, "Vocal Tract Length Perturbation"). `later` is the largest delay,
+    largest logarithm of the factor on the mel scale, as of a vocal tract of another length (Jaitly
+    and Hinton, 2013, "Vocal Tract Length Perturbation"). `later` is the largest delay,
     as a share of the recording. A word keeps its beginning. Raises ValueError for other values.
     """
 
@@ -94,10 +94,11 @@ class RandomMicrophone(keras.layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training:
             return inputs
-        features = ops.cast(inputs, self.compute_dtype)
-        features = features + self._response(features)
-        features = features + (HIGHEST - ops.max(features, axis=(1, 2, 3), keepdims=True))
-        return ops.clip(energies_added(features, self._noise(features)), 0, HIGHEST)
+        features = ops.cast(inputs, "float32")
+        heard = features + self._response(features)
+        heard = heard + loudest(features) - loudest(heard)
+        result = energies_added(heard, self._noise(features))
+        return ops.cast(ops.clip(result, 0, HIGHEST), self.compute_dtype)
 
     def _response(self, features: Any) -> Any:
         """Of each band, in steps (N, 1, bands, 1)."""
@@ -111,14 +112,18 @@ class RandomMicrophone(keras.layers.Layer):
 
     def _noise(self, features: Any) -> Any:
         """Its level in each band and frame, in steps (N, T, bands, 1)."""
-        loudest, quietest = self.noise
         shape = (ops.shape(features)[0], 1, 1, 1)
-        below = keras.random.uniform(shape, loudest, quietest, seed=self.seed_generator)
+        below = keras.random.uniform(shape, *self.noise, seed=self.seed_generator)
         deviation = FLUCTUATION * STEPS
         fluctuation = keras.random.normal(
             ops.shape(features), stddev=deviation, seed=self.seed_generator
         )
-        return HIGHEST - below * STEPS + fluctuation
+        return loudest(features) - below * STEPS + fluctuation
+
+
+def loudest(features: Any) -> Any:
+    """The level of the loudest band of each recording, which is low in one of near silence."""
+    return ops.max(features, axis=(1, 2, 3), keepdims=True)
 
 
 def energies_added(one: Any, other: Any) -> Any:

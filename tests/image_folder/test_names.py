@@ -157,6 +157,16 @@ def test_a_class_that_is_made_of_folders_is_named(
     assert "lie in" not in capsys.readouterr().out
 
 
+def test_folders_of_people_in_each_class_are_not_taken_for_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, name in enumerate(("smile/anna", "smile/ben", "frown/anna", "frown/ben")):
+        for row in range(3):
+            picture(tmp_path / name / f"{row}.png", colour=(40 * number, row, 0))
+    load(tmp_path)
+    assert "are one class" not in capsys.readouterr().out
+
+
 def test_parts_with_classes_inside_of_each_class_are_not_called_its_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,34 @@ def test_a_list_of_pictures_is_no_recording(folder: Path, tmp_path: Path) -> Non
         survey.survey(text)
 
 
+@pytest.mark.parametrize("head", ["profile_name,x,label", "mask_filename,photo_filename,label"])
+def test_a_column_names_files_by_whole_words_and_alone(head: str) -> None:
+    from pipeline.datasets import image_list
+
+    assert image_list.file_of(dict.fromkeys(head.split(","), "a.png")) is None
+    assert image_list.file_of({"cough_filename": "a.mp3", "label": "yes"}) == "a.mp3"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("coco.json", '{"file": "a.jpg"}'), ("a.txt", "x.jpgs")]
+)
+def test_what_only_mentions_pictures_is_no_list(tmp_path: Path, name: str, text: str) -> None:
+    from pipeline.planning import unreadable
+
+    (tmp_path / name).write_text(text)
+    assert "rename it to .csv" not in unreadable.cure_of(tmp_path / name)
+
+
+def test_a_list_beside_annotations_is_of_the_pictures_above(folder: Path) -> None:
+    one_folder(folder)
+    (folder / "lists" / "xml").mkdir(parents=True)
+    (folder / "lists" / "xml" / "0.xml").touch()
+    text = (folder / "train.csv").read_text().replace(",cat", ".png,cat")
+    (folder / "train.csv").unlink()
+    (folder / "lists" / "train.csv").write_text(text.replace(",dog", ".png,dog"))
+    assert survey.survey(folder / "lists" / "train.csv").values["path"] == str(folder)
+
+
 def test_a_table_without_files_does_not_hide_what_is_wrong_with_the_folders(folder: Path) -> None:
     strangers(folder)
     (folder / "classes.csv").write_text("Class Name,Class ID\ncat,0\ndog,1\n")

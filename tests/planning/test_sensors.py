@@ -183,6 +183,19 @@ def test_a_first_column_that_never_falls_is_no_channel(folder: Path) -> None:
     assert data.channels == ("2", "3")
 
 
+def test_a_first_column_with_the_name_of_a_measurement_is_a_channel_although_it_rises(
+    folder: Path,
+) -> None:
+    path = gestures(Path("g"), "time,x,y,z")
+    for number, file in enumerate(path.rglob("*.csv")):
+        steps = np.random.default_rng(number).choice([0, 0.5, 0.5, 3], 60)
+        _, *lines = file.read_text().splitlines()
+        rows = zip(steps.cumsum(), lines, strict=True)
+        text = [f"{now},{line.partition(',')[2]}" for now, line in rows]
+        file.write_text("\n".join(["temperature,x,y,z", *text]))
+    assert survey.survey(path, Given(rate=50)).channels == ("temperature", "x", "y", "z")
+
+
 def test_a_clock_so_uneven_that_no_windows_are_left_counts_as_even(folder: Path) -> None:
     path = gestures(Path("g"), "time,x,y,z")
     for number, file in enumerate(path.rglob("*.csv")):
@@ -193,7 +206,7 @@ def test_a_clock_so_uneven_that_no_windows_are_left_counts_as_even(folder: Path)
     data = survey.survey(path)
     assert sum(data.counts.values()) == 24, "each gesture is a window, and none is lost"
     assert data.rate == pytest.approx(46, abs=1)
-    assert any("the clock is uneven: gaps in time would leave 24 of" in x for x in data.remarks)
+    assert any("gaps in time would leave 24 of 24" in x for x in data.remarks)
     _, settings = start.propose(data, path, None, SHIPPED)
     assert settings.dataset.options(series_folder.Options).gaps == "ignore"
     assert survey.of_params(settings).counts == data.counts

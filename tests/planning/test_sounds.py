@@ -78,6 +78,17 @@ def test_the_recipe_for_sounds_is_that_of_the_documentation() -> None:
     assert features == [8000, 256, 128, 32]
 
 
+def test_pieces_of_one_recording_are_told_by_all_numbers_behind_its_name() -> None:
+    files = [
+        (f"{label}/{take}{100 + number}-0-{piece}.wav", label)
+        for label, take in (("dog", "d"), ("cat", "c"))
+        for number in range(3)
+        for piece in range(4)
+    ]
+    _, names = speakers.find(files)
+    assert names == ["c100", "c101", "c102", "d100", "d101", "d102"]
+
+
 def test_a_few_pictures_beside_sounds_do_not_make_them_pictures(folder: Path) -> None:
     path = recordings_of(Path("words"))
     for word in ("yes", "no"):

@@ -36,12 +36,25 @@ def test_without_folders_and_columns_labels_are_the_names_of_files(tmp_path: Pat
     assert labelled(raw) == {"flex": 3, "punch": 3}
     assert len(set(raw.train_columns["recording"])) == 6, "each label has recordings for all parts"
     names = {"wave (2).csv": "wave", "up_12.csv": "up", "a/left-turn.2q1abc.csv": "left-turn"}
+    names["01_walk.csv"] = "walk"
     assert {name: _recording_list.label_of_name(name) for name in names} == names
 
 
 def test_files_that_are_only_numbered_have_no_label(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has windows of 0 labels"):
         load(write(tmp_path, recording1_csv=GOOD, recording2_csv=GOOD, recording3_csv=GOOD))
+
+
+@pytest.mark.parametrize("name", ["session{}_imu_csv", "2024-0{}-01_csv"])
+def test_names_that_differ_in_numbers_alone_are_no_labels(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="has windows of 0 labels"):
+        load(write(tmp_path, **{name.format(number): GOOD for number in range(3)}))
+
+
+def test_a_file_without_labels_is_no_class_beside_others_that_have_them(tmp_path: Path) -> None:
+    data = as_csv(rows(100), "x,y,label", ["sit"] * 50 + ["walk"] * 50)
+    raw = load(write(tmp_path, anna_csv=data, ben_csv=data, calibration_csv=GOOD))
+    assert labelled(raw) == {"sit": 8, "walk": 8}
 
 
 def test_the_columns_of_a_list_may_be_spelled_otherwise(tmp_path: Path) -> None:

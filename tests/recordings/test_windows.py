@@ -49,6 +49,18 @@ def test_a_blank_line_begins_another_recording(between: str, count: int) -> None
     assert np.array_equal(found[0], rows(20)) and np.array_equal(found[-1], rows(20, 2))
 
 
+def test_a_blank_line_below_the_names_of_the_columns_joins_no_recordings() -> None:
+    parts = [as_csv(rows(20, seed)).decode().split("\n", 1)[1] for seed in range(3)]
+    assert len(read("\n\n".join(["x,y", *parts]).encode())) == 3
+
+
+def test_a_blank_line_between_rows_whose_times_follow_each_other_is_nothing() -> None:
+    timed = np.column_stack([np.arange(60) / RATE, rows(60)])
+    head, *lines = as_csv(timed, "time,x,y").decode().split("\n")
+    parted = "\n".join([head, *lines[:30], "", *lines[30:]]).encode()
+    assert np.array_equal(read(parted), read(as_csv(timed, "time,x,y")))
+
+
 @pytest.mark.parametrize("head", ["x,y\n", "x,y\n\n", ""])
 def test_a_blank_line_after_every_row_is_none(head: str) -> None:
     lines = as_csv(rows(40)).decode().split("\n")[1:]

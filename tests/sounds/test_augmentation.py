@@ -85,8 +85,30 @@ def test_a_response_is_that_of_the_band_and_leaves_the_loudest_where_it_was() ->
     features = np.full((64, *SHAPE), 128, np.uint8)
     changed = augmented("RandomMicrophone", features, response=3, **NO_NOISE)
     np.testing.assert_allclose(changed, changed[:, :1].repeat(SHAPE[0], 1), atol=1e-3)
-    np.testing.assert_allclose(changed.max((1, 2, 3)), 255, atol=1e-3)
+    np.testing.assert_allclose(changed.max((1, 2, 3)), 128, atol=1e-3)
     assert 2 < np.ptp(changed[:, 0], axis=1).mean() / 3.98 / 3 < 6  # the range, in deviations
+
+
+def test_silence_stays_as_quiet_as_a_device_hears_it() -> None:
+    silence = np.zeros((8, *SHAPE), np.uint8)
+    assert augmented("RandomMicrophone", silence).max() < 5
+    hum = np.where(np.arange(32) == 5, 190, 100)[None, None, :, None]
+    heard = augmented("RandomMicrophone", np.broadcast_to(hum, (8, *SHAPE)).astype(np.uint8))
+    assert heard.max() < 200
+
+
+@pytest.mark.parametrize("name", ["RandomVoice", "RandomMicrophone"])
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_it_works_in_the_precisions_of_training(name: str, precision: str) -> None:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        result = layer(name)(word(), training=True)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert keras.backend.standardize_dtype(result.dtype) == precision.removeprefix("mixed_")
 
 
 def test_two_equal_sounds_are_three_decibels_louder_than_one() -> None:

@@ -1,6 +1,7 @@
 /**
  * Which part of a picture the model sees: `frame` of `serving/framing.py` in JavaScript, with the same
- * result to the pixel. That function says how sides and edges are rounded.
+ * result to the pixel. Sides and edges are rounded to the nearest pixel, halves up. A window around the
+ * middle begins at half the difference, rounded down.
  */
 
 import { divide, plane } from "./ink.js";

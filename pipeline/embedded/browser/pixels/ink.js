@@ -2,7 +2,8 @@
  * Turns a photo of something drawn or written into an image like those of MNIST.
  *
  * This is `normalize` of `serving/photo.py` in JavaScript, step by step, with the same result to the pixel.
- * That file explains each step. The bundle's example photos hold both to the same result.
+ * That file explains the steps. Quotients are rounded to the nearest, halves up; a side has at least 1 pixel;
+ * edges are padded with the pixels there. The bundle's example photos hold both to the same result.
  *
  * A plane is {height, width, data}: integers, row by row, all far below 2 ** 31.
  */
