@@ -120,7 +120,6 @@ def make(
     with contextlib.chdir(folder), tempfile.TemporaryDirectory() as content:
         write_inputs(model, data, images, labels)
         verify.main()
-        embed.main()
         probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
         accuracy, interval = statistics.accuracy(probabilities.argmax(1), labels)
         evaluated = reports.evaluation(
@@ -130,6 +129,8 @@ def make(
             test_images=len(labels),
             gate={"baseline_accuracy": float((labels == 0).mean())},
         )
+        evaluated.save()
+        embed.main()
         stage_reports = reports.bundled(
             train=reports.training(training_key="none"),
             evaluate=evaluated,
