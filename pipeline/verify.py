@@ -99,15 +99,14 @@ def main() -> None:
         schedule.announce(len(pairs), key)
         pythons = schedule.environments_of(pairs)
         here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
+        emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
         schedule.run_native(here, material, settings, folder, countdown)
         judge_answers = rejection.judge if material.unit is None else intervals.judge
         not_rejecting = judge_answers(natives, material, settings.problem)
         vectors = schedule.choose_golden(material, natives, settings.verify.emulated_runtimes)
         np.save(folder / "telling.npy", vectors.telling)
-        if groups:
-            emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-            judge = schedule.judging(natives, vectors, material, settings, countdown)
-            schedule.run_emulated(emulators, judge, material, settings, folder)
+        judge = schedule.judging(natives, vectors, material, settings, countdown)
+        schedule.run_emulated(emulators, judge, material, settings, folder)
     draw_reliability(material, natives, settings)
     save(vectors, material, pairs, not_rejecting)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))

@@ -50,13 +50,12 @@ def run(model: ForeignModel, material: Material, settings: Params, folder: Path)
     schedule.announce(len(pairs), key)
     countdown, pythons = Countdown(len(pairs)), schedule.environments_of(pairs)
     here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
+    emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
     schedule.run_native(here, material, settings, folder, countdown)
     vectors = schedule.choose_golden(material, natives, settings.verify.emulated_runtimes)
     np.save(folder / "telling.npy", vectors.telling)
-    if groups:
-        emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-        judge = schedule.judging(natives, vectors, material, settings, countdown)
-        schedule.run_emulated(emulators, judge, material, settings, folder)
+    judge = schedule.judging(natives, vectors, material, settings, countdown)
+    schedule.run_emulated(emulators, judge, material, settings, folder)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))
     return pairs
 

@@ -82,6 +82,8 @@ def run_emulated(
     folder: Path,
 ) -> None:
     """Runs and judges the pairs of emulated processors, and records how long that took."""
+    if not runtimes:
+        return
 
     def run(runtime: EmulatedRuntime) -> None:
         for pair in runtime.run(material, settings, folder):
