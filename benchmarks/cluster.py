@@ -122,16 +122,16 @@ def measured(folder: Path) -> tuple[list[float], list[float], float]:
 
 
 def show(taken: Sequence[float], memory: Sequence[float], cpu: float) -> None:
-    here, one = taken[:2]
+    here, one_worker = taken[:2]
     table = Table(f"{TRAININGS} trainings on", "seconds", "for each", "times as fast as one worker")
     names = ("this machine, one core", "one worker", "two workers")
     for name, total in zip(names, taken, strict=True):
-        table.add_row(name, f"{total:.1f}", f"{total / TRAININGS:.1f}", f"{one / total:.2f}")
+        table.add_row(name, f"{total:.1f}", f"{total / TRAININGS:.1f}", f"{one_worker / total:.2f}")
     console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True)
     console.print(table)
     console.print(
-        f"One worker takes {(one - here) / TRAININGS:.2f} s longer for each than this machine. With"
-        f" two, scheduler and workers themselves took {cpu / TRAININGS:.2f} CPU seconds for each."
+        f"One worker takes {(one_worker - here) / TRAININGS:.2f} s longer for each than this machine."
+        f" With two, scheduler and workers themselves took {cpu / TRAININGS:.2f} CPU seconds for each."
         f" The scheduler holds {memory[0]:.0f} MB, and a worker {max(memory[1:]):.0f} MB beside"
         " its trainings."
     )

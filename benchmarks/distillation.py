@@ -117,9 +117,9 @@ def result(training: Training) -> Result:
         if training.lesson is not None:
             result(training.teacher)
         artifacts.save_json(path, train(training))
-    found = Result(**artifacts.load_json(path))
-    print(path.name, found, flush=True)
-    return found
+    measured = Result(**artifacts.load_json(path))
+    print(path.name, measured, flush=True)
+    return measured
 
 
 def train(training: Training) -> dict[str, float]:
@@ -182,7 +182,10 @@ class Comparison:
 
     def row(self) -> list[str]:
         accuracies = [result.test for result in self.results]
-        gains = [one.test - other.test for one, other in zip(self.results, self.plain, strict=True)]
+        gains = [
+            student.test - other.test
+            for student, other in zip(self.results, self.plain, strict=True)
+        ]
         error = np.std(gains, ddof=1) / np.sqrt(len(gains))
         mean = round(100 * float(np.mean(gains)), 2) + 0.0  # no -0.00
         gain = f"{mean:+.2f} ± {100 * error:.2f}"
@@ -208,8 +211,8 @@ def compared(dataset: str, network: str, images: int, epochs: int, seeds: int) -
         for way, training in ways.items()
     }
     return [
-        [dataset, network, *Comparison(way, found, results["plain"]).row()]
-        for way, found in results.items()
+        [dataset, network, *Comparison(way, of_way, results["plain"]).row()]
+        for way, of_way in results.items()
     ]
 
 

@@ -52,9 +52,9 @@ class Host:
 @contextmanager
 def host(folder: Path, source: Path) -> Iterator[Host]:
     """The host with its releases, which an earlier call may have put there."""
-    chosen = settings.load(folder / "servers")
-    with running(seaweedfs.server(folder / "servers", chosen)):
-        client = _client(chosen)
+    servers = settings.load(folder / "servers")
+    with running(seaweedfs.server(folder / "servers", servers)):
+        client = _client(servers)
         releases = folder / "releases"
         if not (releases / "published").exists():
             shutil.rmtree(releases, ignore_errors=True)
@@ -63,30 +63,30 @@ def host(folder: Path, source: Path) -> Iterator[Host]:
             _upload(client, releases)
             fleet_devices.programs(releases / "programs")
             (releases / "published").touch()
-        settings.write_secret(releases / ".curlrc", _curlrc(chosen))
+        settings.write_secret(releases / ".curlrc", _curlrc(servers))
         card = Bundle(source).card
         size = dict(fleet_devices.sizes(releases))[".gz"]
-        proxy = CuttingProxy((HOST, chosen.ports.s3), SUFFIX.encode(), size // 2)
+        proxy = CuttingProxy((HOST, servers.ports.s3), SUFFIX.encode(), size // 2)
         with cutting_proxy.running(proxy):
-            yield Host(releases, card, client, seaweedfs.address(chosen), proxy)
+            yield Host(releases, card, client, seaweedfs.address(servers), proxy)
 
 
-def _client(chosen: settings.Settings) -> Any:
+def _client(servers: settings.Settings) -> Any:
     import boto3
 
-    variables = seaweedfs.variables(chosen)
+    variables = seaweedfs.variables(servers)
     return boto3.client(
         "s3",
-        endpoint_url=seaweedfs.address(chosen),
+        endpoint_url=seaweedfs.address(servers),
         region_name=variables["AWS_DEFAULT_REGION"],
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
 
 
-def _curlrc(chosen: settings.Settings) -> str:
+def _curlrc(servers: settings.Settings) -> str:
     """How docs/device.md lets curl sign its requests to S3."""
-    variables = seaweedfs.variables(chosen)
+    variables = seaweedfs.variables(servers)
     user = f"{variables['AWS_ACCESS_KEY_ID']}:{variables['AWS_SECRET_ACCESS_KEY']}"
     return f'aws-sigv4 = "aws:amz:{variables["AWS_DEFAULT_REGION"]}:s3"\nuser = "{user}"\n'
 

@@ -119,14 +119,22 @@ def measure(runtime: str, file: Path, images: Path) -> Measurement:
     return Measurement(probabilities, float(np.median(times)), answer.arena_bytes, None)
 
 
-def row(runtime: str, file: Path, found: Measurement, float32: Array, labels: Array) -> list[str]:
+def row(
+    runtime: str, file: Path, measurement: Measurement, float32: Array, labels: Array
+) -> list[str]:
     start = [runtime, file.stem, f"{file.stat().st_size:,}"]
-    if found.probabilities is None:
-        return [*start, f"refused: {found.reason}", "", "", ""]
-    accuracy = float((found.probabilities.argmax(1) == labels).mean())
-    difference = float(np.abs(found.probabilities - float32).mean())
-    arena = f"{found.arena_bytes:,}" if found.arena_bytes else ""
-    return [*start, percent(accuracy), f"{difference:.6f}", f"{found.milliseconds:.3f}", arena]
+    if measurement.probabilities is None:
+        return [*start, f"refused: {measurement.reason}", "", "", ""]
+    accuracy = float((measurement.probabilities.argmax(1) == labels).mean())
+    difference = float(np.abs(measurement.probabilities - float32).mean())
+    arena = f"{measurement.arena_bytes:,}" if measurement.arena_bytes else ""
+    return [
+        *start,
+        percent(accuracy),
+        f"{difference:.6f}",
+        f"{measurement.milliseconds:.3f}",
+        arena,
+    ]
 
 
 def rows(folder: Path, count: int) -> list[list[str]]:

@@ -82,9 +82,9 @@ def write(source: Path, folder: Path, people: Sequence[int]) -> None:
 
 
 def own(array: Array, recordings: Array, rows: Array) -> Array:
-    for chosen in (recordings, rows):
-        if array.shape[:1] == chosen.shape:
-            return array[chosen]
+    for selected in (recordings, rows):
+        if array.shape[:1] == selected.shape:
+            return array[selected]
     return array
 
 
@@ -115,7 +115,7 @@ def result() -> Result:
 def summary(results: list[Result]) -> list[str]:
     """Means, and the paired difference from the better baseline of each person."""
     micro, baseline = (
-        np.array([getattr(one, name) for one in results]) for name in ("micro", "baseline")
+        np.array([getattr(result, name) for result in results]) for name in ("micro", "baseline")
     )
     gains = micro - baseline
     half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / math.sqrt(len(gains))
@@ -126,8 +126,8 @@ def summary(results: list[Result]) -> list[str]:
         f"{100 * (gains.mean() - half):.1f} to {100 * (gains.mean() + half):.1f}), p = "
         f"{student:.3f} by Student's t-test and {wilcoxon:.3f} by Wilcoxon's, over "
         f"{len(gains)} people",
-        f"at most {max(one.file_bytes for one in results):,} bytes, and an arena of "
-        f"{max(one.arena_bytes for one in results):,} in C",
+        f"at most {max(result.file_bytes for result in results):,} bytes, and an arena of "
+        f"{max(result.arena_bytes for result in results):,} in C",
     ]
 
 
@@ -147,11 +147,11 @@ def main() -> None:
     print("| person | windows | float | int8 on Micro | as C | random forest | majority |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     results = []
-    for person, one in zip(people, all_measured(source, people), strict=True):
-        results.append(one)
-        shares = (one.float_model, one.micro, one.c, one.random_forest, one.majority)
+    for person, result in zip(people, all_measured(source, people), strict=True):
+        results.append(result)
+        shares = (result.float_model, result.micro, result.c, result.random_forest, result.majority)
         cells = " | ".join(percent(share, 1) for share in shares)
-        print(f"| {person} | {one.windows} | {cells} |", flush=True)
+        print(f"| {person} | {result.windows} | {cells} |", flush=True)
     print("\n".join(["", *summary(results)]))
 
 

@@ -131,7 +131,7 @@ class Measured:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        return cls(**{**values, "seeds": [Result(**one) for one in values["seeds"]]})
+        return cls(**{**values, "seeds": [Result(**seed) for seed in values["seeds"]]})
 
 
 def result(goal: Goal, seed: int) -> Result:
@@ -141,9 +141,9 @@ def result(goal: Goal, seed: int) -> Result:
         copy = path.with_suffix("")
         artifacts.save_json(path, asdict(run(goal.values, seed, copy)))
         shutil.rmtree(copy)
-    found = Result(**artifacts.load_json(path))
-    print(goal.name, seed, found, flush=True)
-    return found
+    measured = Result(**artifacts.load_json(path))
+    print(goal.name, seed, measured, flush=True)
+    return measured
 
 
 def run(values: Overrides, seed: int, copy: Path) -> Result:
@@ -244,7 +244,9 @@ def load() -> dict[str, Measured]:
         return {}
     read = {name: Measured.of(values) for name, values in artifacts.load_json(RESULTS).items()}
     commands = {goal.name: goal.command for goal in GOALS}
-    return {name: one for name, one in read.items() if one.command == commands.get(name)}
+    return {
+        name: network for name, network in read.items() if network.command == commands.get(name)
+    }
 
 
 def main() -> None:
@@ -258,7 +260,7 @@ def main() -> None:
     for goal in (goal for goal in GOALS if goal.name in options.goals):
         results = [result(goal, seed) for seed in range(options.seeds)]
         measured = {**load(), goal.name: Measured(goal.command, machine.sentence(), results)}
-        artifacts.save_json(RESULTS, {name: asdict(one) for name, one in measured.items()})
+        artifacts.save_json(RESULTS, {name: asdict(network) for name, network in measured.items()})
         with atomic.replacing(PAGE) as temporary:
             temporary.write_text(page(measured) + "\n", encoding="utf-8")
         print(f"wrote {PAGE}")

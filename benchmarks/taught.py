@@ -32,8 +32,8 @@ class Lesson:
     def divergence(self, taught: Any, learned: Any) -> Any:
         """The Kullback-Leibler divergence of a batch of probabilities (B, K), times its share."""
         expected = ops.stop_gradient(ops.softmax(logarithm(taught) / self.temperature))
-        found = ops.log_softmax(logarithm(learned) / self.temperature)
-        each = ops.sum(expected * (logarithm(expected) - found), axis=-1)
+        log_probabilities = ops.log_softmax(logarithm(learned) / self.temperature)
+        each = ops.sum(expected * (logarithm(expected) - log_probabilities), axis=-1)
         share = self.weight / (1 - self.weight) * self.temperature**2
         return share * ops.mean(each)
 

@@ -44,12 +44,12 @@ Rule = Callable[[Array, Array], Sequence[float]]
 
 def best_f1(probabilities: Array, true: Array) -> list[float]:
     """The threshold of each label that is best in validation, however few examples it has."""
-    chosen = []
+    best = []
     for column, positives in zip(probabilities.T, true.T, strict=True):
         thresholds, right, wrong = _thresholds.candidates(column, positives)
         f1 = 2 * right / np.maximum(right + wrong + positives.sum(), 1)
-        chosen.append(float(thresholds[f1.argmax()]))
-    return chosen
+        best.append(float(thresholds[f1.argmax()]))
+    return best
 
 
 RULES: dict[str, Rule] = {

@@ -103,8 +103,8 @@ def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, 
 
     def run(name: str) -> Conversion:
         conversion = in_child(context, name, artifacts.MODEL, calibration, card)
-        said = conversion if isinstance(conversion, str) else f"{len(conversion[0]):,} bytes"
-        print(f"{name}: {said}", flush=True)
+        result = conversion if isinstance(conversion, str) else f"{len(conversion[0]):,} bytes"
+        print(f"{name}: {result}", flush=True)
         return conversion
 
     print(

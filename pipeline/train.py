@@ -92,25 +92,25 @@ def main() -> None:
 
 def take(settings: OwnModel, data: Data, description: Description, data_digests: list[str]) -> None:
     """Takes the model of `settings` as it is, and measures it as epoch 0."""
-    taken = own_model.take(settings, data, description.class_names)
-    facts = [settings.model_dump_json(), taken.origin.sha256, metadata.version("keras")]
+    own = own_model.take(settings, data, description.class_names)
+    facts = [settings.model_dump_json(), own.origin.sha256, metadata.version("keras")]
     key = digests.of_facts([*facts, *data_digests])
     with imports.quiet():
-        calibrated = temperature.measure(taken.model, data.validation)
-        row = own_model.measure(taken.model, data, calibrated.probabilities)
-    summary = report_of(taken, key, row, calibrated)
-    write(taken.model, data, remembered(key, [row]), calibrated, summary)
-    print(taken.origin.sentence)
+        calibrated = temperature.measure(own.model, data.validation)
+        row = own_model.measure(own.model, data, calibrated.probabilities)
+    summary = report_of(own, key, row, calibrated)
+    write(own.model, data, remembered(key, [row]), calibrated, summary)
+    print(own.origin.sentence)
     print(f"validation {score(summary, data.unit)}; no temperature is fitted to it")
     runs.sync()
 
 
-def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> TrainReport:
+def report_of(own: TakenModel, key: str, row: Row, calibrated: Calibrated) -> TrainReport:
     """Of a model that was not trained here."""
     measures: dict[str, Any] = {name: row[name] for name in learning_curves.measured(row)}
     return TrainReport(
-        architecture=taken.origin.file,
-        parameters=taken.model.count_params(),
+        architecture=own.origin.file,
+        parameters=own.model.count_params(),
         epochs=0,
         kept_epoch=0,
         **measures,
@@ -124,7 +124,7 @@ def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> 
         temperature=None,
         calibration_error_before=calibrated.error_before,
         calibration_error=calibrated.error,
-        origin=taken.origin,
+        origin=own.origin,
     )
 
 

@@ -110,10 +110,10 @@ def outcome(at_work: bool, status: int) -> str:
 
 def said(output: str) -> str:
     """What a command said of its failure, for the table."""
-    found = list(dict.fromkeys(SENTENCE.findall(output)))
+    lines = list(dict.fromkeys(SENTENCE.findall(output)))
     if traces := output.count("Traceback"):
-        found.append(f"{traces} {TRACES}")
-    short = [line if len(line) <= LONGEST else f"{line[:LONGEST]} …" for line in found]
+        lines.append(f"{traces} {TRACES}")
+    short = [line if len(line) <= LONGEST else f"{line[:LONGEST]} …" for line in lines]
     return "; ".join(short).replace("|", "/") or NOTHING
 
 
@@ -163,14 +163,14 @@ def page(rows: Sequence[list[str]], faults: Sequence[str], seed: int, seconds: f
     midst = [row for row in rows if row[4] != HAD_ENDED]
     again = sum(row[-1] == SUCCEEDED for row in rows)
     traces = sum(TRACES in cell for row in rows for cell in row)
-    found = "; ".join(faults) or "nothing was lost, and nothing was there twice"
+    outcome = "; ".join(faults) or "nothing was lost, and nothing was there twice"
     columns = ("moment", "work", "killed", "after, s", "the command", "it said", "given again")
     lines = [
         "# The servers of a team, killed in the midst of work",
         "",
         f"{len(rows)} random moments (seed {seed}), {len(midst)} of them while the command was at"
-        f" work. Given again, it succeeded {again} times, and then {found}. Tracebacks were seen in"
-        f" {traces} of the commands. `make chaos` makes this page; it took"
+        f" work. Given again, it succeeded {again} times, and then {outcome}."
+        f" Tracebacks were seen in {traces} of the commands. `make chaos` makes this page; it took"
         f" {stage.duration(seconds)} beside other work on {machine.sentence()}.",
         "",
         markdown(columns),

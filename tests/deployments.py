@@ -86,6 +86,6 @@ def wrong_members(value: Any, kind: str, place: str) -> Iterator[str]:
         yield from wrong(each, model.openapi_types[name], f"{place}.{model.attribute_map[name]}")
 
 
-found = [f"{name}: {fault}" for name in sys.argv[1:] for fault in faults(Path(name))]
-print("\n".join(found))
-sys.exit(bool(found))
+lines = [f"{name}: {fault}" for name in sys.argv[1:] for fault in faults(Path(name))]
+print("\n".join(lines))
+sys.exit(bool(lines))

@@ -126,8 +126,8 @@ def check_same(own: Observations) -> None:
     assert "no single label is significantly worse" in second
     assert last.startswith("No drift of inputs or predictions in 10 tests")
     unlabelled = dataclasses.replace(own, labels=np.full_like(own.labels, UNKNOWN))
-    told = sentences(recognition.judge(unlabelled, SETTINGS))
-    assert "so field exact match is unknown" in told[0]
+    lines = sentences(recognition.judge(unlabelled, SETTINGS))
+    assert "so field exact match is unknown" in lines[0]
 
 
 def check_hidden(hidden: Observations) -> None:

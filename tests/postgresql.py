@@ -48,10 +48,10 @@ def server() -> Iterator[str]:
 def killable() -> Iterator[tuple[str, Server]]:
     """The same, and the server, which may be killed and started again."""
     with folder() as data:
-        chosen = settings.load(data)
-        with running(postgresql.server(data, chosen)) as made:
-            address = postgresql.address(chosen, "studies")
-            yield address.replace("@", f":{chosen.secrets.postgresql}@"), made
+        team = settings.load(data)
+        with running(postgresql.server(data, team)) as server:
+            address = postgresql.address(team, "studies")
+            yield address.replace("@", f":{team.secrets.postgresql}@"), server
 
 
 def kill(made: Server) -> None:

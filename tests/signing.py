@@ -32,18 +32,18 @@ def point(key: Key) -> tuple[int, int]:
     return numbers.x, numbers.y
 
 
-def pem(folder: Path, name: str, thing: Any) -> Path:
+def pem(folder: Path, name: str, content: Any) -> Path:
     """Writes a private key, a public key or a certificate."""
     path = folder / f"{name}.pem"
     encoding = serialization.Encoding.PEM
-    if isinstance(thing, ec.EllipticCurvePrivateKey):
+    if isinstance(content, ec.EllipticCurvePrivateKey):
         pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        path.write_bytes(thing.private_bytes(encoding, pkcs8, plain))
-    elif isinstance(thing, ec.EllipticCurvePublicKey):
+        path.write_bytes(content.private_bytes(encoding, pkcs8, plain))
+    elif isinstance(content, ec.EllipticCurvePublicKey):
         key_info = serialization.PublicFormat.SubjectPublicKeyInfo
-        path.write_bytes(thing.public_bytes(encoding, key_info))
+        path.write_bytes(content.public_bytes(encoding, key_info))
     else:
-        path.write_bytes(thing.public_bytes(encoding))
+        path.write_bytes(content.public_bytes(encoding))
     return path
 
 

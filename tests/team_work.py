@@ -97,9 +97,9 @@ class Line(Work):
         kept = self.project.folder / "chaos" / f"line-{number}"
         training = TrainReport.load(kept / TrainReport.PATH)
         key = training.training_key
-        found = [run for run in runs(self.store) if run.data.tags.get("training_key") == key]
-        yield from differs("its runs", [run.info.status for run in found], ["FINISHED"])
-        for run in found:
+        of_key = [run for run in runs(self.store) if run.data.tags.get("training_key") == key]
+        yield from differs("its runs", [run.info.status for run in of_key], ["FINISHED"])
+        for run in of_key:
             model = artifacts.sha256(kept / artifacts.MODEL)
             yield from differs("the model", run.data.tags.get("model_sha256"), model)
             name = run.info.run_id
@@ -138,10 +138,10 @@ class Sweep(Work):
         done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
         values = sorted(trial.params["train.epochs"] for trial in done)
         yield from differs("trials", values, VALUES)
-        found = runs(self.store)
-        searches = [run for run in found if run.data.tags.get("search") == f"c{number}"]
+        all_runs = runs(self.store)
+        searches = [run for run in all_runs if run.data.tags.get("search") == f"c{number}"]
         yield from differs("its runs", [run.info.status for run in searches], ["FINISHED"])
-        parts = [run for run in found if run.data.tags.get("part_of") == f"c{number}"]
+        parts = [run for run in all_runs if run.data.tags.get("part_of") == f"c{number}"]
         values = sorted(run.data.params["train.epochs"] for run in parts)
         yield from differs("runs of trials", values, VALUES)
         yield from differs("their states", {run.info.status for run in parts}, {"FINISHED"})
@@ -166,14 +166,16 @@ class Push(Work):
         path.unlink()
         shutil.rmtree(self.project.folder / ".dvc/cache")
         self.project.run("dvc", "pull", "--quiet", f"chaos/{number}.dvc")
-        found, expected = (hashlib.sha256(x).digest() for x in (path.read_bytes(), content(number)))
-        yield from differs("the file that was pulled", found, expected)
+        pulled, expected = (
+            hashlib.sha256(x).digest() for x in (path.read_bytes(), content(number))
+        )
+        yield from differs("the file that was pulled", pulled, expected)
 
 
 def content(number: int) -> bytes:
     return random.Random(number).randbytes(BYTES)
 
 
-def differs(what: str, found: Any, expected: Any) -> Iterator[str]:
-    if found != expected:
-        yield f"{what}: {found}, expected {expected}"
+def differs(what: str, actual: Any, expected: Any) -> Iterator[str]:
+    if actual != expected:
+        yield f"{what}: {actual}, expected {expected}"

@@ -35,22 +35,24 @@ def test_the_loss_of_a_student_grows_by_its_divergence_from_the_teacher() -> Non
 
     from benchmarks.taught import Lesson, Taught
 
-    one, other = network(1), network(2)
+    student, teacher = network(1), network(2)
     images = np.tile(IMAGES[:1], (40, 1))
-    taught = Taught(network(1), other.layers[-1], Lesson(temperature=2.0, weight=0.75))
-    plain = loss(one, images)
+    taught = Taught(network(1), teacher.layers[-1], Lesson(temperature=2.0, weight=0.75))
+    plain = loss(student, images)
     # The dropout of both is the same, so this is the batch that student and teacher saw
     dropped = np.asarray(network(1).layers[0](images, training=True))
-    expected, found = (
+    expected, learned = (
         np.asarray(keras.ops.softmax(np.log(np.asarray(model.layers[-1](dropped))) / 2))
-        for model in (other, one)
+        for model in (teacher, student)
     )
-    divergence = (expected * np.log(expected / found)).sum(1).mean()
+    divergence = (expected * np.log(expected / learned)).sum(1).mean()
     assert divergence > 1e-3
     assert loss(taught, images) == pytest.approx(plain + 0.75 / 0.25 * 2**2 * divergence, rel=1e-5)
     # It is measured as any other model, and a checkpoint has the weights of the student alone
-    assert taught.test_on_batch(images, LABELS) == pytest.approx(one.test_on_batch(images, LABELS))
-    assert len(taught.weights) == len(one.weights)
+    assert taught.test_on_batch(images, LABELS) == pytest.approx(
+        student.test_on_batch(images, LABELS)
+    )
+    assert len(taught.weights) == len(student.weights)
 
 
 def test_a_student_learns_what_its_teacher_says_and_the_teacher_learns_nothing() -> None:

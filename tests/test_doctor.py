@@ -69,10 +69,10 @@ def test_mlflow_is_a_file_or_a_server_that_says_its_version(
 
     with web(answer, ahead=3600) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        found = look(servers.mlflow)
-        assert found.startswith(f"ok    MLflow: {address} has version {mlflow.__version__}")
+        finding = look(servers.mlflow)
+        assert finding.startswith(f"ok    MLflow: {address} has version {mlflow.__version__}")
         assert re.search(
-            r"its clock is 3,(59|60)\d s ahead of the one here, so set both by NTP", found
+            r"its clock is 3,(59|60)\d s ahead of the one here, so set both by NTP", finding
         )
         answers["/version"] = (200, "1.30.0")
         assert look(servers.mlflow).startswith("note  MLflow")
@@ -83,10 +83,10 @@ def test_mlflow_is_a_file_or_a_server_that_says_its_version(
             servers.mlflow
         )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret-word@127.0.0.1:{free_port()}")
-    found = look(servers.mlflow)
-    assert found.startswith("fault it: http://127.0.0.1:")
-    assert "does not answer ([Errno 111] Connection refused); start the server" in found
-    assert "secret-word" not in found
+    finding = look(servers.mlflow)
+    assert finding.startswith("fault it: http://127.0.0.1:")
+    assert "does not answer ([Errno 111] Connection refused); start the server" in finding
+    assert "secret-word" not in finding
 
 
 def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
@@ -94,10 +94,10 @@ def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
     gone = f"http://127.0.0.1:{free_port()}/x"
     for name, url in (("disk", store), ("web", gone), ("cloud", "gs://bucket/x")):
         subprocess.run(["dvc", "remote", "add", "--quiet", name, str(url)], check=True)
-    found = {check.subject: look(check.look) for check in servers.checks(None, None)}
-    assert "is reachable and empty; `dvc push` fills it" in found["DVC remote disk"]
-    assert "Connection refused" in found["DVC remote web"]
-    assert "gs is supported, but requires 'dvc-gs' to be installed" in found["DVC remote cloud"]
+    findings = {check.subject: look(check.look) for check in servers.checks(None, None)}
+    assert "is reachable and empty; `dvc push` fills it" in findings["DVC remote disk"]
+    assert "Connection refused" in findings["DVC remote web"]
+    assert "gs is supported, but requires 'dvc-gs' to be installed" in findings["DVC remote cloud"]
     (store / "files/md5").mkdir(parents=True)
     assert look(lambda: servers.remote("disk", str(store))).startswith("ok    DVC remote disk")
 
@@ -107,18 +107,18 @@ def test_postgresql_says_its_version_and_a_missing_one_is_a_fault() -> None:
         assert "has version 1" in look(lambda: servers.postgresql(address))
         assert "clock" not in look(lambda: servers.postgresql(address))
         wrong = re.sub("//.*@", "//nobody:secret-word@", address)
-        found = look(lambda: servers.postgresql(wrong))
-    assert found.startswith("fault it: ")
-    assert 'password authentication failed for user "nobody"' in found
-    assert "secret-word" not in found
+        finding = look(lambda: servers.postgresql(wrong))
+    assert finding.startswith("fault it: ")
+    assert 'password authentication failed for user "nobody"' in finding
+    assert "secret-word" not in finding
     assert "is unreachable" in look(lambda: servers.postgresql(address))
 
 
 def test_the_machine_and_the_mirror_of_data(project: Path) -> None:
-    found = {check.subject: look(check.look) for check in machine.checks()}
-    assert " GB free here" in found["disk"]
-    assert " cores" in found["memory"]
-    assert "litert " in found["runtimes"]
+    findings = {check.subject: look(check.look) for check in machine.checks()}
+    assert " GB free here" in findings["disk"]
+    assert " cores" in findings["memory"]
+    assert "litert " in findings["runtimes"]
     assert "is not a folder; name one" in look(lambda: machine.data_mirror(str(project / "x")))
     with web(lambda path: (200, "")) as address:
         assert "status 200" in look(lambda: machine.data_mirror(address))
@@ -143,8 +143,8 @@ def test_what_never_answers_is_said_after_a_while(monkeypatch: pytest.MonkeyPatc
     never = threading.Event()
     hanging = Check("a server", lambda: Finding("a server", str(never.wait())))
     started = time.monotonic()
-    found = [*doctor.findings([hanging, Check("disk", machine.disk)])]
-    assert str(found[0]) == "fault a server: does not answer within 0.1 seconds"
-    assert found[1].subject == "disk"
+    findings = [*doctor.findings([hanging, Check("disk", machine.disk)])]
+    assert str(findings[0]) == "fault a server: does not answer within 0.1 seconds"
+    assert findings[1].subject == "disk"
     assert time.monotonic() - started < 10
     never.set()

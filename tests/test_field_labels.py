@@ -124,8 +124,8 @@ def of_labels(counts: list[int], name: str) -> FieldReport:
 
 
 def test_without_any_label_f1_is_unknown() -> None:
-    told = sentences(of_labels([0], "a"))
-    assert told[1] == "No label occurs in the labelled predictions, so F1 is unknown."
+    lines = sentences(of_labels([0], "a"))
+    assert lines[1] == "No label occurs in the labelled predictions, so F1 is unknown."
     assert sentences(of_labels([3], "a"))[1].startswith("Macro F1 of the labels is 100.00 %")
 
 

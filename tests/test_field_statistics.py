@@ -114,9 +114,9 @@ def test_welch_is_that_of_scipy_and_labels_needed_lead_to_a_verdict() -> None:
     field, test = np.abs(random.normal(0, 2, 40)), np.abs(random.normal(0, 1, 300))
     means = [Mean(x.mean(), x.std(ddof=1) / len(x) ** 0.5, len(x)) for x in (field, test)]
     expected = stats.ttest_ind(field, test, equal_var=False)
-    found = comparison.welch(*means)
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    difference = comparison.welch(*means)
+    assert difference.p_value == pytest.approx(expected.pvalue)
+    assert difference.interval == pytest.approx(tuple(expected.confidence_interval()))
     allowed = 0.2
     needed = comparison.labels_for_error(means[1].standard_error * 300**0.5, means[1], allowed)
     assert needed
@@ -137,10 +137,10 @@ def test_a_few_or_equal_errors_are_no_verdict_on_numbers() -> None:
         (10, 9.0, "worse"),
         (400, 1.0, "holds"),
     ):
-        found = numbers.error(np.full(count, size), test, 0.2)
-        assert isinstance(found, FieldError)
-        assert (found.verdict, count, size) == (verdict, count, size)
-        assert verdict != "open" or found.labels_needed is None or found.labels_needed >= 10
+        error = numbers.error(np.full(count, size), test, 0.2)
+        assert isinstance(error, FieldError)
+        assert (error.verdict, count, size) == (verdict, count, size)
+        assert verdict != "open" or error.labels_needed is None or error.labels_needed >= 10
     spread = numbers.error(np.array([0.0, 0.1, 3.5] * 2), test, 0.2)
     assert isinstance(spread, FieldError)
     assert spread.interval[0] == 0, "no mean absolute error is below 0"

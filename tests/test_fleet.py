@@ -24,15 +24,15 @@ SCRIPT = ROOT / "docs/deploy/prove.sh"
 
 def line(device: str, state: str = "proven", *, ms: float = 0.02, **values: Any) -> str:
     """The line of a device, with the parts of a report that the table reads, and one more."""
-    chosen = {"format": "tflite_int8", "runtime": "litert", "runtime_version": "2.3.0"}
+    pair = {"format": "tflite_int8", "runtime": "litert", "runtime_version": "2.3.0"}
     report = {
         "state": state,
         "sentence": f"{state}: 7 of 1,000 examples lost",
         "device": {"processor": "Raspberry Pi 4", "machine": "aarch64", "system": "Linux"},
-        "chosen": chosen,
+        "chosen": pair,
         "pairs": [
-            {**chosen, "format": "tflite_float32", "median_milliseconds": 9.0},
-            {**chosen, "median_milliseconds": ms},
+            {**pair, "format": "tflite_float32", "median_milliseconds": 9.0},
+            {**pair, "median_milliseconds": ms},
         ],
     }
     facts = {"device": device, "release": RELEASE, "fetched": True, "status": 0, "seconds": 2}

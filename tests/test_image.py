@@ -120,11 +120,13 @@ def test_equal_files_give_an_equal_image_and_each_blob_is_named_by_its_hash(
         oci.write(tmp_path / name, "1.0", layer, "amd64", image.CONFIG) for name in ("one", "two")
     ]
     assert sizes[0] == sizes[1]
-    one, two = (sorted(path for path in (tmp_path / name).rglob("*")) for name in ("one", "two"))
-    assert [path.relative_to(tmp_path / "one") for path in one] == [
-        path.relative_to(tmp_path / "two") for path in two
+    first, second = (
+        sorted(path for path in (tmp_path / name).rglob("*")) for name in ("one", "two")
+    )
+    assert [path.relative_to(tmp_path / "one") for path in first] == [
+        path.relative_to(tmp_path / "two") for path in second
     ]
-    for path, other in zip(one, two, strict=True):
+    for path, other in zip(first, second, strict=True):
         if path.is_file():
             assert path.read_bytes() == other.read_bytes()
             if path.parent.name == "sha256":

@@ -39,8 +39,8 @@ def test_the_candidates_are_all_answers_that_a_threshold_can_give(seed: int) -> 
         for threshold, *counts in zip(thresholds, right, wrong, strict=True):
             held = values >= threshold
             assert counts == [(held & (true == 1)).sum(), (held & (true == 0)).sum()]
-        chosen = _thresholds.best_threshold(values, true)
-        assert f1(probabilities, true, chosen) >= f1(probabilities, true, gate.THRESHOLD)
+        best = _thresholds.best_threshold(values, true)
+        assert f1(probabilities, true, best) >= f1(probabilities, true, gate.THRESHOLD)
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_the_candidates_are_all_answers_that_a_threshold_can_give(seed: int) -> 
 def test_the_nearest_to_a_half_is_taken_within_one_standard_error_of_the_best(
     probabilities: list[float], true: list[int], threshold: float
 ) -> None:
-    chosen = _thresholds.best_threshold(np.array(probabilities), np.array(true, int))
-    assert chosen == pytest.approx(threshold)
+    best = _thresholds.best_threshold(np.array(probabilities), np.array(true, int))
+    assert best == pytest.approx(threshold)
 
 
 @pytest.mark.parametrize("scale", [1e-7, 1e-40, 0.1])
 def test_a_threshold_tells_apart_what_float32_can(scale: float) -> None:
     values = np.repeat(np.array([9, 8, 7, 3, 2, 1]) * scale, 200).astype(np.float32)
     true = np.repeat([1, 1, 1, 0, 0, 0], 200)
-    chosen = _thresholds.choose(values[:, None], true[:, None])
-    assert (gate.holds(values[:, None], json.loads(json.dumps(chosen)))[:, 0] == true).all()
+    thresholds = _thresholds.choose(values[:, None], true[:, None])
+    assert (gate.holds(values[:, None], json.loads(json.dumps(thresholds)))[:, 0] == true).all()
 
 
 def test_an_int8_file_can_give_each_label() -> None:
@@ -90,8 +90,8 @@ def test_chosen_thresholds_are_better_on_new_data_and_never_much_worse() -> None
         gains = []
         for seed in range(20):
             validation, new = drawn(seed, share), drawn(1000 + seed, share, 20_000)
-            (chosen,) = _thresholds.choose(*(part[:, None] for part in validation))
-            gains.append(f1(*new, chosen) - f1(*new, gate.THRESHOLD))
+            (threshold,) = _thresholds.choose(*(part[:, None] for part in validation))
+            gains.append(f1(*new, threshold) - f1(*new, gate.THRESHOLD))
         assert np.mean(gains) > least, share
 
 

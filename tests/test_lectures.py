@@ -83,9 +83,9 @@ def test_a_wrong_example_is_refused_in_a_sentence(
 def test_an_unknown_setting_is_reported_with_its_variation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = written(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
+    mistaken = written(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
     with pytest.raises(UserError, match=r"variation 'Adam': train.optimiser is not a known key"):
-        found.params(found.variations[0], quick=False)
+        mistaken.params(mistaken.variations[0], quick=False)
 
 
 def met(
@@ -99,7 +99,7 @@ def met(
         "ours": Outcome("ours", {"loss": list(values)}),
         "other": Outcome("other", {"loss": list(other)}),
     }
-    found = Example(
+    lecture = Example(
         title="",
         lecture="",
         question="",
@@ -108,7 +108,7 @@ def met(
         seeds=len(values),
         places=places,
     )
-    return comparison.row(found, variation, "loss", by_name).met
+    return comparison.row(lecture, variation, "loss", by_name).met
 
 
 def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() -> None:
@@ -138,15 +138,15 @@ def test_an_order_of_two_variations_is_met_if_it_is_significant() -> None:
 def test_ridge_in_closed_form_is_that_of_scikit_learn() -> None:
     from sklearn.linear_model import Ridge
 
-    chosen = ridge.Setting(degree=5, examples=30, range=1.5, noise=0.5, penalty=0.3)
-    x, y = ridge.drawn(chosen, 30, np.random.default_rng(0))
+    setting = ridge.Setting(degree=5, examples=30, range=1.5, noise=0.5, penalty=0.3)
+    x, y = ridge.drawn(setting, 30, np.random.default_rng(0))
     theirs = Ridge(alpha=0.3, fit_intercept=False).fit(x, y).coef_
     assert ridge.solved(x, y, 0.3) == pytest.approx(theirs)
 
 
 def test_the_best_penalty_has_smaller_weights_and_a_smaller_error() -> None:
-    found, _ = ridge.outcomes(example.load("S5"), Engine(), quick=False)
-    without, best = (one.figures for one in found[:2])
+    outcomes, _ = ridge.outcomes(example.load("S5"), Engine(), quick=False)
+    without, best = (outcome.figures for outcome in outcomes[:2])
     assert np.mean(np.array(best["test_error"], float)) < np.mean(
         np.array(without["test_error"], float)
     )
@@ -165,23 +165,25 @@ def test_the_page_is_what_the_results_generate() -> None:
 
 def test_every_result_belongs_to_its_example_as_it_stands() -> None:
     for name in example.names():
-        found, results = (
+        lecture, results = (
             example.load(name),
             outcome.load(example.FOLDER / "results" / f"{name}.json"),
         )
         if results:
-            assert results.example == found.digest(), (
+            assert results.example == lecture.digest(), (
                 f"{name} has changed since it was run: edgeproof lectures {name}"
             )
-            assert [one.name for one in results.outcomes] == [
-                variation.name for variation in found.variations
+            assert [measured.name for measured in results.outcomes] == [
+                variation.name for variation in lecture.variations
             ], name
-            for one, variation in zip(results.outcomes, found.variations, strict=True):
-                assert set(found.shown(variation)) <= set(one.figures), f"{name}: {one.name}"
+            for measured, variation in zip(results.outcomes, lecture.variations, strict=True):
+                assert set(lecture.shown(variation)) <= set(measured.figures), (
+                    f"{name}: {measured.name}"
+                )
                 assert all(
-                    len(values) == (variation.seeds or found.seeds)
-                    for values in one.figures.values()
-                ), f"{name}: {one.name}"
+                    len(values) == (variation.seeds or lecture.seeds)
+                    for values in measured.figures.values()
+                ), f"{name}: {measured.name}"
 
 
 @pytest.mark.slow
@@ -247,7 +249,7 @@ def test_a_variation_may_be_of_another_kind_than_its_example(project: Project) -
     (project.folder / "lectures/S98.yaml").write_text(LIKED, encoding="utf-8")
     project.run(*EDGEPROOF, "lectures", "S98", "--quick")
     made = json.loads((project.folder / ".state/lectures/quick/S98.json").read_text())
-    line, lbfgs = (one["figures"] for one in made["outcomes"])
+    line, lbfgs = (result["figures"] for result in made["outcomes"])
     assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
     assert (
         min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])

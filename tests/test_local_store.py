@@ -90,11 +90,11 @@ def test_the_table_of_classes_has_them_by_any_name(tmp_path: Path) -> None:
 
     same = {"images": 9, "precision": 1.0, "recall_interval": (0.0, 1.0), "f1": 1.0}
     scores = {label: {**same, "recall": float(number)} for number, label in enumerate(CLASSES)}
-    found = RunReports(evaluate=reports.evaluation(per_class=scores))
+    run_reports = RunReports(evaluate=reports.evaluation(per_class=scores))
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = store.create_run(store.create_experiment("classes", (tmp_path / "runs").as_uri()))
-    record.log_tables(store, run, found)
-    record.log_figures(store, run, found)
+    record.log_tables(store, run, run_reports)
+    record.log_figures(store, run, run_reports)
     file = store.download_artifacts(run.info.run_id, "tables/classes.csv", str(tmp_path))
     rows = list(csv.DictReader(Path(file).read_text(encoding="utf-8").splitlines()))
     assert [row["class"] for row in rows] == CLASSES

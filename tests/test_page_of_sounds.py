@@ -49,12 +49,12 @@ def test_the_page_resamples_a_microphone_however_it_is_cut(source: int, rate: in
     """A tone below three quarters of the band passes, and one above the band does not."""
     kept = 0.75 * min(source, rate) / 2
     tones = [tone(source, 0.2, frequency) for frequency in (200, kept, 1.2 * rate / 2)]
-    asked = [
+    requests = [
         {"from": source, "to": rate, "samples": samples.tolist(), "piece": piece}
         for samples in tones
         for piece in (999_999, 441)
     ]
-    results = in_node(RESAMPLE, browser.TEMPLATES / "sounds", data=json.dumps(asked))
+    results = in_node(RESAMPLE, browser.TEMPLATES / "sounds", data=json.dumps(requests))
     assert results[::2] == results[1::2]
     low, high, above = (np.array(result) for result in results[::2])
     for frequency, result in ((200, low), (kept, high)):

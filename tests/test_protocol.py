@@ -119,9 +119,9 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(
     answers=some.lists(some.integers(-1, 2), min_size=1, max_size=4),
 )
 def test_a_model_that_rejects_gives_its_class_or_minus_1_in_every_way_of_asking(
-    asked: list[tuple[str, bool]], binary: bool, answers: list[int]
+    requested: list[tuple[str, bool]], binary: bool, answers: list[int]
 ) -> None:
-    outputs = [{"name": name, "parameters": {"binary_data": own}} for name, own in asked]
+    outputs = [{"name": name, "parameters": {"binary_data": own}} for name, own in requested]
     fields = {"outputs": outputs, "parameters": {"binary_data_output": binary}}
     pixels = bytes(6 * len(answers))
     inference = decode(*encoded(pixels, "flat", **fields), REJECTING)
@@ -129,7 +129,7 @@ def test_a_model_that_rejects_gives_its_class_or_minus_1_in_every_way_of_asking(
     body, length = encode(
         inference, {"probabilities": probabilities, "class": np.array(answers)}, REJECTING
     )
-    expected = asked or [("probabilities", binary), ("class", binary)]
+    expected = requested or [("probabilities", binary), ("class", binary)]
     tail, received = body[length:] if length is not None else b"", {}
     for output in json.loads(body[:length])["outputs"]:
         dtype = {"FP32": np.float32, "INT32": np.int32}[output["datatype"]]

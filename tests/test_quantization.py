@@ -55,8 +55,8 @@ def test_the_range_of_a_tensor_is_that_before_the_next_operator_overwrites_it() 
     span = max(branches.max(), 0) - min(branches.min(), 0)
     assert scale == pytest.approx(span / 255, rel=1e-3)
     pixels = {
-        found
-        for (name, *shape), found in quantization.items()
+        read
+        for (name, *shape), read in quantization.items()
         if "rescaling" in name and shape == [1, 12, 12, 3]
     }
     assert pixels == {(1 / 128, -128), (1 / 128, -1)}  # all 256 values of a pixel stay apart
@@ -109,7 +109,9 @@ def test_layers_whose_values_are_out_of_range_are_named_with_the_cure() -> None:
     assert max(layer.clipped for layer in whole.layers) < 0.001
     by_name = {layer.name: layer for layer in narrow.layers}
     assert by_name["first"].clipped > 0.01
-    assert by_name["first"].decibels < {one.name: one for one in whole.layers}["first"].decibels
+    assert (
+        by_name["first"].decibels < {layer.name: layer for layer in whole.layers}["first"].decibels
+    )
     first = explanation.cures(replace(narrow, different=3), 500, ["tflite_dynamic"])[0]
     assert "first" in first
     assert first.endswith("set export.calibration_images to 1000")

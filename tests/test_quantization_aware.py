@@ -115,9 +115,9 @@ def test_every_architecture_can_round(architecture: str) -> None:
     for _ in range(2):
         outputs = np.asarray(rounding(values, training=True))
     assert np.isfinite(outputs).all()
-    found = quantization.ranges(rounding)
-    assert all(low <= 0 <= high and low < high for low, high in found.values()), found
-    assert set(found) <= {layer.name for layer in model.layers}
+    ranges = quantization.ranges(rounding)
+    assert all(low <= 0 <= high and low < high for low, high in ranges.values()), ranges
+    assert set(ranges) <= {layer.name for layer in model.layers}
     plain = keras.models.clone_model(model)
     quantization.copy_weights(rounding, plain)
     np.testing.assert_array_equal(np.asarray(plain(values)), before)
@@ -135,7 +135,7 @@ def test_the_int8_file_has_the_trained_ranges_and_the_rounded_kernels(
     for low, high in ranges.values():
         assert min(abs(scale - (high - low) / 255) for scale in scales) < 1e-6
     rounding = quantization.aware(trained.model)
-    found = 0
+    count = 0
     for layer in rounding.layers:
         if isinstance(layer, quantization.RoundedWeights) and layer.channels is not None:
             factor = layer.factor()  # type: ignore[misc]
@@ -148,8 +148,8 @@ def test_the_int8_file_has_the_trained_ranges_and_the_rounded_kernels(
                 for kernel in kernels
                 if kernel.size == expected.size and is_multiple(kernel, expected)
             ]
-            found += len(same)
-    assert found == len(kernels) == 7
+            count += len(same)
+    assert count == len(kernels) == 7
 
 
 def test_the_file_answers_as_the_rounding_network_did(raw_mnist: Raw, trained: Any) -> None:

@@ -115,8 +115,8 @@ def test_a_key_without_a_value_is_absent_and_an_empty_one_is_null(tmp_path: Path
 )
 def test_a_report_takes_what_the_gate_finds_out(report: type[Section], comparison: type) -> None:
     """Field by field, since a device has no pydantic."""
-    found = {field.name: field.default is MISSING for field in fields(comparison)}
-    assert found.items() <= {
+    has_no_default = {field.name: field.default is MISSING for field in fields(comparison)}
+    assert has_no_default.items() <= {
         (name, field.is_required()) for name, field in report.model_fields.items()
     }
 

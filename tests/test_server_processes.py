@@ -30,25 +30,25 @@ PAIR = ("--format", FORMAT, "--processes", "2")
 
 def serving(running: Server) -> list[psutil.Process]:
     """The two processes that serve, once both listen."""
-    found: list[psutil.Process] = []
+    processes: list[psutil.Process] = []
 
     def both_listen() -> bool:
-        found.clear()
+        processes.clear()
         for child in psutil.Process(running.process.pid).children():
             with suppress(psutil.NoSuchProcess):  # it ended meanwhile
                 if child.net_connections("tcp"):
-                    found.append(child)
-        return len(found) == 2
+                    processes.append(child)
+        return len(processes) == 2
 
     wait_for(both_listen)
-    return found
+    return processes
 
 
 def requests(running: Server) -> int:
     """How many requests for /v2 the metrics count."""
     text = running.get("/metrics").body.decode()
-    found = re.search(r'serving_requests_total{route="server",status="200"} (\d+)', text)
-    return int(found[1]) if found else 0
+    match = re.search(r'serving_requests_total{route="server",status="200"} (\d+)', text)
+    return int(match[1]) if match else 0
 
 
 def ask(running: Server, times: int) -> None:

@@ -23,9 +23,9 @@ def test_the_command_of_a_goal_trains_what_was_measured(goal: Goal, tmp_path: Pa
     smallest.change(ours, goal.values)
     words = shlex.split(goal.command)
     apply_overrides(theirs, [word for word in words[3:] if word != "-S"])
-    one, other = (params.parsed(path.read_text("utf-8"), path) for path in (ours, theirs))
-    assert one == other
-    assert one != params.load(ROOT / "params.yaml")
+    given, other = (params.parsed(path.read_text("utf-8"), path) for path in (ours, theirs))
+    assert given == other
+    assert given != params.load(ROOT / "params.yaml")
 
 
 def test_the_page_has_the_mean_and_the_spread_and_the_most_bytes() -> None:

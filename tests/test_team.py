@@ -63,8 +63,13 @@ class Team:
     def children(self) -> dict[str, psutil.Process]:
         """Its servers, by a word of their command."""
         words = ("bin/postgres -D", "weed server", "mlflow server", "dask_scheduler")
-        found = psutil.Process(self.process.pid).children()
-        return {word: one for one in found for word in words if word in " ".join(one.cmdline())}
+        processes = psutil.Process(self.process.pid).children()
+        return {
+            word: process
+            for process in processes
+            for word in words
+            if word in " ".join(process.cmdline())
+        }
 
     def variables(self) -> dict[str, str]:
         """What `source .team/environment` sets."""
@@ -123,9 +128,9 @@ def test_models_and_runs_travel_by_the_servers_of_a_team(
         in_the_midst(first, ["dvc", "push"], stored, "weed server")
         in_the_midst(first, [*EDGEPROOF, "sync"], uploaded, "mlflow server", "bin/postgres -D")
         (doctor,) = first.commands("edgeproof doctor")
-        found = shared.run(*EDGEPROOF, *doctor[1:])
+        findings = shared.run(*EDGEPROOF, *doctor[1:])
         for fact in ("MLflow: ", "PostgreSQL: ", "DVC remote team: s3://dvc/store is reach"):
-            assert f"ok    {fact}" in found
+            assert f"ok    {fact}" in findings
         kill("dask_scheduler", first)
         assert shared.attempt(*EDGEPROOF, *doctor[1:]).returncode == 0
         assert "Traceback" not in first.output()
@@ -185,8 +190,8 @@ def kill(name: str, running: Team) -> None:
 
 def nothing_is_open(folder: Path, running: Team, variables: dict[str, str]) -> None:
     """No secret is shown or readable, and no port answers those without one."""
-    chosen = settings.load(folder)
-    secrets = chosen.secrets.model_dump().values()
+    team = settings.load(folder)
+    secrets = team.secrets.model_dump().values()
     assert not [secret for secret in secrets if secret in running.output()]
     for name in ("settings.json", "environment", "team.key", "mlflow.ini"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
@@ -196,7 +201,7 @@ def nothing_is_open(folder: Path, running: Team, variables: dict[str, str]) -> N
             for connection in each.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN:
                     assert connection.laddr.ip in ("127.0.0.1", "::1")
-    ports = chosen.ports
+    ports = team.ports
     experiments = f"{variables['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search"
     assert requests.get(experiments, params={"max_results": 1}, timeout=10).status_code == 401
     for port in (ports.s3, ports.filer, ports.volume, ports.master):
@@ -238,5 +243,5 @@ def test_models_travel_by_ssh(
         clone = colleague()
         clone.run("dvc", "pull", str(MODEL))
         assert (clone.folder / MODEL).read_bytes() == (shared.folder / MODEL).read_bytes()
-        found = clone.run(*EDGEPROOF, "doctor")
-        assert f"ok    DVC remote team: ssh://{address}{store} is reachable" in found
+        findings = clone.run(*EDGEPROOF, "doctor")
+        assert f"ok    DVC remote team: ssh://{address}{store} is reachable" in findings

@@ -33,11 +33,11 @@ def test_settings_are_made_once_and_never_replaced(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_named_with_who_has_it(tmp_path: Path) -> None:
-    chosen = settings.load(tmp_path)
-    settings.check_ports(chosen.ports, tmp_path)
-    port = chosen.ports.s3
+    team = settings.load(tmp_path)
+    settings.check_ports(team.ports, tmp_path)
+    port = team.ports.s3
     with socket.create_server(("127.0.0.1", port)), pytest.raises(UserError) as raised:
-        settings.check_ports(chosen.ports, tmp_path)
+        settings.check_ports(team.ports, tmp_path)
     sentence = str(raised.value)
     assert f"port {port}, which {tmp_path}/settings.json has for s3, is taken by" in sentence
     assert f"by process {os.getpid()} (" in sentence
@@ -60,13 +60,13 @@ def test_a_server_that_ends_at_once_or_is_missing_is_one_sentence(
 
 
 def test_a_disk_that_has_no_room_for_s3_is_one_sentence(tmp_path: Path) -> None:
-    chosen = settings.load(tmp_path / "servers")
+    team = settings.load(tmp_path / "servers")
     (tmp_path / "full").mkdir()
     with (
         small_disk(tmp_path / "full"),
         pytest.raises(UserError, match=r"^only 0\.0 GB are free .* less than 1 GiB; make room"),
     ):
-        seaweedfs.server(tmp_path / "full", chosen)
+        seaweedfs.server(tmp_path / "full", team)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")

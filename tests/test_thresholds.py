@@ -57,10 +57,10 @@ def test_more_wrong_answers_than_promised_are_accepted_in_at_most_a_twentieth_of
 ):
     """The error above a threshold t is (1 - t) / 2, since confidences are uniform and true."""
     thresholds = [rejection.for_error(*answers(3000, seed), 0.1) for seed in range(200)]
-    found = np.array([value for value in thresholds if value is not None])
-    assert len(found) > 100, "the search must find thresholds"
-    assert ((1 - found) / 2 > 0.1).sum() <= 0.05 * len(thresholds)
-    assert found.max() < 0.95, "and not only the strictest"
+    strictness = np.array([value for value in thresholds if value is not None])
+    assert len(strictness) > 100, "the search must find thresholds"
+    assert ((1 - strictness) / 2 > 0.1).sum() <= 0.05 * len(thresholds)
+    assert strictness.max() < 0.95, "and not only the strictest"
 
 
 def test_equal_confidences_are_accepted_together() -> None:

@@ -53,9 +53,10 @@ def counts(bundle: Bundle, sources: Path, processor: str, folder: Path) -> dict[
 
 def report(bundle: Bundle, sources: Path, processor: str, folder: Path) -> None:
     """Prints the tables."""
-    found = counts(bundle, sources, processor, folder)
+    instructions = counts(bundle, sources, processor, folder)
     rows = [
-        [step, f"{count:,}", f"{count / MEGAHERTZ / 1000:,.1f} ms"] for step, count in found.items()
+        [step, f"{count:,}", f"{count / MEGAHERTZ / 1000:,.1f} ms"]
+        for step, count in instructions.items()
     ]
     print(tables.table(COLUMNS, rows))
     if (sources / "model/src/framing.h").exists():
@@ -65,9 +66,9 @@ def report(bundle: Bundle, sources: Path, processor: str, folder: Path) -> None:
 def print_memory(sources: Path, processor: str, folder: Path) -> None:
     """Prints what a whole program takes; of models of images."""
     scratch = cortex_m.frame_scratch(sources, processor, folder)
-    found = cortex_m.memory(sources, scratch, processor, folder)
+    memory = cortex_m.memory(sources, scratch, processor, folder)
     start = "a frame" if scratch else "pixels"
-    row = [f"from {start} to an answer", *(f"{n:,}" for n in (found.flash, found.ram, scratch))]
+    row = [f"from {start} to an answer", *(f"{n:,}" for n in (memory.flash, memory.ram, scratch))]
     print(f"\n{tables.table(MEMORY, [row])}")
 
 

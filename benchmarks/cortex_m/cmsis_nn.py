@@ -95,8 +95,8 @@ class Firmware:
     def kernels(self) -> list[Path]:
         """The int8 sources of CMSIS-NN."""
         folders = [self.checkout / "Source" / f"{name}Functions" for name in FOLDERS]
-        found = [path for folder in folders for path in sorted(folder.glob("*.c"))]
-        return [path for path in found if not path.stem.endswith(OF_OTHER_TYPES)]
+        sources = [path for folder in folders for path in sorted(folder.glob("*.c"))]
+        return [path for path in sources if not path.stem.endswith(OF_OTHER_TYPES)]
 
     def output(self, main: str, own: list[Path], folder: Path) -> list[list[str]]:
         """The words that the program `main` prints, line by line."""
@@ -165,10 +165,10 @@ def report(firmware: Firmware, files: list[Path], count: int) -> None:
     sentences = []
     for file in files:
         *lines, answers = of_network(firmware, file, count)
-        found, differing, largest, classes = answers
-        rows += [row(file.stem, words, PAIRS * int(found)) for words in (*lines, total(lines))]
+        inputs, differing, largest, classes = answers
+        rows += [row(file.stem, words, PAIRS * int(inputs)) for words in (*lines, total(lines))]
         sentences.append(
-            f"{file.stem} from end to end, {found} inputs: {differing} outputs differ, by at most "
+            f"{file.stem} from end to end, {inputs} inputs: {differing} outputs differ, by at most "
             f"{largest}, and {classes} classes."
         )
     print(tables.table(COLUMNS, rows), *sentences, sep="\n", flush=True)

@@ -128,10 +128,10 @@ def sign_bundle(key: Path, certificate: Path | None, chain: list[Path]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = archive.unpack(archives[0], Path(name))
         card_markdown.write(folder, card)
-        made = [Path(name) / f"{root}{suffix}" for suffix in (SUFFIX, SIGNATURE_SUFFIX)]
-        archive.write(folder, made[0], root)
-        sign(folder, made[1], key, certificate, chain)
+        written = [Path(name) / f"{root}{suffix}" for suffix in (SUFFIX, SIGNATURE_SUFFIX)]
+        archive.write(folder, written[0], root)
+        sign(folder, written[1], key, certificate, chain)
         artifacts.empty(RELEASE)  # an earlier release stays until there is another
-        for path in made:
+        for path in written:
             shutil.move(path, RELEASE)
     print(f"{RELEASE / root}{SUFFIX} and {SIGNATURE_SUFFIX}: commit {head}")

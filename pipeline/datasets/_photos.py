@@ -59,8 +59,8 @@ class Candidate:
 class Candidates(Sequence[Candidate]):
     """Made of their files when they are asked for, as there may be a million."""
 
-    def __init__(self, files: Sequence[str], made: Callable[[str], Candidate]) -> None:
-        self._files, self._made = files, made
+    def __init__(self, files: Sequence[str], make: Callable[[str], Candidate]) -> None:
+        self._files, self._made = files, make
 
     def __len__(self) -> int:
         return len(self._files)

@@ -57,8 +57,8 @@ def held_together(names: Sequence[str]) -> str | None:
 def label_in(names: Sequence[str]) -> str | None:
     """The column of a list that holds the label; None if there is none, or more than one."""
     for known in (CERTAIN, LABELS):
-        if found := [name for name in names if name in known]:
-            return found[0] if len(found) == 1 else None
+        if labels := [name for name in names if name in known]:
+            return labels[0] if len(labels) == 1 else None
     return None
 
 
@@ -78,8 +78,8 @@ def canonical(
 
     result = list(names)
     for wanted, known, is_one in ((TIME, {TIME}, is_time), (LABEL, {*CERTAIN}, is_label)):
-        found = (at for at, name in enumerate(result) if name not in channels and is_one(name))
-        if not known & set(result) and (place := next(found, None)) is not None:
+        places = (at for at, name in enumerate(result) if name not in channels and is_one(name))
+        if not known & set(result) and (place := next(places, None)) is not None:
             result[place] = wanted
     return result
 

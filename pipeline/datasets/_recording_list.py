@@ -100,9 +100,9 @@ def renamed(row: dict[str, str]) -> dict[str, str]:
     """The row of a list, with `file`, `start`, `end` and `split` for their other spellings."""
     result = dict(row)
     for name, spellings in SPELLINGS.items():
-        found = next((column for column in row if spelling(column) in spellings), None)
-        if name not in row and found:
-            result[name] = result.pop(found)
+        variant = next((column for column in row if spelling(column) in spellings), None)
+        if name not in row and variant:
+            result[name] = result.pop(variant)
     return result
 
 

@@ -60,8 +60,8 @@ def load(params: Dataset) -> Raw:
         sources = published.on_disk(address, sha256, folder, LARGEST_BYTES)
         with tarfile.open(fetch.first(sources, address)) as tar:
             tar.extractall(folder / name, filter="data")
-    found = [*_training(folder), *_test(folder)]
-    listed = Listed(found, [*WORDS, UNKNOWN, SILENCE], {})
+    candidates = [*_training(folder), *_test(folder)]
+    listed = Listed(candidates, [*WORDS, UNKNOWN, SILENCE], {})
     raw = _sounds.dataset(params, listed, lambda file: (folder / file).open("rb"))
     shutil.rmtree(folder)
     return replace(raw, group=SPEAKER)

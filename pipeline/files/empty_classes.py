@@ -27,7 +27,7 @@ def check(
     `own` are the rows of the splits that the data themselves name. The others are made of the raw
     training part, whose rows have these `groups` (N,).
     """
-    made = [split for split in selections if split not in own]
+    cut = [split for split in selections if split not in own]
     for split, selection in selections.items():
         labels = selection.labels[selection.rows]
         missing = np.setdiff1d(np.arange(len(names)), labels)
@@ -39,7 +39,7 @@ def check(
             rows = np.flatnonzero(selection.labels == number)
             rows = np.setdiff1d(rows, own.get("validation", []))
             independent = len(np.unique(groups[rows]))
-            cure = _cure(split, independent, made, settings)
+            cure = _cure(split, independent, cut, settings)
             raise UserError(
                 f"{lacks}: the data have {counted(len(rows), 'example')} of it{_outside(own)}"
                 f"{_together(len(rows), independent)}; {cure}, or leave the class out"
@@ -65,15 +65,15 @@ def _together(examples: int, independent: int) -> str:
     return f", and as copies and groups stay together only {independent:,} can be apart"
 
 
-def _cure(split: str, independent: int, made: Sequence[str], settings: Preprocess) -> str:
-    if independent < len(made):
-        return f"expected at least {len(made)}, one for each part: add some"
+def _cure(split: str, independent: int, cut: Sequence[str], settings: Preprocess) -> str:
+    if independent < len(cut):
+        return f"expected at least {len(cut)}, one for each part: add some"
     if settings.corrections != NONE:
         return "look at preprocess.corrections, which may change or drop those of this part"
     if split != "test" and settings.subset is not None:
         return "raise preprocess.subset, or set it to null"
-    if split != "test" and "validation" in made and settings.order != "stratified":
+    if split != "test" and "validation" in cut and settings.order != "stratified":
         return f"set preprocess.order to stratified; it is {settings.order}"
     if split in SIZE:
         return f"raise {SIZE[split]}"
-    return f"lower {' or '.join(SIZE[part] for part in made if part in SIZE)}"
+    return f"lower {' or '.join(SIZE[part] for part in cut if part in SIZE)}"

@@ -78,8 +78,8 @@ def inspect(data: bytes, box: Box | None) -> tuple[str, int]:
 
 def _is_deep_colour(opened: Image.Image) -> bool:
     """Of 16 bits a channel, where 0 is black."""
-    said = opened.format in ("PNG", "TIFF") and opened.mode != "CMYK"
-    return said and ";16" in str(getattr(opened, "tile", ""))
+    can_be_deep = opened.format in ("PNG", "TIFF") and opened.mode != "CMYK"
+    return can_be_deep and ";16" in str(getattr(opened, "tile", ""))
 
 
 def _bits(opened: Image.Image) -> int:

@@ -125,9 +125,9 @@ class Bucket:
     def _cached(self, key: str) -> bytes | None:
         """What is kept, if it is whole: a power cut may leave half of it."""
         with suppress(sqlite3.Error, OSError):  # reading notes the time, for which there is no room
-            kept: bytes = self.cache.get(key, b"", retry=True)
-            data = kept[CHECKSUM:]
-            return data if kept[:CHECKSUM] == _checksum(data) and kept else None
+            cached: bytes = self.cache.get(key, b"", retry=True)
+            data = cached[CHECKSUM:]
+            return data if cached[:CHECKSUM] == _checksum(data) and cached else None
         return None
 
 

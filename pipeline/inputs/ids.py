@@ -57,13 +57,13 @@ def report(ids: Array, description: Description) -> dict[str, Any]:
     counts = np.concatenate(
         [np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks_of(ids)]
     )
-    seen = np.zeros(description.highest + 1, bool)
+    is_used = np.zeros(description.highest + 1, bool)
     for start, stop in artifacts.chunks_of(ids):
-        seen[ids[start:stop]] = True
+        is_used[ids[start:stop]] = True
     return {
         "ids_mean": float(counts.mean()),
         "ids_maximum": int(counts.max()),
-        "ids_seen": int(seen[1:].sum()),
+        "ids_seen": int(is_used[1:].sum()),
         "empty": int((counts == 0).sum()),
     }
 

@@ -62,8 +62,8 @@ def _is_sorted(raw: Raw, sizes: Parts) -> bool:
         return False
     ends = [sizes.train, sizes.train + sizes.validation]
     count = len(np.unique(raw.train_labels))
-    found = [len(np.unique(part)) for part in np.split(raw.train_labels, ends) if len(part)]
-    return min(found, default=count) < count
+    class_counts = [len(np.unique(part)) for part in np.split(raw.train_labels, ends) if len(part)]
+    return min(class_counts, default=count) < count
 
 
 def _like_images(raw: Raw) -> list[str]:

@@ -174,7 +174,7 @@ def _uneven(seen: Seen, rows: int) -> list[float]:
     were lost.
     """
     rates = []
-    for times in (one.times for one in seen.beginnings if one.times is not None):
+    for times in (beginning.times for beginning in seen.beginnings if beginning.times is not None):
         steps = np.diff(times)
         if len(steps) < FEWEST_STEPS or not (middle := np.median(steps)) > 0:
             continue
@@ -232,8 +232,8 @@ def _rising(seen: Seen) -> list[str]:
 def _are_alike(steps: Array) -> Array:
     """Whether each column (N, C) of steps rises, and by about the same everywhere."""
     middle = np.median(steps, axis=0)
-    found: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
-    return found
+    alike: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
+    return alike
 
 
 def _codes(seen: Seen) -> list[str]:

@@ -34,12 +34,12 @@ def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
     """
     for expression in NAMES:
         matches = [(re.search(expression, file), label) for file, label in labelled]
-        found = [(match[1], label) for match, label in matches if match]
-        names = Counter(name for name, _ in found)
-        classes = Counter(name for name, _ in set(found))  # in how many each name stands
+        pairs = [(match[1], label) for match, label in matches if match]
+        names = Counter(name for name, _ in pairs)
+        classes = Counter(name for name, _ in set(pairs))  # in how many each name stands
         shared = sum(count for name, count in names.items() if classes[name] > 1)
         if (
-            len(found) == len(labelled)
+            len(pairs) == len(labelled)
             and FEWEST_NAMES <= len(names) <= len(labelled) / 2
             and not all(
                 (name.isdigit() and expression != FOLDER) or part_of(name) for name in names

@@ -226,8 +226,8 @@ def _print_outlook(settings: Params, data: Survey) -> None:
         for line in outlook.rejection(expected.validation, settings):
             print(line)
     print("measuring a few batches, which takes half a minute", flush=True)
-    seen = shape(settings, data)
-    print(outlook.training(settings, expected, cost.speed(settings, seen)))
-    files = cost.files(settings, seen)
+    input_shape = shape(settings, data)
+    print(outlook.training(settings, expected, cost.speed(settings, input_shape)))
+    files = cost.files(settings, input_shape)
     for line in [*outlook.model(files), *outlook.board(files, settings.embed.board)]:
         print(line)

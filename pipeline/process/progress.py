@@ -19,14 +19,14 @@ Item = TypeVar("Item")
 
 def followed(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
     """The items, with a bar on a terminal; if they take long, a line says so early for any log."""
-    started, said = time.monotonic(), False
+    started, is_announced = time.monotonic(), False
     hidden = not sys.stdout.isatty()
     shown = track(items, title, total=total, transient=True, disable=hidden)
     for done, item in enumerate(shown, 1):
         seconds = time.monotonic() - started
-        if not said and seconds > SOON and done >= total / PARTS:
+        if not is_announced and seconds > SOON and done >= total / PARTS:
             left = seconds / done * (total - done)
-            said = True
+            is_announced = True
             if left > WORTH_SAYING:
                 print(f"{title}: about {stage.duration(left)} left", flush=True)
         yield item

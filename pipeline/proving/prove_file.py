@@ -81,13 +81,13 @@ def prove(options: ProveOptions) -> bool:
             for pair in foreign_pairs.run(each, material, settings, each.file.parent)
         ]
         images = [split_files.load_split(split)[0] for split in splits]
-        made = code and integer_c.write(*code, model, np.concatenate(images))
+        c = code and integer_c.write(*code, model, np.concatenate(images))
         report = FileReport(
             origin=model.origin,
             compared_with=compared_with(material, origin),
             judged_on=material.judged_on,
             pairs=[prove_report.explained(pair.verdict) for pair in pairs],
-            **({"c": made} if made else {}),
+            **({"c": c} if c else {}),
         )
         report.save()
         if options.file.is_dir():

@@ -113,11 +113,11 @@ def sentences(report: FileReport) -> list[str]:
             f"Warning: {origin.file} is right on significantly more images than {other.name} "
             f"({better.gained} gained, {better.lost} lost); was it made from that model?"
         )
-    if made := report.c:
+    if c := report.c:
         result.append(
-            f"C in {made.folder}: every byte of its outputs for {made.images:,} images is "
-            f"TensorFlow Lite Micro's; RAM for the arena {made.arena_bytes:,} bytes, constants "
-            f"{made.constant_bytes:,} bytes."
+            f"C in {c.folder}: every byte of its outputs for {c.images:,} images is "
+            f"TensorFlow Lite Micro's; RAM for the arena {c.arena_bytes:,} bytes, constants "
+            f"{c.constant_bytes:,} bytes."
         )
     return [*result, f"Report: {FileReport.PATH}"]
 

@@ -76,8 +76,8 @@ def remark(report: Evaluation) -> str:
     """What the folds say, and whether the baseline is beaten; empty without folds."""
     if not isinstance(report, EvaluationReport) or report.folds is None:
         return ""
-    said = f"{sentence(report.folds)} The test {report.score.words} is that of this very model."
-    return f"{said} {baseline(report)}." if report.gate.baseline_not_shown else said
+    text = f"{sentence(report.folds)} The test {report.score.words} is that of this very model."
+    return f"{text} {baseline(report)}." if report.gate.baseline_not_shown else text
 
 
 def baseline(report: EvaluationReport) -> str:

@@ -73,10 +73,10 @@ def shown_names(class_names: Sequence[str]) -> list[str]:
 
 def drawable(number: int, name: str) -> str:
     """The name, or its number with those of its letters that a font here has."""
-    left = "".join(filter(font_of, name))
-    if left == name:
+    drawn = "".join(filter(font_of, name))
+    if drawn == name:
         return name
-    return f"{number}: {left.strip()}" if any(map(str.isalnum, left)) else str(number)
+    return f"{number}: {drawn.strip()}" if any(map(str.isalnum, drawn)) else str(number)
 
 
 def short(name: str) -> str:

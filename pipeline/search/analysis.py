@@ -102,8 +102,8 @@ class Analysis:
         check(self.params)
         by_metric = name in BY_METRIC and "by" not in settings
         self.metric = self.params.problem.metric if by_metric else ACCURACY
-        if said := remark(self.params, self.metric):
-            print(f"note: {said}", flush=True)
+        if note := remark(self.params, self.metric):
+            print(f"note: {note}", flush=True)
         facts = [
             self.params.model_dump_json(include=set(SECTIONS)),
             *cached_training.data_digests(),

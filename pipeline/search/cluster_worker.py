@@ -170,8 +170,8 @@ def train(job: Job) -> tuple[str, Any, dict[str, bytes]]:
     if kind != "lost":
         with lock:
             idle.append((where, process))
-    kept = job.outputs if kind == "result" else ()
-    return kind, content, {path: (Path(job.folder) / path).read_bytes() for path in kept}
+    outputs = job.outputs if kind == "result" else ()
+    return kind, content, {path: (Path(job.folder) / path).read_bytes() for path in outputs}
 
 
 def _is_wanted(dask_worker: Any, name: str) -> bool:

@@ -71,14 +71,14 @@ class Experiments:
         The keys of `several` say what is tried. On a cluster the trainings run side by side.
         `parent` is the MLflow run that they become children of.
         """
-        names = {tried: self.name(overrides) for tried, overrides in several.items()}
+        names = {key: self.name(overrides) for key, overrides in several.items()}
         done = finished()
-        todo = {name: tried for tried, name in names.items() if name not in done}
-        trained = self._trained({tried: several[tried] for tried in todo.values()})
-        for name, tried in todo.items():
-            with trained[tried].resumed(Path()) if trained else nullcontext():
-                run(name, several[tried], parent)
-        return [read(name, several[tried]) for tried, name in names.items()]
+        todo = {name: key for key, name in names.items() if name not in done}
+        trained = self._trained({key: several[key] for key in todo.values()})
+        for name, key in todo.items():
+            with trained[key].resumed(Path()) if trained else nullcontext():
+                run(name, several[key], parent)
+        return [read(name, several[key]) for key, name in names.items()]
 
     def _trained(self, several: Mapping[str, Overrides]) -> dict[str, RemoteTraining]:
         """What a cluster has trained, if there is one. Raises UserError."""
@@ -87,7 +87,7 @@ class Experiments:
         if list(several.values()) == [{}] and not dvc_command.is_outdated("--with-deps", "train"):
             return {}  # the model of params.yaml is trained
         remote_training.check_data()
-        trainings = {tried: remote_training.remote(tried, several[tried]) for tried in several}
+        trainings = {key: remote_training.remote(key, several[key]) for key in several}
         remote_training.train(list(trainings.values()), self.engine)
         return trainings
 

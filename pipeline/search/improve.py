@@ -83,13 +83,13 @@ class Loop:
         print(f"step 1 of at most {budget}: the start", flush=True)
         (start,) = self.experiments.run({"the start": self.start}, self.parent)
         self.record(Step(start))
-        while (left := budget - len(self.steps)) > 0 and not self.reached():
-            changes = self.next_changes(min(left, self.experiments.engine.side_by_side()))
+        while (trials_left := budget - len(self.steps)) > 0 and not self.reached():
+            changes = self.next_changes(min(trials_left, self.experiments.engine.side_by_side()))
             if not changes:
                 print("no advice is left")
                 return
             per_round = (time.monotonic() - started) / rounds
-            self.announce(changes, budget, per_round * math.ceil(left / len(changes)))
+            self.announce(changes, budget, per_round * math.ceil(trials_left / len(changes)))
             self.attempt(changes)
             rounds += 1
 

@@ -206,7 +206,7 @@ def draw(figure: Any, suspects: Sequence[Suspect], names: Sequence[str]) -> None
     """The most frequent pairs of a label and the class that is suggested."""
     shown = shown_names(names)
     pairs = frequent_pairs(suspects)[::-1]
-    texts = [plain(f"{shown[given]} → {shown[suggested]}") for (given, suggested), _ in pairs]
+    texts = [plain(f"{shown[label]} → {shown[suggested]}") for (label, suggested), _ in pairs]
     axis = figure.add_subplot()
     axis.barh(range(len(pairs)), [count for _, count in pairs])
     axis.set_yticks(range(len(pairs)), texts)

@@ -119,9 +119,9 @@ def reachable(storage: str) -> Iterator[None]:
         lost = next((each for each in causes(error) if isinstance(each, LOST)), None)
         if lost is None:
             raise
-        said = getattr(lost, "orig", None) or lost
+        cause = getattr(lost, "orig", None) or lost
         raise UserError(
-            f"the storage {shown(storage)} is unreachable: {reason(said, storage)}; once it can be"
+            f"the storage {shown(storage)} is unreachable: {reason(cause, storage)}; once it can be"
             " reached, the same command continues"
         ) from None
 

@@ -102,8 +102,8 @@ class RemoteTraining:
         shutil.rmtree(folder / "data", ignore_errors=True)  # of an interrupted worker
         data, corrections = self.params.dataset, self.params.preprocess.corrections
         named = map(Path, (data.path, data.other, corrections, str(self.settings.start_from)))
-        given = [path for path in named if path.exists() and not path.is_absolute()]
-        for path in (artifacts.STATE, artifacts.RAW, *given):
+        inputs = [path for path in named if path.exists() and not path.is_absolute()]
+        for path in (artifacts.STATE, artifacts.RAW, *inputs):
             link = folder / path
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.exists():

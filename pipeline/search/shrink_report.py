@@ -131,8 +131,8 @@ def command(analysis: Analysis, networks: Shrink, trial: FrozenTrial) -> str:
 
 
 def limits(budget: Budget) -> Overrides:
-    wanted = {"embed.arena_bytes": budget.arena, "embed.board": budget.board}
-    return {key: value for key, value in wanted.items() if value is not None}
+    overrides = {"embed.arena_bytes": budget.arena, "embed.board": budget.board}
+    return {key: value for key, value in overrides.items() if value is not None}
 
 
 def overrides(networks: Shrink, trial: FrozenTrial) -> Overrides:

@@ -128,8 +128,8 @@ def card_bytes(settings: Params, data: Description) -> int:
 
 def fresh(settings: Params, kind: str) -> Overrides:
     """What to change in params.yaml before the search, so that it trains its own network."""
-    wanted = {"train.architecture": searched(kind).architecture, **FRESH}
-    return {key: value for key, value in wanted.items() if _value(settings, key) != value}
+    overrides = {"train.architecture": searched(kind).architecture, **FRESH}
+    return {key: value for key, value in overrides.items() if _value(settings, key) != value}
 
 
 def _value(settings: Params, key: str) -> Any:

@@ -69,12 +69,12 @@ class NetworkTask(TrialTask):
             return
         resource, (needed, limit) = next(iter(faults.items()))
         place = trial.user_attrs[optuna_storage.PLACE]
-        tried = [
+        unfit = [
             other
             for other in trial.study.get_trials(deepcopy=False)
             if optuna_storage.is_misfit(other) and other.user_attrs[optuna_storage.PLACE] == place
         ]
-        if len(tried) >= TRIES:
+        if len(unfit) >= TRIES:
             raise UserError(
                 f"{TRIES} networks in a row did not fit; the last needs {needed:,} of {limit:,} "
                 f"({resource})"

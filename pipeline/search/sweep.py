@@ -160,23 +160,10 @@ def _run(
     task: type[TrialTask],
     describe: Callable[[optuna.Study, int | None], str],
 ) -> list[FrozenTrial]:
-    states = [trial.state for trial in study.get_trials(deepcopy=False)]
-    running = states.count(TrialState.RUNNING)
-    left = states.count(TrialState.WAITING) + running
-    print(
-        f"{sweep.title}: {sweep.trials - left} of {counted(sweep.trials, 'trial')} already done",
-        flush=True,
-    )
-    if running:
-        seconds = optuna_storage.BEATS * sweep.seconds
-        print(
-            f"{counted(running, 'trial')} running in other workers; after {seconds} s without a"
-            " heartbeat a worker counts as lost",
-            flush=True,
-        )
+    trials_left = _begin(sweep, study)
     mlflow_run = AnalysisRun(sweep_analysis.title)
     train, _ = cached_training.split_rows(sweep.start)
-    tasks = [task("trial", sweep, sweep.start.train.epochs * len(train))] * left
+    tasks = [task("trial", sweep, sweep.start.train.epochs * len(train))] * trials_left
     for _, number in engine.results(
         tasks, sweep_analysis.engine, lambda _, number: describe(study, number)
     ):
@@ -189,6 +176,23 @@ def _run(
         for trial in trials:
             log(mlflow_run, trial)
     return trials
+
+
+def _begin(sweep: Sweep, study: optuna.Study) -> int:
+    """Says where the sweep stands; returns the trials that are not finished."""
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    running = states.count(TrialState.RUNNING)
+    unfinished = states.count(TrialState.WAITING) + running
+    done = f"{sweep.trials - unfinished} of {counted(sweep.trials, 'trial')} already done"
+    print(f"{sweep.title}: {done}", flush=True)
+    if running:
+        seconds = optuna_storage.BEATS * sweep.seconds
+        print(
+            f"{counted(running, 'trial')} running in other workers; after {seconds} s without a"
+            " heartbeat a worker counts as lost",
+            flush=True,
+        )
+    return unfinished
 
 
 def log(mlflow_run: AnalysisRun, trial: FrozenTrial) -> None:

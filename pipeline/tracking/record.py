@@ -115,11 +115,11 @@ def log_tables(client: Any, run: Any, reports: RunReports) -> None:
     """Figures on every pair, class and target, which would be hundreds of metrics."""
     logged = json.loads(run.data.tags.get("tables", "{}"))
     texts = {name: as_csv(rows) for name, rows in tables(reports).items() if rows}
-    made = {name: digests.of_facts([text]) for name, text in texts.items()}
+    digest_of = {name: digests.of_facts([text]) for name, text in texts.items()}
     for name, text in texts.items():
-        if logged.get(name) != made[name]:
+        if logged.get(name) != digest_of[name]:
             client.log_text(run.info.run_id, text, f"tables/{name}.csv")
-    client.set_tag(run.info.run_id, "tables", json.dumps({**logged, **made}))
+    client.set_tag(run.info.run_id, "tables", json.dumps({**logged, **digest_of}))
 
 
 def tables(reports: RunReports) -> dict[str, list[dict[str, Any]]]:

@@ -80,9 +80,9 @@ def weighted(params: Train, data: Data) -> Data:
 class Training:
     """The network that is being fitted, the model that it becomes, and its checkpoint."""
 
-    def __init__(self, params: Train, given: Data, checkpointing: Checkpointing) -> None:
-        self.params, self.given, self.checkpointing = params, given, checkpointing
-        self.data = data = unit.standardized(weighted(params, given))
+    def __init__(self, params: Train, unscaled: Data, checkpointing: Checkpointing) -> None:
+        self.params, self.unscaled, self.checkpointing = params, unscaled, checkpointing
+        self.data = data = unit.standardized(weighted(params, unscaled))
         plain = models.build(params, data)
         self.phases = transfer.phases(
             params, transfer.take(params, plain, models.start(params, data))
@@ -103,7 +103,7 @@ class Training:
             self.rounding = quantization.aware(self.model)
             network = models.with_augmentation(params, self.rounding, data)
         steps = math.ceil(len(data.train[1]) / data.batch(params.batch_size)) * phase.scheduled
-        metric = unit.error(self.given) if is_number(data.target) else accuracy(data)
+        metric = unit.error(self.unscaled) if is_number(data.target) else accuracy(data)
         compile_for(params, network, phase.learning_rate, steps, metric)
         inputs = partial(divided.data, data) if divided else data
         run_phase(params, network, inputs, phase, [self.checkpointing, *watchers])
@@ -129,7 +129,7 @@ class Training:
         """The model as it is saved, with its output in the unit of the data if it is a number."""
         model = models.inference_model(self.model, self.params, self.data)
         if is_number(self.data.target):
-            unit.fold(model, self.given)
+            unit.fold(model, self.unscaled)
         if self.rounding:
             keras_files.set_ranges(model, quantization.ranges(self.rounding))
         return model

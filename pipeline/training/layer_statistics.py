@@ -89,9 +89,9 @@ def gradients(
     fixed = [variable.value for variable in probe.non_trainable_variables]
 
     def total(values: list[Any]) -> tuple[Any, list[Any]]:
-        given, _ = probe.stateless_call(values, fixed, batch[0], training=True)
+        results, _ = probe.stateless_call(values, fixed, batch[0], training=True)
         # Keras gives the only output of a model as it is
-        probabilities, *watched = given if outputs else [given]
+        probabilities, *watched = results if outputs else [results]
         return loss(batch[1], probabilities), watched
 
     if keras.backend.backend() == "jax":

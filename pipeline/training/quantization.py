@@ -213,8 +213,8 @@ def is_clipping(layer: keras.Layer) -> bool:
     """Whether it is ReLU or ReLU6."""
     if isinstance(layer, layers.ReLU):
         return layer.max_value in (None, 6) and not layer.negative_slope and not layer.threshold
-    known = (keras.activations.relu, keras.activations.relu6)
-    return isinstance(layer, layers.Activation) and layer.activation in known
+    clipping = (keras.activations.relu, keras.activations.relu6)
+    return isinstance(layer, layers.Activation) and layer.activation in clipping
 
 
 def consumers(model: keras.Model) -> dict[str, list[keras.Layer]]:

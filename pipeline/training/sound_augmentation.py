@@ -126,7 +126,7 @@ def loudest(features: Any) -> Any:
     return ops.max(features, axis=(1, 2, 3), keepdims=True)
 
 
-def energies_added(one: Any, other: Any) -> Any:
+def energies_added(first: Any, second: Any) -> Any:
     """The level of two sounds at a time, all in steps."""
-    louder, difference = ops.maximum(one, other), ops.abs(one - other)
+    louder, difference = ops.maximum(first, second), ops.abs(first - second)
     return louder + ops.log1p(ops.exp(-NEPERS * difference)) / NEPERS

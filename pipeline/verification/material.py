@@ -73,9 +73,9 @@ class Material:
 
     def figures(self, comparison: AnyComparison) -> dict[str, Any]:
         """The comparison as a pair reports it, with the reason why a file is not proven."""
-        known = {"unit": self.unit, "reason": statistics.reason(comparison, self.unit, self.noun)}
-        given = {name: value for name, value in known.items() if value is not None}
-        return {**gate.figures(comparison), **given}
+        facts = {"unit": self.unit, "reason": statistics.reason(comparison, self.unit, self.noun)}
+        known_facts = {name: value for name, value in facts.items() if value is not None}
+        return {**gate.figures(comparison), **known_facts}
 
     @property
     def span(self) -> float | None:

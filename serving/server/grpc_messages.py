@@ -69,8 +69,8 @@ def _classes() -> Dict[str, Any]:
                 field.oneof_index = 0
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    found = (pool.FindMessageTypeByName(f"inference.{name}") for name in FIELDS)
-    return dict(zip(FIELDS, map(message_factory.GetMessageClass, found)))
+    types = (pool.FindMessageTypeByName(f"inference.{name}") for name in FIELDS)
+    return dict(zip(FIELDS, map(message_factory.GetMessageClass, types)))
 
 
 CLASSES = _classes()

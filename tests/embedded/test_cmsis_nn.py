@@ -28,14 +28,14 @@ def differing(firmware: Firmware) -> dict[str, int]:
 @needs_checkout
 @pytest.mark.parametrize("processor", cmsis_nn.PROCESSORS)
 def test_cmsis_nn_gives_the_bytes_of_our_c(processor: str) -> None:
-    found = differing(Firmware(CHECKOUT, processor))
-    assert list(found.values()) == [0] * KINDS, found
+    counts = differing(Firmware(CHECKOUT, processor))
+    assert list(counts.values()) == [0] * KINDS, counts
 
 
 @needs_checkout
 def test_rounding_once_is_seen() -> None:
-    found = differing(Firmware(CHECKOUT, "cortex-m4", ("CMSIS_NN_USE_SINGLE_ROUNDING",)))
-    assert {name for name, count in found.items() if count} >= {"CONV_2D", "DEPTHWISE_CONV_2D"}
+    counts = differing(Firmware(CHECKOUT, "cortex-m4", ("CMSIS_NN_USE_SINGLE_ROUNDING",)))
+    assert {name for name, count in counts.items() if count} >= {"CONV_2D", "DEPTHWISE_CONV_2D"}
 
 
 def test_another_folder_is_refused_in_a_sentence(tmp_path: Path) -> None:

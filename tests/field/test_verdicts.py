@@ -47,8 +47,10 @@ def test_a_hundred_inputs_reveal_every_real_shift(
     drawn = select(own, np.arange(100))
     inverted = observe(classifier, 255 - images, drawn.labels)
     report = recognition.judge(dataclasses.replace(inverted, labels=drawn.labels), SETTINGS)
-    told = sentences(report)[-1]
-    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
+    sentence = sentences(report)[-1]
+    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", sentence), (
+        sentence
+    )
     for name, shifted in shifts.items():
         tests = drift.judge(
             observe(classifier, shifted, own.labels[:100]),

@@ -68,8 +68,8 @@ def test_an_older_pillow_resizes_as_the_one_that_prepared_the_training(
     older = [np.asarray(frame(tall, (30, 20), framing)) for framing in FRAMINGS]
     as_before = np.asarray(columns_first(tall, (30, 20), Image.Resampling.LANCZOS))
     assert (as_before != expected[0]).any()
-    for one, other in zip(older, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for old, new in zip(older, expected, strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.parametrize("size", [(1, 4000), (4000, 1)])

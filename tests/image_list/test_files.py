@@ -65,10 +65,10 @@ def test_a_list_as_others_publish_it_is_read(
     rest = ("red,", "black,val", "red,TEST")
     lines = [header, *(f"{file},{cells}" for file, cells in zip(files, rest, strict=True))]
     raw = load(photos, "\n".join(lines))
-    found = [(row.file, row.columns["label"]) for row in rows(raw)]
-    assert sorted(found) == [("phone/0.png", "black"), ("phone/2.png", "red")]
+    pairs = [(row.file, row.columns["label"]) for row in rows(raw)]
+    assert sorted(pairs) == [("phone/0.png", "black"), ("phone/2.png", "red")]
     assert raw.validation is not None
-    assert [found[row][0] for row in raw.validation] == ["phone/0.png"]
+    assert [pairs[row][0] for row in raw.validation] == ["phone/0.png"]
     assert raw.test_labels.tolist() == [1]
 
 

@@ -109,5 +109,5 @@ def test_names_that_join_others_are_said(
 
 def test_labels_that_look_alike_are_named(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(photos, "file,label\n0.png,1\n1.png,1.0\n2.png,cat\n")
-    told = "note: the classes '1' and '1.0' are two; write them alike if they are one\n"
-    assert told in capsys.readouterr().out
+    note = "note: the classes '1' and '1.0' are two; write them alike if they are one\n"
+    assert note in capsys.readouterr().out

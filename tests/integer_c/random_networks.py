@@ -212,8 +212,10 @@ class RandomNetwork:
         if fitting and self.flag():
             return fitting[self.pick(0, len(fitting) - 1)]
         repeated = tuple(1 if self.flag() else size for size in shape)
-        chosen = self.one_of([shape, repeated, shape[-1:]])
-        return self.builder.constant(self.values(*chosen), [self.scale(0.01)], self.zero_point())
+        other_shape = self.one_of([shape, repeated, shape[-1:]])
+        return self.builder.constant(
+            self.values(*other_shape), [self.scale(0.01)], self.zero_point()
+        )
 
     def pad(self) -> None:
         amounts = [(0, 0), *((self.pick(0, 2), self.pick(0, 2)) for _ in self.last.shape[1:])]

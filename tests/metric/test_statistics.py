@@ -110,13 +110,13 @@ def test_with_even_classes_the_bound_is_nearly_that_of_accuracy() -> None:
 def test_equal_models_differ_significantly_no_more_often_than_by_chance(
     name: str, test: Callable[[Judged, Judged], tuple[float, float]]
 ) -> None:
-    generator, found, draws = np.random.default_rng(4), 0, 60
+    generator, significant, draws = np.random.default_rng(4), 0, 60
     for _ in range(draws):
         new, old = (
             Judged(name, noisy(generator, UNEVEN, [0.1, 0.2, 0.3]), UNEVEN, 3) for _ in range(2)
         )
-        found += test(new, old)[0] < 0.05
-    assert found <= 0.13 * draws  # three standard deviations above 5 %
+        significant += test(new, old)[0] < 0.05
+    assert significant <= 0.13 * draws  # three standard deviations above 5 %
 
 
 def test_a_better_model_is_found_better() -> None:

@@ -101,16 +101,16 @@ def test_the_server_gives_the_number_with_its_interval(made: Project, chromium: 
         assert {name: shown[name] for name in expected} == expected
         assert "class" not in shown
         Image.fromarray(images[0, ..., 0]).save(made.folder / "one.png")
-        said = answer_on_page(server, chromium, made.folder / "one.png")
-        assert re.fullmatch(r"-?[\d.]+ degrees \(-?[\d.]+ to -?[\d.]+ with 90 %\)\.", said)
-        assert float(said.split()[0]) == pytest.approx(expected["number"], rel=1e-3)
+        sentence = answer_on_page(server, chromium, made.folder / "one.png")
+        assert re.fullmatch(r"-?[\d.]+ degrees \(-?[\d.]+ to -?[\d.]+ with 90 %\)\.", sentence)
+        assert float(sentence.split()[0]) == pytest.approx(expected["number"], rel=1e-3)
         tensor = {"name": "image", "datatype": "UINT8", "shape": [1, *images.shape[1:]]}
         body = {"inputs": [{**tensor, "data": images[0].ravel().tolist()}]}
         answer = server.ask("POST", "/v2/models/angles/infer", json.dumps(body).encode()).json
         values = {output["name"]: output["data"][0] for output in answer["outputs"]}
         wanted = (expected["number"], expected["low"], expected["high"])
-        found = [values[name] for name in ("probabilities", "low", "high")]
-        assert found == pytest.approx(wanted, rel=1e-6)
+        given = [values[name] for name in ("probabilities", "low", "high")]
+        assert given == pytest.approx(wanted, rel=1e-6)
         check_openapi(server, made.folder)
 
 

@@ -96,8 +96,8 @@ def test_an_ambiguous_scaling_is_asked_about(data: Data, tmp_path: Path) -> None
     model.layers[-1].set_weights([kernel - kernel.mean(0), 0 * bias])
     with pytest.raises(UserError, match=r"not clear: .* set model.scaling to raw, unit, signed"):
         taken(tmp_path / "model.keras", data, model)
-    chosen = taken(tmp_path / "model.keras", data, model, scaling="unit")
-    assert chosen.origin.scaling == "pixels divided by 255"
+    model_of_unit = taken(tmp_path / "model.keras", data, model, scaling="unit")
+    assert model_of_unit.origin.scaling == "pixels divided by 255"
 
 
 def test_a_model_of_other_classes_is_told_from_one_of_another_scaling(

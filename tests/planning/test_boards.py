@@ -44,8 +44,8 @@ def test_a_model_fits_a_board_if_both_memories_take_it() -> None:
 
 
 def test_no_board_has_more_memory_than_mcufit_gives_it() -> None:
-    found = environments.FOLDER / environments.EMBEDDED
-    file = next(found.glob("lib/python*/site-packages/mcufit/boards/data/boards.yaml"), None)
+    environment = environments.FOLDER / environments.EMBEDDED
+    file = next(environment.glob("lib/python*/site-packages/mcufit/boards/data/boards.yaml"), None)
     if file is None:
         pytest.skip("the environment of mcufit is not there")
     theirs = {board["id"]: board for board in YAML(typ="safe").load(file)["boards"]}

@@ -147,8 +147,8 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
     strange = params.override(large, {"dataset.other": "strange"})
     assert outlook.training(strange, parts, speed) == shown, "their features are computed once too"
     folds = params.override(large, {"evaluate.folds": "reports/folds.json"})
-    told = "on this machine, 63 s to 3 min for the same in 5 folds, and 9 min"
-    assert told in outlook.training(folds, parts, speed)
+    times = "on this machine, 63 s to 3 min for the same in 5 folds, and 9 min"
+    assert times in outlook.training(folds, parts, speed)
     thaw = {"train.thaw": [{"after": 2, "freeze": 0, "learning_rate": 0.0003}]}
     thawed = params.override(large, thaw)
     shown = outlook.training(thawed, parts, cost.Speed(0.01, 0.005, 2**30))
@@ -173,9 +173,9 @@ def test_a_class_of_what_is_no_class_is_proposed_as_others(
     assert "dataset.other" not in capsys.readouterr().out
     shutil.copytree(folder / "cat", folder / "Background")
     start._print_survey(survey.survey(folder))
-    told = "note: Background: taken for a class like the others; if these pictures belong to none"
+    note = "note: Background: taken for a class like the others; if these pictures belong to none"
     shown = capsys.readouterr().out
-    assert told in shown
+    assert note in shown
     assert "give `--other My Pets/Background` too" in shown
     shutil.rmtree(folder / "dog")
     assert others.among(survey.survey(folder)) == [], "a model needs two classes"

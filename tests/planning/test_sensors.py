@@ -65,8 +65,8 @@ def test_a_single_recording_is_refused_and_a_slow_sensor_taken(folder: Path) -> 
     path = recorded(Path("slow"), rate=0.5, seconds=400)
     with pytest.raises(UserError, match="holds 2 recordings, and training, validation and test"):
         survey.survey(path / "0.csv")
-    one = survey.survey(path)
-    assert (one.rate, one.seconds, one.size) == (0.5, 64, (32, 3))
+    slow = survey.survey(path)
+    assert (slow.rate, slow.seconds, slow.size) == (0.5, 64, (32, 3))
 
 
 def test_a_recording_with_a_column_of_events_is_no_list(folder: Path) -> None:

@@ -48,6 +48,6 @@ def test_pieces_of_one_recording_are_told_by_all_numbers_behind_its_name() -> No
     ],
 )
 def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> None:
-    expression, found = speakers.find([(file, re.split("[/-]", file)[0]) for file in files])
-    assert "".join(name[0] for name in found) == names
+    expression, speaker_names = speakers.find([(file, re.split("[/-]", file)[0]) for file in files])
+    assert "".join(name[0] for name in speaker_names) == names
     assert (expression is None) == (not names)

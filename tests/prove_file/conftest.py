@@ -65,9 +65,9 @@ def report() -> FileReport:
     return FileReport.load()
 
 
-def compared(found: FileReport, runtime: str, processor: str = "native") -> ComparedPair:
+def compared(file_report: FileReport, runtime: str, processor: str = "native") -> ComparedPair:
     (pair,) = (
-        pair for pair in found.pairs if (pair.runtime, pair.processor) == (runtime, processor)
+        pair for pair in file_report.pairs if (pair.runtime, pair.processor) == (runtime, processor)
     )
     assert isinstance(pair, ComparedPair), pair
     return pair

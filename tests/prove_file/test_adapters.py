@@ -62,17 +62,17 @@ def test_an_int8_file_runs_everywhere_as_the_reference_kernels_do(
 ) -> None:
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
     assert prove_file.prove(ProveOptions(Path("theirs.tflite"), source="a friend"))
-    found, shown = report(), capsys.readouterr().out
-    assert set(found.origin.accuracies) == {"unit"}, "other pixels would be cut"
-    assert found.origin.source == "a friend"
-    assert found.origin.scaling.endswith("int8 with scale 0.00392157 and zero point -128")
-    assert found.compared_with.origin is None
-    assert (found.judged_on.test, found.judged_on.validation) == (1000, 0)
+    file_report, shown = report(), capsys.readouterr().out
+    assert set(file_report.origin.accuracies) == {"unit"}, "other pixels would be cut"
+    assert file_report.origin.source == "a friend"
+    assert file_report.origin.scaling.endswith("int8 with scale 0.00392157 and zero point -128")
+    assert file_report.compared_with.origin is None
+    assert (file_report.judged_on.test, file_report.judged_on.validation) == (1000, 0)
     for runtime in ("litert", "tflite_runtime", "tflite_micro"):
-        pair = compared(found, runtime)
+        pair = compared(file_report, runtime)
         assert pair.state == "proven"
         assert pair.accuracy > 0.7
-    micro = compared(found, "tflite_micro")
+    micro = compared(file_report, "tflite_micro")
     assert (micro.lost, micro.gained, micro.largest_difference) == (0, 0, 0.0)
     assert micro.images == SMALL["verify.micro_images"]
     assert "by labels alone" in shown
@@ -139,5 +139,5 @@ def test_pixels_are_stored_by_the_scale_of_the_file() -> None:
     assert foreign.stored(np.array([0.0, 255.0]), "int8", None).tolist() == [-128, 127]
     assert foreign.stored(np.array([0.0, 255.0]), "uint8", None).tolist() == [0, 255]
     assert foreign.stored(values, "float16", None).dtype == np.float16
-    one = foreign.activated(np.array([[0.0], [50.0]]), foreign.SIGMOID)
-    assert np.allclose(one, [[0.5, 0.5], [0.0, 1.0]])
+    probabilities = foreign.activated(np.array([[0.0], [50.0]]), foreign.SIGMOID)
+    assert np.allclose(probabilities, [[0.5, 0.5], [0.0, 1.0]])

@@ -72,9 +72,9 @@ def test_one_of_a_single_image_is_run_image_by_image(tmp_path: Path) -> None:
     keras.Model(image, keras.layers.Dense(10)(row)).export(tmp_path / "a[1]*", verbose=False)
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
     given = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images)
-    one = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images[1:2])
+    of_one_image = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images[1:2])
     assert given.shape == (3, 10)
-    assert np.allclose(given[1:2], one, atol=1e-5)
+    assert np.allclose(given[1:2], of_one_image, atol=1e-5)
     assert np.ptp(given, axis=0).min() > 0
 
 
@@ -85,30 +85,30 @@ def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
     configure({"verify.runtimes": ["litert"], "verify.processors": ["native", "nehalem"]})
     tf.saved_model.save(network(linear), "theirs")
     prove_file.prove(ProveOptions(Path("theirs"), source="a friend"))
-    found, shown = report(), capsys.readouterr().out
-    origin = found.compared_with.origin
+    file_report, shown = report(), capsys.readouterr().out
+    origin = file_report.compared_with.origin
     assert origin is not None
     assert (origin.file, origin.source) == ("theirs", "a friend")
     assert origin.scaling == "pixels divided by 255"
     images, labels = split_files.load_split("test")
     scores = (images / 255).reshape(-1, 784) @ linear.kernel.reshape(10, -1).T + linear.bias
-    assert found.compared_with.accuracy == (scores.argmax(1) == labels).mean() > 0.7
-    in_float, in_int8 = (pair for pair in found.here if isinstance(pair, ComparedPair))
+    assert file_report.compared_with.accuracy == (scores.argmax(1) == labels).mean() > 0.7
+    in_float, in_int8 = (pair for pair in file_report.here if isinstance(pair, ComparedPair))
     assert (in_float.format, in_int8.format) == ("theirs_float32.tflite", "theirs_int8.tflite")
     assert in_float.state == "proven"
     assert not in_float.computes_in_integers
     assert in_int8.computes_in_integers
     assert abs(in_int8.accuracy - in_float.accuracy) < 0.02
-    elsewhere = [pair.format for pair in found.pairs if pair.processor == "nehalem"]
+    elsewhere = [pair.format for pair in file_report.pairs if pair.processor == "nehalem"]
     assert elsewhere == [in_float.format, in_int8.format]
     table = shown.partition("\n+")[2]
     assert all(len(line) <= 80 for line in table.splitlines())
     assert table.count("| verdict |") == 2
     assert "theirs_int8.tflite" in table.splitlines()
-    for pair in found.here:
+    for pair in file_report.here:
         assert Path("reports/proven", pair.format).stat().st_size == pair.bytes
-    worse = found.model_copy(update={"pairs": [in_float, in_int8.changed(state="worse")]})
-    saved_model.keep([Path("reports/proven", pair.format) for pair in found.here], worse)
+    worse = file_report.model_copy(update={"pairs": [in_float, in_int8.changed(state="worse")]})
+    saved_model.keep([Path("reports/proven", pair.format) for pair in file_report.here], worse)
     assert [file.name for file in Path("reports/proven").iterdir()] == [in_float.format]
 
 

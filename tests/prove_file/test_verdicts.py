@@ -37,11 +37,11 @@ def test_a_file_is_compared_with_its_reference(suffix: str, linear: Linear, prep
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
     configure({"verify.runtimes": ["litert"]})
     assert prove_file.prove(ProveOptions(Path("theirs.tflite"), reference))
-    found = report()
-    assert found.compared_with.origin is not None
-    assert found.compared_with.origin.file == reference.name
-    pair = compared(found, "litert")
-    assert pair.keras_accuracy == found.compared_with.accuracy
+    file_report = report()
+    assert file_report.compared_with.origin is not None
+    assert file_report.compared_with.origin.file == reference.name
+    pair = compared(file_report, "litert")
+    assert pair.keras_accuracy == file_report.compared_with.accuracy
     assert pair.agreement > 0.95
     assert pair.largest_difference > 0
 

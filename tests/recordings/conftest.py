@@ -35,8 +35,8 @@ def read(data: bytes, name: str = "a.csv", channels: tuple[str, ...] | None = No
     """The windows of every recording in a file."""
     return [
         window.values
-        for found in _recording_files.recordings(io.BytesIO(data), name, channels)
-        for window in _windows.windows(found, SAMPLING, LENGTH)
+        for recording in _recording_files.recordings(io.BytesIO(data), name, channels)
+        for window in _windows.windows(recording, SAMPLING, LENGTH)
     ]
 
 

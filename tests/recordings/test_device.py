@@ -29,9 +29,11 @@ def test_a_device_cuts_a_csv_as_the_pipeline_does(tmp_path: Path) -> None:
     ):
         (tmp_path / "a.csv").write_bytes(data)
         for source in (data, tmp_path / "a.csv"):
-            found = list(SAMPLING.windows(source, "a.csv", LENGTH))
-            assert np.array_equal([window for _, window in found], read(data, channels=("x", "y")))
-        assert found[0][0] == "a.csv 0.60 s"
+            windows = list(SAMPLING.windows(source, "a.csv", LENGTH))
+            assert np.array_equal(
+                [window for _, window in windows], read(data, channels=("x", "y"))
+            )
+        assert windows[0][0] == "a.csv 0.60 s"
 
 
 @pytest.mark.parametrize("name", [name for name in BROKEN if name != "a name twice"])

@@ -57,8 +57,8 @@ def test_a_table_without_names_is_refused_and_not_read_as_one_with_names(tmp_pat
 def test_channels_may_be_called_by_numbers(head: str, channels: tuple[str, ...] | None) -> None:
     lines = [f"{row / RATE if 'time' in head else 'a'},{row},1" for row in range(LENGTH)]
     data = "\n".join([head, *lines]).encode()
-    found = list(_recording_files.recordings(io.BytesIO(data), "a.csv", channels))
-    assert [recording.channels for recording in found] == [("400.5", "401.5")]
+    recordings = list(_recording_files.recordings(io.BytesIO(data), "a.csv", channels))
+    assert [recording.channels for recording in recordings] == [("400.5", "401.5")]
 
 
 def test_a_date_of_another_form_is_refused_with_the_form_that_is_read() -> None:
@@ -160,8 +160,8 @@ def test_columns_of_people_counters_and_times_are_no_channels() -> None:
     times = [str(1_709_283_600_000 + 100 * row) for row in range(80)]
     activity = ["sit"] * 80
     data = as_csv(values, "x,y,subject,timestamp,activity", people, times, activity)
-    found = list(_recording_files.recordings(io.BytesIO(data), "a.csv"))
-    assert [recording.channels for recording in found] == [("x", "y")] * 2
+    recordings = list(_recording_files.recordings(io.BytesIO(data), "a.csv"))
+    assert [recording.channels for recording in recordings] == [("x", "y")] * 2
     assert np.array_equal(read(data), [values[at : at + LENGTH] for at in (0, 10, 20, 40, 50, 60)])
 
 

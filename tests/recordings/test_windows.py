@@ -34,9 +34,9 @@ from tests.recordings.conftest import (
 
 def test_windows_begin_a_step_apart_and_hold_the_rows_as_they_are() -> None:
     values = rows(55)
-    found = read(as_csv(values))
-    assert np.array_equal(found, [values[start : start + LENGTH] for start in (0, 10, 20, 30)])
-    assert np.array_equal(read(as_npz(signal=values), "a.npz"), found)
+    windows = read(as_csv(values))
+    assert np.array_equal(windows, [values[start : start + LENGTH] for start in (0, 10, 20, 30)])
+    assert np.array_equal(read(as_npz(signal=values), "a.npz"), windows)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def test_windows_begin_a_step_apart_and_hold_the_rows_as_they_are() -> None:
 )
 def test_a_blank_line_begins_another_recording(between: str, count: int) -> None:
     parts = [as_csv(rows(20, seed)).decode().split("\n", 1)[1] for seed in range(3)]
-    found = read(f"x,y\n{between.join(parts)}\n\n".encode())
-    assert len(found) == count
-    assert np.array_equal(found[0], rows(20)) and np.array_equal(found[-1], rows(20, 2))
+    windows = read(f"x,y\n{between.join(parts)}\n\n".encode())
+    assert len(windows) == count
+    assert np.array_equal(windows[0], rows(20)) and np.array_equal(windows[-1], rows(20, 2))
 
 
 def test_a_blank_line_below_the_names_of_the_columns_joins_no_recordings() -> None:
@@ -64,8 +64,8 @@ def test_a_blank_line_between_rows_whose_times_follow_each_other_is_nothing() ->
 @pytest.mark.parametrize("head", ["x,y\n", "x,y\n\n", ""])
 def test_a_blank_line_after_every_row_is_none(head: str) -> None:
     lines = as_csv(rows(40)).decode().split("\n")[1:]
-    found = read((head + "\n\n".join(lines)).encode(), channels=("x", "y"))
-    assert np.array_equal(found, [rows(40)[at : at + LENGTH] for at in (0, 10, 20)])
+    windows = read((head + "\n\n".join(lines)).encode(), channels=("x", "y"))
+    assert np.array_equal(windows, [rows(40)[at : at + LENGTH] for at in (0, 10, 20)])
 
 
 def test_an_uneven_clock_may_count_as_even(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_windows_do_not_depend_on_blocks_and_hold_no_missing_row(
         for start, count in zip(np.cumsum([0, *blocks]).tolist(), blocks, strict=False):
             yield Block(start, values[start : start + count])
 
-    found = _windows.windows(
+    iterator = _windows.windows(
         Recording(("x", "y"), parts()), Sampling(RATE, step, ("x", "y")), length
     )
     expected, start = [], 0
@@ -104,7 +104,7 @@ def test_windows_do_not_depend_on_blocks_and_hold_no_missing_row(
         expected += list(range(start, end - length + 1, step))
         start = end + 1
     held = not any(row < len(values) for row in missing) and 2 <= len(values) < length
-    windows = list(found)
+    windows = list(iterator)
     assert [window.start for window in windows] == ([0] if held else expected)
     for window in windows:
         rows_of = values[window.start : window.start + length]
@@ -120,8 +120,8 @@ def test_a_gap_in_time_is_in_no_window() -> None:
     data = as_csv(np.column_stack([time, rows(50)]), "time,x,y")
     starts = [
         window.start
-        for found in _recording_files.recordings(io.BytesIO(data), "a.csv")
-        for window in _windows.windows(found, SAMPLING, LENGTH)
+        for recording in _recording_files.recordings(io.BytesIO(data), "a.csv")
+        for window in _windows.windows(recording, SAMPLING, LENGTH)
     ]
     assert starts == [0, 25]
 
@@ -130,8 +130,8 @@ def test_a_long_recording_is_read_in_the_memory_of_a_short_one() -> None:
     def peak(count: int) -> int:
         data = io.BytesIO(as_csv(rows(count)))
         tracemalloc.start()
-        for found in _recording_files.recordings(data, "long.csv"):
-            windows = sum(1 for _ in _windows.windows(found, SAMPLING, LENGTH))
+        for recording in _recording_files.recordings(data, "long.csv"):
+            windows = sum(1 for _ in _windows.windows(recording, SAMPLING, LENGTH))
         assert windows == count // 10 - 1
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -168,8 +168,8 @@ def test_a_recording_shorter_than_a_window_is_held_at_its_last_row(
     timed = np.column_stack([np.arange(LENGTH - 1) / RATE, values])
     for data in (as_csv(values), as_csv(timed, "time,x,y")):
         assert np.array_equal(read(data), [held])
-        (found,) = SAMPLING.windows(data, "a.csv", LENGTH)
-        assert found[0] == "a.csv 0.00 s" and np.array_equal(found[1], held)
+        (window,) = SAMPLING.windows(data, "a.csv", LENGTH)
+        assert window[0] == "a.csv 0.00 s" and np.array_equal(window[1], held)
     gap = timed.copy()
     gap[5:, 0] += 1
     missing = values.copy()

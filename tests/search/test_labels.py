@@ -84,11 +84,11 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
         assert line["decision"] == ""
         confidences.append(own[int(line["given"])])
     text = Path("reports/labels.md").read_text()
-    told = re.search(r"takes (\d+) for wrong .*, and (\d+) more are suspect", text)
-    assert told is not None
+    match = re.search(r"takes (\d+) for wrong .*, and (\d+) more are suspect", text)
+    assert match is not None
     assert labels.CAUTION in text  # one epoch is not enough to know the digits
-    wrong = int(told[1])
-    assert 0 < wrong < len(lines) == wrong + int(told[2])
+    wrong = int(match[1])
+    assert 0 < wrong < len(lines) == wrong + int(match[2])
     assert len(lines) == (probabilities.argmax(1) != given).sum()
     for part in (confidences[:wrong], confidences[wrong:]):
         assert part == sorted(part)

@@ -79,7 +79,8 @@ def test_the_first_networks_are_trained_as_params_yaml_says() -> None:
 def test_a_search_also_tries_half_the_batch_unless_it_is_small(batch: Any, tried: Any) -> None:
     train = params.override(START, {BATCH: batch}).train
     values = {
-        one.key: getattr(one, "values", None) for one in shrink_space.space(train, "pixels", 16_000)
+        parameter.key: getattr(parameter, "values", None)
+        for parameter in shrink_space.space(train, "pixels", 16_000)
     }
     assert values.get(BATCH) == tried
 

@@ -102,15 +102,15 @@ def test_of_changes_tried_side_by_side_the_confirmed_one_that_improves_most_is_k
         for name, four in figures.items()
     ]
     assert corrected([PairedTest(0.001, 0.02, 0.5, 0.9, paired=True)]) == [0.04]
-    adjusted = corrected([one.comparison for one in steps if one.comparison])
+    adjusted = corrected([change.comparison for change in steps if change.comparison])
     assert adjusted == pytest.approx([6e-4, 5e-3, 0.08])
-    steps = outdone([replace(one, p_value=p) for one, p in zip(steps, adjusted, strict=True)])
-    assert [one.verdict for one in steps] == [
+    steps = outdone([replace(change, p_value=p) for change, p in zip(steps, adjusted, strict=True)])
+    assert [change.verdict for change in steps] == [
         "confirmed, but deeper improves more",
         "confirmed, kept",
         "not shown, rejected",  # alone it would be confirmed
     ]
-    first, second, _ = ("\n".join(paragraphs(2, one)) for one in steps)
+    first, second, _ = ("\n".join(paragraphs(2, change)) for change in steps)
     assert "Tried side by side with deeper, longer: each against the same best so far" in first
     assert "It may be tried again on top of deeper." in first
     assert "the smaller one is 0.0006 after Holm's correction for all 6 of them." in first

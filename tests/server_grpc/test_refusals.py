@@ -233,17 +233,17 @@ def test_what_is_small_on_the_wire_stays_small(archive: Path) -> None:
 
 def test_a_request_must_arrive_in_time_and_with_a_message(archive: Path) -> None:
     with Server(archive, "--format", FORMAT, "--grpc-port", "0", "--timeout", "0.5") as running:
-        asked = threading.Event()
+        timed_out = threading.Event()
 
         def never() -> Iterator[bytes]:
-            asked.wait(SECONDS)
+            timed_out.wait(SECONDS)
             yield from ()
 
         with grpc.insecure_channel(running.grpc) as channel:
             stream = channel.stream_unary(SERVICE + "ModelInfer")
             with pytest.raises(grpc.RpcError) as slow:
                 stream(never(), timeout=SECONDS)
-            asked.set()
+            timed_out.set()
             with pytest.raises(grpc.RpcError) as empty:
                 stream(iter(()), timeout=SECONDS)
         assert slow.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[settings.Settings]:
     team = tmp_path_factory.mktemp("team") / "servers"
-    chosen = settings.load(team)
-    with server.running(seaweedfs.server(team, chosen)):
-        yield chosen
+    servers = settings.load(team)
+    with server.running(seaweedfs.server(team, servers)):
+        yield servers
 
 
 @pytest.fixture

@@ -114,9 +114,9 @@ def test_a_run_is_there_once_although_the_answer_to_its_creation_was_lost(
         experiment = through.create_experiment("lossy")
         titles = [f"title {number}" for number in range(5)]
         created = [tracking.create(through, experiment, "one", search=title) for title in titles]
-        found = through.search_runs([experiment])
-        assert {run.info.run_id for run in found} == {run.info.run_id for run in created}
-        assert len(found) == len(titles)
+        stored = through.search_runs([experiment])
+        assert {run.info.run_id for run in stored} == {run.info.run_id for run in created}
+        assert len(stored) == len(titles)
         deleted = through.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)
         assert len(deleted) == len(titles), "the client asked twice"
 
@@ -175,10 +175,10 @@ def test_a_training_of_an_analysis_is_logged_whole_wherever_the_server_fails(
         for refused in ("log-parameter", "log-batch", "log-metric", "update", None):
             proxy.refuses = [f"POST runs/{refused}"]
             AnalysisRun("folds").log_training("fold 1", {"train.epochs": 2}, result)
-        (found,) = [run for run in runs(store) if "part" in run.data.tags]
-        assert found.info.status == "FINISHED"
-        assert found.data.metrics["kept.validation_accuracy"] == 0.9
-        history = store.get_metric_history(found.info.run_id, "validation_loss")
+        (part,) = [run for run in runs(store) if "part" in run.data.tags]
+        assert part.info.status == "FINISHED"
+        assert part.data.metrics["kept.validation_accuracy"] == 0.9
+        history = store.get_metric_history(part.info.run_id, "validation_loss")
         assert [metric.step for metric in history] == [1, 2]
 
 

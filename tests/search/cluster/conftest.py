@@ -39,15 +39,15 @@ def own(tiny: Project, folder: Path) -> Project:
 
 def results(folder: Path) -> dict[str, Any]:
     """What the trainings of a project have left, by file, without the times that they took."""
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     for path in sorted((folder / ".state" / "trials").glob("*.*")):
-        found[path.name] = path.read_bytes()
+        contents[path.name] = path.read_bytes()
         if path.suffix == ".json":
-            found[path.name] = json.loads(found[path.name])
-            for row in found[path.name]["rows"]:
+            contents[path.name] = json.loads(contents[path.name])
+            for row in contents[path.name]["rows"]:
                 for time in TIMES:
                     del row[time]
-    return found
+    return contents
 
 
 def on(running: DaskCluster, *command: str) -> tuple[str, ...]:
