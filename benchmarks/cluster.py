@@ -130,9 +130,10 @@ def show(taken: Sequence[float], memory: Sequence[float], cpu: float) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True)
     console.print(table)
     console.print(
-        f"One worker takes {(one_worker - here) / TRAININGS:.2f} s longer for each than this machine."
-        f" With two, scheduler and workers themselves took {cpu / TRAININGS:.2f} CPU seconds for each."
-        f" The scheduler holds {memory[0]:.0f} MB, and a worker {max(memory[1:]):.0f} MB beside"
+        f"One worker takes {(one_worker - here) / TRAININGS:.2f} s longer for each than this"
+        f" machine. With two, scheduler and workers themselves took {cpu / TRAININGS:.2f} CPU"
+        f" seconds for each. The scheduler holds {memory[0]:.0f} MB, and a worker"
+        f" {max(memory[1:]):.0f} MB beside"
         " its trainings."
     )
     console.print(f"on {machine.sentence()}")

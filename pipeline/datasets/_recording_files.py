@@ -78,6 +78,28 @@ def _csv(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
 
 
 def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]:
+    arrays = _arrays(file)
+    signal = _signal(arrays)
+    numbered = [str(number + 1) for number in range(signal.shape[1])]
+    names = arrays.pop("channels", np.array(numbered)).astype(str).tolist()
+    used = tuple(channels or names)
+    if len(names) != signal.shape[1]:
+        raise FileError(f"names {len(names)} channels and has {signal.shape[1]}")
+    check_channels(used, names)
+    places = [names.index(name) for name in used]
+    rate = _rate(arrays)
+    _name_labels(arrays)
+    is_one = "length" not in arrays
+    lengths = _lengths(arrays, len(signal))
+    ends = np.cumsum(lengths).tolist()
+    for number, (start, end) in enumerate(pairwise([0, *ends])):
+        columns, rows = _columns(arrays, number, (start, end), len(lengths), len(signal))
+        times = rows.pop(TIME, None)
+        blocks = _npz_blocks(signal[start:end][:, places], times, rows)
+        yield Recording(used, blocks, None if is_one else number, rate, columns)
+
+
+def _arrays(file: IO[bytes]) -> dict[str, Any]:
     if not zipfile.is_zipfile(file):
         raise FileError("is not an npz file")
     file.seek(0)
@@ -85,33 +107,32 @@ def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
         size = sum(entry.file_size for entry in archive.zip.infolist())
         if size > LARGEST_NPZ:
             raise FileError(f"unpacks to {size:,} bytes; expected at most {LARGEST_NPZ:,}")
-        arrays = {key: archive[key] for key in archive.files}
+        return {key: archive[key] for key in archive.files}
+
+
+def _signal(arrays: dict[str, Any]) -> Any:
+    """(T, C), which is then no longer among the arrays."""
     signal = arrays.pop("signal", None)
     if signal is None or signal.ndim not in (1, 2) or signal.dtype.kind not in "fiu":
         raise FileError("has no array signal (T, C) of numbers")
     if not len(signal):
         raise FileError("holds no rows")
-    signal = signal.reshape(len(signal), -1)
-    numbered = [str(number + 1) for number in range(signal.shape[1])]
-    names = arrays.pop("channels", np.array(numbered)).astype(str).tolist()
-    taken = tuple(channels or names)
-    if len(names) != signal.shape[1]:
-        raise FileError(f"names {len(names)} channels and has {signal.shape[1]}")
-    check_channels(taken, names)
-    places = [names.index(name) for name in taken]
-    rate = _rate(arrays)
-    classes, is_one = arrays.pop("classes", None), "length" not in arrays
+    return signal.reshape(len(signal), -1)
+
+
+def _name_labels(arrays: dict[str, Any]) -> None:
+    """Replaces labels that are numbers by their names in `classes`, if there are some."""
+    classes = arrays.pop("classes", None)
     if classes is not None and arrays.get("label", classes).dtype.kind in "iu":
         arrays["label"] = np.asarray(classes)[arrays["label"]]
-    lengths = arrays.pop("length", np.array([len(signal)])).astype(np.int64).ravel()
-    if lengths.min(initial=0) < 0 or lengths.sum() != len(signal):
-        raise FileError(f"holds {len(signal):,} rows, and its lengths add up to {lengths.sum():,}")
-    ends = np.cumsum(lengths).tolist()
-    for number, (start, end) in enumerate(pairwise([0, *ends])):
-        columns, rows = _columns(arrays, number, (start, end), len(lengths), len(signal))
-        times = rows.pop(TIME, None)
-        blocks = _npz_blocks(signal[start:end][:, places], times, rows)
-        yield Recording(taken, blocks, None if is_one else number, rate, columns)
+
+
+def _lengths(arrays: dict[str, Any], rows: int) -> Any:
+    """The rows of each recording, which are then no longer among the arrays."""
+    lengths = arrays.pop("length", np.array([rows])).astype(np.int64).ravel()
+    if lengths.min(initial=0) < 0 or lengths.sum() != rows:
+        raise FileError(f"holds {rows:,} rows, and its lengths add up to {lengths.sum():,}")
+    return lengths
 
 
 def _rate(arrays: dict[str, Any]) -> float | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,6 +62,20 @@ class Window:
     held: bool = False
 
 
+class Stretch(NamedTuple):
+    """Rows of a block, `values` (B, C) from `start` on, that follow each other and have one mark.
+
+    Unless it `begins`, it goes on with the one before, which ended with its block. If
+    `is_missing`, each row lacks a value.
+    """
+
+    start: int
+    values: Any
+    mark: int
+    begins: bool
+    is_missing: bool
+
+
 def windows(
     recording: Recording,
     sampling: Sampling,
@@ -77,35 +92,48 @@ def windows(
     _check_rate(recording.rate, sampling.rate, "a rate of ", "")
     waiting = np.empty((0, len(recording.channels)), np.float32)
     first, skipped = 0, 0  # the row that the next window begins with, and how many are before it
+    rows, mark = 0, 0
+    for stretch in _stretches(recording, 1 / sampling.rate, marks, is_even):
+        rows, mark = rows + len(stretch.values), stretch.mark
+        if stretch.begins:
+            waiting, first, skipped = waiting[:0], stretch.start, 0
+        if stretch.is_missing:
+            continue
+        unused = min(skipped, len(stretch.values))
+        waiting = np.concatenate([waiting, stretch.values[unused:]])
+        skipped -= unused
+        while len(waiting) >= length:
+            yield Window(first, waiting[:length], mark)
+            skipped = max(sampling.step - len(waiting), 0)
+            waiting, first = waiting[sampling.step :], first + sampling.step
+    if 2 <= rows == len(waiting) < length:
+        held = np.concatenate([waiting, np.repeat(waiting[-1:], length - rows, axis=0)])
+        yield Window(first, held, mark, held=True)
+
+
+def _stretches(
+    recording: Recording, interval: float, marks: Callable[[Block], Any] | None, is_even: bool
+) -> Iterator[Stretch]:
+    """All rows of a recording with one in each `interval` of seconds. Raises FileError."""
     last: tuple[bool, float, int] | None = None
-    rows = 0
     for block in recording.blocks:
-        rows += len(block.values)
         mark = np.zeros(len(block.values), np.int64) if marks is None else marks(block)
         missing = ~np.isfinite(block.values).all(1)
         recording.missing += int(missing.sum())
         times = None if is_even else block.times
-        gaps = _gaps(len(block.values), times, last, 1 / sampling.rate)
+        gaps = _gaps(len(block.values), times, last, interval)
         recording.gaps += int(gaps.sum())
         begins = missing | _begins(missing, mark, last) | gaps
         last = missing[-1], math.nan if times is None else times[-1], mark[-1]
         starts = [*sorted({0, *np.flatnonzero(begins).tolist()}), len(begins)]
-        for number, stop in enumerate(starts[1:]):
-            start = starts[number]
-            if begins[start]:
-                waiting, first, skipped = waiting[:0], block.start + start, 0
-            if missing[start]:
-                continue
-            unused = min(skipped, stop - start)
-            waiting = np.concatenate([waiting, block.values[start + unused : stop]])
-            skipped -= unused
-            while len(waiting) >= length:
-                yield Window(first, waiting[:length], int(mark[start]))
-                skipped = max(sampling.step - len(waiting), 0)
-                waiting, first = waiting[sampling.step :], first + sampling.step
-    if last is not None and 2 <= rows == len(waiting) < length:
-        held = np.concatenate([waiting, np.repeat(waiting[-1:], length - rows, axis=0)])
-        yield Window(first, held, int(last[2]), held=True)
+        for start, stop in pairwise(starts):
+            yield Stretch(
+                block.start + start,
+                block.values[start:stop],
+                int(mark[start]),
+                bool(begins[start]),
+                bool(missing[start]),
+            )
 
 
 def _begins(missing: Any, mark: Any, last: tuple[bool, float, int] | None) -> Any:

@@ -91,30 +91,14 @@ def dataset(
 
     Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
     """
-    parts: list[Part] = []
-    unreadable: dict[str, str] = {}
-    for row in followed(rows, len(rows), "reading recordings"):
-        channels = how.channels
-        try:
-            with open_file(row.file) as file:
-                parts += list(_labelled_windows.read(file, row, how))  # all of a file, or nothing
-        except (FileError, OSError) as error:
-            unreadable[row.file] = str(error)
-            how.channels = channels  # which a damaged first file does not decide
+    parts, unreadable = _read(how, rows, open_file)
     _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
     say(parts, how)
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
         print("there is one recording, so the accuracy says nothing about another one")
     keep_files_together(parts)
-    class_names = sorted({name for part in parts if part.split != "test" for name in part.labels})
-    if len(class_names) < 2:
-        raise UserError(
-            f"{path} has windows of {counted(len(class_names), 'label')} for training; expected at "
-            "least 2: from a column label, a list or a folder for each class, with rows for "
-            f"dataset.seconds, {how.length / how.rate:g}; the channels are "
-            f"{', '.join(how.channels or ())[:200]}{_others(how)}"
-        )
+    class_names = _class_names(parts, how, path)
     arrays: dict[str, Any] = {}
     for name in ("train", "test"):
         own = [part for part in parts if (part.split == "test") == (name == "test")]
@@ -128,6 +112,36 @@ def dataset(
         group=RECORDING,
         left_out={**left_out, **unreadable},
     )
+
+
+def _read(
+    how: Cutting, rows: list[RecordingFile], open_file: Open
+) -> tuple[list[Part], dict[str, str]]:
+    """The parts of the files that can be read, and why the others cannot."""
+    parts: list[Part] = []
+    unreadable: dict[str, str] = {}
+    for row in followed(rows, len(rows), "reading recordings"):
+        channels = how.channels
+        try:
+            with open_file(row.file) as file:
+                parts += list(_labelled_windows.read(file, row, how))  # all of a file, or nothing
+        except (FileError, OSError) as error:
+            unreadable[row.file] = str(error)
+            how.channels = channels  # which a damaged first file does not decide
+    return parts, unreadable
+
+
+def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
+    """The labels of training and validation. Raises UserError for fewer than two."""
+    names = sorted({name for part in parts if part.split != "test" for name in part.labels})
+    if len(names) < 2:
+        raise UserError(
+            f"{path} has windows of {counted(len(names), 'label')} for training; expected at least "
+            "2: from a column label, a list or a folder for each class, with rows for "
+            f"dataset.seconds, {how.length / how.rate:g}; the channels are "
+            f"{', '.join(how.channels or ())[:200]}{_others(how)}"
+        )
+    return names
 
 
 def _others(how: Cutting) -> str:

@@ -61,7 +61,7 @@ def _pieces(labelled: Sequence[tuple[str, str]], expression: str) -> dict[str, s
             return {}
         names[label].add(match[1])
     count = sum(map(len, names.values()))
-    are_some = all(len(found) >= FEWEST_NAMES for found in names.values())
+    are_some = all(len(of_class) >= FEWEST_NAMES for of_class in names.values())
     return dict(names) if are_some and count <= len(labelled) / 2 else {}
 
 

@@ -101,25 +101,30 @@ def results(
     waiting, lost, pool = deque(range(len(tasks))), [0] * len(tasks), engine.pool(tasks)
     with Progress({number: task.examples for number, task in enumerate(tasks)}) as progress:
         try:
-            while waiting or pool.busy:
-                pool.assign(waiting)
-                for number, kind, content in pool.messages():
-                    if kind == "examples":
-                        progress.advance(number, content)
-                    elif kind == "mistake":
-                        raise UserError(f"{tasks[number].name}: {content}")
-                    elif kind == "lost":
-                        lost[number] += 1
-                        progress.reset(number, loss_message(tasks[number], content, lost[number]))
-                        waiting.appendleft(number)
-                    else:
-                        progress.finish(number, describe(tasks[number], content))
-                        yield number, content
+            for number, kind, content in _messages(pool, waiting):
+                if kind == "examples":
+                    progress.advance(number, content)
+                elif kind == "mistake":
+                    raise UserError(f"{tasks[number].name}: {content}")
+                elif kind == "lost":
+                    lost[number] += 1
+                    progress.reset(number, loss_message(tasks[number], content, lost[number]))
+                    waiting.appendleft(number)
+                else:
+                    progress.finish(number, describe(tasks[number], content))
+                    yield number, content
         except KeyboardInterrupt:
             progress.print("stopped; finished trainings are kept, the same command continues")
             raise
         finally:
             pool.end()
+
+
+def _messages(pool: Pool, waiting: deque[int]) -> Iterator[Message]:
+    """What the workers say until no task runs and none waits, or waits again."""
+    while waiting or pool.busy:
+        pool.assign(waiting)
+        yield from pool.messages()
 
 
 def loss_message(task: Task, reason: str, times: int) -> str:
