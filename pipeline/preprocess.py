@@ -124,12 +124,11 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     parts = {"train": "train", "validation": "train", "test": "test" if has_test else "train"}
     arrays = {"train": raw_train, "test": raw_test}
     names = {part: raw.group_names(part, settings.preprocess.group) for part in arrays}
-    edits = {name: raw.edits(name) for name in (TRAINING, TEST)}
     # The rows of a split do not depend on corrections, so figures before and after compare.
+    train_edits, test_edits = raw.edits(TRAINING), raw.edits(TEST)
+    edits = {"train": train_edits, "validation": train_edits, "test": test_edits}
     selections = {
-        split: Selection.of(
-            arrays[part], rows[split], names[part], edits[TEST if split == "test" else TRAINING]
-        )
+        split: Selection.of(arrays[part], rows[split], names[part], edits[split])
         for split, part in parts.items()
     }
     if has_one_of_each(description.target):

@@ -100,36 +100,21 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     Raises UserError.
     """
     candidates, class_names, left_out, target = listed
-    root = Path(params.path)
-    unreadable: dict[str, str] = {}
-    dark, parts, texts = list[str](), list[str](), list[str]()
-
-    def readable() -> Iterator[Picture]:
-        for candidate, result in inspected(pictures.source(root), candidates):
-            if isinstance(result, str):
-                unreadable[candidate.file] = result
-                continue
-            picture, bits = result
-            parts.append(candidate.part)
-            texts.append(candidate.label)
-            if 8 < bits <= USED:
-                dark.append(candidate.file)
-            yield picture
-
-    table = Table.of(readable(), len(candidates))
+    root, reading = Path(params.path), Reading()
+    table = Table.of(reading.pictures(pictures.source(root), candidates), len(candidates))
     images = Pictures(root, table, shape(params), params.framing)
-    labels = _labels.array(target, texts, class_names)
-    test, named = (np.flatnonzero(np.array(parts, TEXT) == part) for part in ("test", "validation"))
+    labels = _labels.array(target, reading.labels, class_names)
+    parts = np.array(reading.parts, TEXT)
+    test, named = (np.flatnonzero(parts == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "class" if one_class_each(target) else "label"
     counts = _labels.counts(target, labels[train], class_names)
     check_classes(f"{params.path}: {noun}", counts, "picture", framing.SUFFIXES)
-    strata = _labels.strata(target, labels[train])
-    order = stratified(strata)
+    order = stratified(_labels.strata(target, labels[train]))
     validation = np.flatnonzero(order >= len(train) - len(named))
     train = train[order]
-    say_what_is_left_out(len(candidates), unreadable, left_out)
-    _say_what_is_odd(table, train, labels, dark)
+    say_what_is_left_out(len(candidates), reading.unreadable, left_out)
+    _say_what_is_odd(table, train, labels, reading.dark)
     _say_what_is_blank(images)
     return Raw(
         images.subset(train).as_array(),
@@ -137,11 +122,37 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
         images.subset(test).as_array(),
         labels[test],
         list(class_names),
-        sorted(unreadable),
+        sorted(reading.unreadable),
         target=target,
         validation=validation if len(validation) else None,
-        left_out={**left_out, **unreadable},
+        left_out={**left_out, **reading.unreadable},
     )
+
+
+@dataclass
+class Reading:
+    """What becomes of the files: the part and label of each picture, and why others have none.
+
+    `dark` pictures have grey levels of 16 bits and use few of these.
+    """
+
+    parts: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    dark: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def pictures(self, source: Source, candidates: Sequence[Candidate]) -> Iterator[Picture]:
+        """Those that can be read."""
+        for candidate, result in inspected(source, candidates):
+            if isinstance(result, str):
+                self.unreadable[candidate.file] = result
+                continue
+            picture, bits = result
+            self.parts.append(candidate.part)
+            self.labels.append(candidate.label)
+            if 8 < bits <= USED:
+                self.dark.append(candidate.file)
+            yield picture
 
 
 def inspected(

@@ -22,24 +22,14 @@ RARE = 50  # images of a class; fewer are a limit worth stating
 def propose(data: Survey, path: Path) -> list[Choice]:
     if data.number is not None:
         return _of_a_number(data, path, data.number)
-    noun, plural, verb = kinds.kind_of(data).words(data)
-    classes, count = named(data.class_names), len(data.class_names)
-    several = not one_class_each(data.target)
-    question = f"Which of {count} classes {verb}: {classes}?"
-    answer = f"Anything that is none of the {count} classes is often taken for one of them."
-    if several:
-        question = f"Which of {count} labels hold for the {noun}: {classes}?"
-        answer = f"Only these {count} labels are known; whatever else is there gets none."
+    _, plural, _ = kinds.kind_of(data).words(data)
+    question, other_inputs = _question(data)
+    limits = [other_inputs, _trained_on(data, plural)]
     rarest = min(data.counts, key=lambda name: data.counts[name])
-    limits = [answer, _trained_on(data, plural)]
     if data.counts[rarest] < RARE:
         limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
     all_classes = named(data.class_names, "and")
     use = f"Telling apart {all_classes}, in {plural} made like those of the training set."
-    majority = max(data.counts.values()) / max(sum(data.counts.values()), 1)
-    if is_uneven(data):
-        majority = 1 / count
-    target = LEAST_TARGET if several else max(LEAST_TARGET, round((1 + majority) / 2, 2))
     metric = Choice("problem.metric", "accuracy")
     if is_uneven(data):
         metric = Choice("problem.metric", "balanced_accuracy", EVERY)
@@ -51,12 +41,36 @@ def propose(data: Survey, path: Path) -> list[Choice]:
         Choice("problem.limits", limits),
         Choice(
             "problem.target",
-            target,
+            _target(data),
             "a guess: set what is good enough for the job, as there is no bundle below it",
         ),
         metric,
         Choice("problem.unit", None),
     ]
+
+
+def _question(data: Survey) -> tuple[str, str]:
+    """What the model answers, and what becomes of inputs that it does not know."""
+    noun, _, verb = kinds.kind_of(data).words(data)
+    classes, count = named(data.class_names), len(data.class_names)
+    if one_class_each(data.target):
+        return (
+            f"Which of {count} classes {verb}: {classes}?",
+            f"Anything that is none of the {count} classes is often taken for one of them.",
+        )
+    return (
+        f"Which of {count} labels hold for the {noun}: {classes}?",
+        f"Only these {count} labels are known; whatever else is there gets none.",
+    )
+
+
+def _target(data: Survey) -> float:
+    """Halfway from always giving the most frequent class to no mistake, or LEAST_TARGET."""
+    if not one_class_each(data.target):
+        return LEAST_TARGET
+    majority = max(data.counts.values()) / max(sum(data.counts.values()), 1)
+    chance = 1 / len(data.class_names) if is_uneven(data) else majority
+    return max(LEAST_TARGET, round((1 + chance) / 2, 2))
 
 
 def _of_a_number(data: Survey, path: Path, number: NumberRange) -> list[Choice]:

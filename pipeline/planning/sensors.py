@@ -33,18 +33,13 @@ UNKNOWN = (
 
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
-    values = {"name": "series_folder", "path": str(path), "other": NONE}
+    values: dict[str, object] = {"name": "series_folder", "path": str(path), "other": NONE}
     plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")
     read = dataset or Dataset.model_validate({**values, **plan.values})
     raw = series_folder.load(read)
     assert raw.series is not None
     options = read.options(series_folder.Options)
-    columns = raw.train_columns
-    named = held_together([*columns])
-    group = named if named and _are_enough(raw, named) else None
-    names: list[str] = []
-    if named is None:
-        group, names = _by_file(raw)
+    named, group, names = _groups(raw)
     validation = 0 if raw.validation is None else len(raw.validation)
     examples = {
         "train": len(raw.train_labels) - validation,
@@ -52,10 +47,10 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         "test": len(raw.test_labels),
     }
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
-    kept: dict[str, object] = {"columns": options.columns} if options.columns else {}
-    kept |= {"gaps": options.gaps} if options.gaps != "split" else {}
+    values |= {"columns": options.columns} if options.columns else {}
+    values |= {"gaps": options.gaps} if options.gaps != "split" else {}
     return Survey(
-        values={**values, **kept},
+        values=values,
         class_names=raw.class_names,
         examples={part: count for part, count in examples.items() if count},
         counts=dict(zip(raw.class_names, counts, strict=True)),
@@ -63,7 +58,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         size=tuple(raw.train_images.shape[1:]),
         opened=len(raw.train_labels),
         group=group,
-        groups=len(names or set(columns[group or RECORDING])),
+        groups=len(names or set(raw.train_columns[group or RECORDING])),
         rate=options.rate,
         seconds=options.seconds,
         cut=plan.reason,
@@ -78,6 +73,18 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             *_in_few(path, raw, group),
         ],
     )
+
+
+def _groups(raw: Raw) -> tuple[str | None, str | None, list[str]]:
+    """The column that says who was recorded, the value of `preprocess.group`, and names in files.
+
+    The names of files are looked at only without such a column. With too few values of it, or
+    too few names, there is no group.
+    """
+    column = held_together([*raw.train_columns])
+    if column is None:
+        return None, *_by_file(raw)
+    return column, column if _are_enough(raw, column) else None, []
 
 
 def _named(raw: Raw) -> list[str]:

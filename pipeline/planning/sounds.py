@@ -42,9 +42,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     of_class = Counter(row.label for row in train)
     counts = {name: of_class[name] for name in class_names}
     media_files.check_classes(path, counts, "recording", faults)
-    if not headers:
-        file, reason = next(iter(faults.items()))
-        raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")
+    _check_readable(path, headers, faults)
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     group, names = _groups(train)
     listed = {"labels": labels} if labels else {}
@@ -66,6 +64,12 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
             *speakers.said(group, names),
         ],
     )
+
+
+def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str]) -> None:
+    if not headers:
+        file, reason = next(iter(faults.items()))
+        raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")
 
 
 def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:

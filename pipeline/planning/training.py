@@ -7,13 +7,14 @@ numbers behind them are in docs/training.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.config.params import NONE
 from pipeline.config.parts import one_class_each
 from pipeline.planning import kinds, problem
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
+from pipeline.planning.kinds import Recipe
 from pipeline.planning.networks import SMALL_BACKBONE, Candidate
 from pipeline.planning.parts import parts
 
@@ -38,45 +39,60 @@ SIZES = (
 )
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast and how long a network learns: the weight decay is AdamW's; why so many epochs."""
+
+    batch: int
+    rate: float
+    decay: float
+    epochs: int
+    reason: str
+
+
+HEAD = Pace(32, 0.003, 0.05, 20, "only the output layer is trained, which takes little")
+
+
 def propose(data: Survey, network: Candidate) -> list[Choice]:
-    images = parts(data).train
-    size = next(size for size in SIZES if images < size.images)
-    batch, rate, steps, decay = size.batch, size.rate, STEPS, 0.1
-    kind = kinds.kind_of(data)
-    own = kind.recipe(data)
-    if own:
-        batch, rate, steps = own.batch(images), own.learning_rate, own.steps
-    epochs = min(max(round(steps * batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
-    epochs_reason = f"about {epochs * -(-images // batch):,} steps"
-    weights = "none"
-    thaw = Choice("train.thaw", [])
-    if network.is_backbone:
-        batch, rate, decay, epochs, weights = 32, 0.003, 0.05, 20, "imagenet"
-        epochs_reason = "only the output layer is trained, which takes little"
-    if network == SMALL_BACKBONE:
-        thaw = _thaw(images, batch)
-        epochs, epochs_reason = HEAD_EPOCHS + _thawed(images, batch), "as train.thaw has them"
+    images, kind = parts(data).train, kinds.kind_of(data)
+    recipe = kind.recipe(data)
+    pace = _pace(images, network, recipe)
+    thaws = network == SMALL_BACKBONE
     return [
         Choice("train.architecture", network.architecture, _architecture_reason(data, network)),
         Choice("train.network.hidden", kind.hidden),
         Choice("train.network.width", None),
         Choice("train.network.dropout", kind.dropout),
         Choice("train.network.output", None),
-        Choice("train.weights", weights),
+        Choice("train.weights", "imagenet" if network.is_backbone else "none"),
         Choice("model.path", NONE),
         Choice("train.start_from", NONE),
         Choice("train.freeze", None),
-        thaw,
-        Choice("train.epochs", epochs, epochs_reason),
-        Choice("train.batch_size", batch, _batch_reason(images, batch)),
+        _thaw(images, pace.batch) if thaws else Choice("train.thaw", []),
+        Choice("train.epochs", pace.epochs, pace.reason),
+        Choice("train.batch_size", pace.batch, _batch_reason(images, pace.batch)),
         _loss(data),
         _class_weights(data),
-        Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": decay}}),
-        Choice("train.learning_rate", rate, f"fits batches of {batch}"),
+        Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": pace.decay}}),
+        Choice("train.learning_rate", pace.rate, f"fits batches of {pace.batch}"),
         Choice("train.schedule", "cosine"),
         kind.augmentation(data, network),
-        Choice("train.keep", "last" if own else "validation_loss"),
+        Choice("train.keep", "last" if recipe else "validation_loss"),
     ]
+
+
+def _pace(images: int, network: Candidate, recipe: Recipe | None) -> Pace:
+    if network == SMALL_BACKBONE:
+        epochs = HEAD_EPOCHS + _thawed(images, HEAD.batch)
+        return replace(HEAD, epochs=epochs, reason="as train.thaw has them")
+    if network.is_backbone:
+        return HEAD
+    size = next(size for size in SIZES if images < size.images)
+    batch, rate, steps = size.batch, size.rate, STEPS
+    if recipe:
+        batch, rate, steps = recipe.batch(images), recipe.learning_rate, recipe.steps
+    epochs = min(max(round(steps * batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
+    return Pace(batch, rate, 0.1, epochs, f"about {epochs * -(-images // batch):,} steps")
 
 
 def _architecture_reason(data: Survey, network: Candidate) -> str:

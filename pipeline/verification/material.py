@@ -114,19 +114,16 @@ def gather(settings: Params, folder: Path) -> Material:
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
     kind, target = inputs.kind(data.kind), targets.target(data.target)
-    private = data.not_passed_on is not None
-    synthetic = (
-        kind.invented(images, data.range)
-        if private
-        else kind.synthetic(images[golden.spread_rows(target.strata(labels))[::2]], data.range)
-    )
+    is_private = data.not_passed_on is not None
+    if is_private:
+        synthetic = kind.invented(images, data.range)
+    else:
+        rows = golden.spread_rows(target.strata(labels))[::2]
+        synthetic = kind.synthetic(images[rows], data.range)
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(settings.verify.micro_images, settings.verify.processor_images)
     sample = save_sample(folder / "sample.npy", images, largest, settings)
-    others = split_files.load_others("test")
-    if others is not None:
-        save_sample(folder / "others.npy", others, settings.verify.micro_images, settings)
-    return Material(
+    material = Material(
         target=target,
         unit=data.unit,
         metric=settings.problem.metric,
@@ -139,16 +136,27 @@ def gather(settings: Params, folder: Path) -> Material:
         tests=len(labels),
         sample=sample,
         synthetic=synthetic,
-        golden_tests=0 if private else len(labels),
+        golden_tests=0 if is_private else len(labels),
         unseen=[
             images,
             split_files.load_split("validation")[0],
-            *([] if others is None else [others]),
             artifacts.load_array(folder / "synthetic.npy"),
         ],
         sampled=folder / "sample.npy",
-        others=0 if others is None else len(others),
-        sampled_others=None if others is None else folder / "others.npy",
+    )
+    others = split_files.load_others("test")
+    return material if others is None else _with_others(material, others, folder, settings)
+
+
+def _with_others(material: Material, others: Array, folder: Path, settings: Params) -> Material:
+    *labelled, synthetic = material.unseen
+    sampled = folder / "others.npy"
+    save_sample(sampled, others, settings.verify.micro_images, settings)
+    return replace(
+        material,
+        unseen=[*labelled, others, synthetic],
+        others=len(others),
+        sampled_others=sampled,
     )
 
 
