@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import analyses, doctor, improvement, proving, release, team, workflow
+from pipeline.cli import analyses, doctor, improvement, planning, proving, release, team, workflow
 from pipeline.cli.help import Command, Group
 from pipeline.cli.version import show as show_version
 from pipeline.process import stage
 
 PANELS = {
     "Pipeline": (
-        workflow.start,
-        workflow.estimate,
+        planning.start,
+        planning.estimate,
         workflow.run,
         proving.prove,
         workflow.draft,

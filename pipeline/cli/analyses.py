@@ -19,44 +19,48 @@ Storage = Annotated[
 ]
 
 
+Space = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="KEY=VALUES",
+        help="What to search: values such as train.batch_size=32,128, or a range such as "
+        "'train.learning_rate=0.0001..0.1 log', which is sampled on a logarithmic scale.",
+        show_default=False,
+    ),
+]
+Sampler = Annotated[Literal["grid", "random", "tpe"], typer.Option(help="How trials are chosen.")]
+Trials = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="The number of trials; ignored with a grid, which tries every combination.",
+    ),
+]
+Prune = Annotated[
+    Literal["median", "hyperband", "none"] | None,
+    typer.Option(
+        help="The rule that stops hopeless trials early.",
+        show_default="median; none for a grid",
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(help="The name of the study.", show_default="derived from the settings"),
+]
+Heartbeat = Annotated[
+    int,
+    typer.Option(metavar="SECONDS", help="A worker that misses three heartbeats counts as lost."),
+]
+
+
 def sweep(
-    space: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="KEY=VALUES",
-            help="What to search: values such as train.batch_size=32,128, or a range such as "
-            "'train.learning_rate=0.0001..0.1 log', which is sampled on a logarithmic scale.",
-            show_default=False,
-        ),
-    ],
-    sampler: Annotated[
-        Literal["grid", "random", "tpe"], typer.Option(help="How trials are chosen.")
-    ] = "tpe",
-    trials: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="The number of trials; ignored with a grid, which tries every combination.",
-        ),
-    ] = 20,
-    prune: Annotated[
-        Literal["median", "hyperband", "none"] | None,
-        typer.Option(
-            help="The rule that stops hopeless trials early.",
-            show_default="median; none for a grid",
-        ),
-    ] = None,
+    space: Space,
+    sampler: Sampler = "tpe",
+    trials: Trials = 20,
+    prune: Prune = None,
     storage: Storage = None,
-    name: Annotated[
-        str | None,
-        typer.Option(help="The name of the study.", show_default="derived from the settings"),
-    ] = None,
-    heartbeat: Annotated[
-        int,
-        typer.Option(
-            metavar="SECONDS", help="A worker that misses three heartbeats counts as lost."
-        ),
-    ] = 20,
+    name: Name = None,
+    heartbeat: Heartbeat = 20,
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
@@ -72,33 +76,37 @@ def sweep(
     )
 
 
+Size = Annotated[
+    int,
+    typer.Option(
+        "--bytes", metavar="N", help="What the int8 file may have at most.", show_default=False
+    ),
+]
+Arena = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="What TensorFlow Lite Micro's arena may have at most, in bytes.",
+        show_default=False,
+    ),
+]
+Board = Annotated[
+    str | None,
+    typer.Option(help="The microcontroller that must take it, as embed.board.", show_default=False),
+]
+Networks = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="How many networks to train.", show_default="40; 4 with --quick"
+    ),
+]
+
+
 def shrink(
-    size: Annotated[
-        int,
-        typer.Option(
-            "--bytes", metavar="N", help="What the int8 file may have at most.", show_default=False
-        ),
-    ],
-    arena: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="What TensorFlow Lite Micro's arena may have at most, in bytes.",
-            show_default=False,
-        ),
-    ] = None,
-    board: Annotated[
-        str | None,
-        typer.Option(
-            help="The microcontroller that must take it, as embed.board.", show_default=False
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="How many networks to train.", show_default="40; 4 with --quick"
-        ),
-    ] = None,
+    size: Size,
+    arena: Arena = None,
+    board: Board = None,
+    trials: Networks = None,
     storage: Storage = None,
     overrides: Overrides = None,
     workers: Workers = 1,

@@ -11,49 +11,55 @@ import typer
 from pipeline.cli.options import Overrides
 from pipeline.cli.workflow import resumable, run
 
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .keras, .h5, .tflite or .onnx file, or a SavedModel folder, that somebody else "
+        "trained on the classes of your data.",
+        show_default=False,
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Where it is from, for the model card, such as an address.",
+        show_default=False,
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The float model that a .tflite or .onnx file was made from.",
+        show_default="itself, on reference kernels",
+    ),
+]
+Validation = Annotated[
+    bool,
+    typer.Option(
+        "--validation",
+        help="Judge a .tflite or .onnx file on the validation set, too, if its training saw "
+        "none of that.",
+    ),
+]
+IntegerC = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Write an int8 .tflite file as integer C, proven equal to TensorFlow Lite Micro.",
+        show_default=False,
+    ),
+]
+
 
 def prove(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .keras, .h5, .tflite or .onnx file, or a SavedModel folder, that somebody else "
-            "trained on the classes of your data.",
-            show_default=False,
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Where it is from, for the model card, such as an address.",
-            show_default=False,
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The float model that a .tflite or .onnx file was made from.",
-            show_default="itself, on reference kernels",
-        ),
-    ] = None,
-    validation: Annotated[
-        bool,
-        typer.Option(
-            "--validation",
-            help="Judge a .tflite or .onnx file on the validation set, too, if its training saw "
-            "none of that.",
-        ),
-    ] = False,
-    c: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Write an int8 .tflite file as integer C, proven equal to TensorFlow Lite Micro.",
-            show_default=False,
-        ),
-    ] = None,
+    model: Model,
+    source: Source = None,
+    reference: Reference = None,
+    validation: Validation = False,
+    c: IntegerC = None,
     overrides: Overrides = None,
 ) -> None:
     """Prove a model that was trained elsewhere, on every runtime and processor.
