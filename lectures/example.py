@@ -81,6 +81,10 @@ class Example(ParamsSection):
         except UserError as error:
             raise UserError(f"variation {variation.name!r}: {error}") from None
 
+    def all_params(self, quick: bool) -> dict[str, Params]:
+        """Those of every variation, by its name. Raises UserError."""
+        return {variation.name: self.params(variation, quick) for variation in self.variations}
+
     def shown(self, variation: Variation) -> list[str]:
         """The measures of a variation in the table: the published ones, then `measures`."""
         return list(dict.fromkeys([*variation.published, *self.measures]))

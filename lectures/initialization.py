@@ -82,9 +82,7 @@ class SpreadTask:
 
 def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
-    settings = {
-        variation.name: example.params(variation, quick) for variation in example.variations
-    }
+    settings = example.all_params(quick)
     tasks = [
         SpreadTask(
             f"{variation.name}, seed {seed}",

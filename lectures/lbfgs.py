@@ -119,9 +119,7 @@ def multi_hot(ids: Array, highest: int) -> csr_array:
 
 def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
-    settings = {
-        variation.name: example.params(variation, quick) for variation in example.variations
-    }
+    settings = example.all_params(quick)
     tasks = {
         variation.name: fits(
             variation.name, settings[variation.name], example.seeds_of(variation, quick)
@@ -130,11 +128,8 @@ def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome
     }
     # The workers inherit this: two of them with two threads each would wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    all_tasks = [task for group in tasks.values() for task in group]
-    by_key = training.results(all_tasks, where, describe)
-    measured = [
-        outcome(name, [by_key[task.key()] for task in group]) for name, group in tasks.items()
-    ]
+    results = training.results(tasks, where, describe)
+    measured = [outcome(name, of_variation) for name, of_variation in results.items()]
     return measured, data.describe(settings.values())
 
 

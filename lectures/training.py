@@ -8,7 +8,7 @@ lecture has published, so the kept model is evaluated on the test set.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -165,23 +165,14 @@ def digests(folder: Path) -> tuple[str, ...]:
 
 def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
-    settings = {
-        variation.name: example.params(variation, quick) for variation in example.variations
-    }
+    settings = example.all_params(quick)
     tasks = {
         variation.name: trainings(example, variation, settings[variation.name], quick)
         for variation in example.variations
     }
-    all_tasks = [task for group in tasks.values() for task in group]
-    by_key = results(all_tasks, where, describe)
     measured = [
-        outcome(
-            name,
-            [by_key[task.key()] for task in group],
-            group[0].folder,
-            settings[name].problem.target,
-        )
-        for name, group in tasks.items()
+        outcome(name, of_variation, tasks[name][0].folder, settings[name].problem.target)
+        for name, of_variation in results(tasks, where, describe).items()
     ]
     return measured, data.describe(settings.values())
 
@@ -203,17 +194,18 @@ def trainings(
 
 
 def results(
-    tasks: Sequence[AnyTask], where: Engine, describe: Callable[[AnyTask, Any], str]
-) -> dict[str, Any]:
-    """The result of each task by its key, from the cache or run now. Raises UserError."""
-    by_key = {task.key(): result for task in tasks if (result := task.cached()) is not None}
-    todo = list({task.key(): task for task in tasks if task.key() not in by_key}.values())
-    if len(todo) < len(tasks):
-        done = f"{len(tasks) - len(todo)} of {counted(len(tasks), 'training')}"
+    tasks: Mapping[str, Sequence[AnyTask]], where: Engine, describe: Callable[[AnyTask, Any], str]
+) -> dict[str, list[Any]]:
+    """The results of the tasks of each variation, from the cache or run now. Raises UserError."""
+    every = [task for group in tasks.values() for task in group]
+    by_key = {task.key(): result for task in every if (result := task.cached()) is not None}
+    todo = list({task.key(): task for task in every if task.key() not in by_key}.values())
+    if len(todo) < len(every):
+        done = f"{len(every) - len(todo)} of {counted(len(every), 'training')}"
         print(f"{done} already done", flush=True)
     for number, result in engine.results(todo, where, describe):
         by_key[todo[number].key()] = result
-    return by_key
+    return {name: [by_key[task.key()] for task in group] for name, group in tasks.items()}
 
 
 def describe(task: ExampleTraining, result: TestedTraining) -> str:

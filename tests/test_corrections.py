@@ -36,7 +36,7 @@ def configure(**values: Any) -> None:
 
 
 @pytest.fixture
-def arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Sixty images of two classes without a test set of their own, in the working directory."""
     monkeypatch.chdir(tmp_path)
     images = np.random.default_rng(0).integers(0, 255, (60, 4, 4, 1), np.uint8)
@@ -74,7 +74,7 @@ def rows() -> dict[str, list[int]]:
     }
 
 
-def test_blanks_and_capitals_in_cells_change_nothing(arrays: dict[str, Any]) -> None:
+def test_blanks_and_capitals_in_cells_change_nothing(arrays: dict[str, str]) -> None:
     row = rows()["train"][0]
     write(line(row, "Change ", f"{NAMES[1 - row % 2].title()} ", given=f"{NAMES[row % 2]} "))
     configure(**arrays)
@@ -90,7 +90,7 @@ def test_a_label_that_two_classes_differ_from_in_case_is_the_exact_one() -> None
 
 
 def test_corrections_change_and_drop_what_they_name_and_leave_the_splits_alone(
-    arrays: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    arrays: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = rows()
     preprocess.main()
@@ -121,7 +121,7 @@ def test_corrections_change_and_drop_what_they_name_and_leave_the_splits_alone(
     assert "labels changed: 1 of the train set, 1 of the validation set" in capsys.readouterr().out
 
 
-def test_a_test_label_changes_only_if_the_file_names_the_test_set(arrays: dict[str, Any]) -> None:
+def test_a_test_label_changes_only_if_the_file_names_the_test_set(arrays: dict[str, str]) -> None:
     split = rows()
     tested, trained = split["test"][0], split["train"][0]
     preprocess.main()
@@ -160,7 +160,7 @@ def test_a_test_set_of_its_own_has_rows_of_its_own(
     assert len(split_labels("train")) + len(split_labels("validation")) == 29
 
 
-def test_the_analyses_train_on_the_corrected_labels(arrays: dict[str, Any]) -> None:
+def test_the_analyses_train_on_the_corrected_labels(arrays: dict[str, str]) -> None:
     cached_training.data_digests.cache_clear()
     digests = cached_training.data_digests()
     split = rows()
@@ -221,7 +221,7 @@ def test_pictures_are_named_by_their_file_and_box_whatever_their_row(
 
 @pytest.mark.parametrize(("delimiter", "mark"), [(";", "\ufeff"), ("\t", "")])
 def test_a_file_as_spreadsheets_save_it_is_read(
-    arrays: dict[str, Any], delimiter: str, mark: str
+    arrays: dict[str, str], delimiter: str, mark: str
 ) -> None:
     write(line(3, "change", "cat"), delimiter=delimiter, mark=mark)
     configure(**arrays)
@@ -247,7 +247,7 @@ WRONG = {
 
 @pytest.mark.parametrize("sentence", WRONG)
 def test_a_line_that_does_not_fit_the_data_is_refused_in_one_sentence(
-    arrays: dict[str, Any], sentence: str
+    arrays: dict[str, str], sentence: str
 ) -> None:
     write(*WRONG[sentence])
     configure(**arrays)
@@ -258,7 +258,7 @@ def test_a_line_that_does_not_fit_the_data_is_refused_in_one_sentence(
     assert not artifacts.PREPARED.exists()
 
 
-def test_a_file_that_is_no_such_table_is_refused(arrays: dict[str, Any]) -> None:
+def test_a_file_that_is_no_such_table_is_refused(arrays: dict[str, str]) -> None:
     configure(**arrays)
     for content, sentence in (
         (b"row,label\n", "has no column file; expected row, file, set, given, decision, label"),

@@ -1,4 +1,4 @@
-"""Atomic writes, and folders that only one process at a time may use."""
+"""Atomic writes, and files and folders that one process at a time may lock."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return umask
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Admits one process at a time; the lock `file` is made if need be, and stays."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -12,14 +12,13 @@ from pipeline.files import digests, timing_cache
 from pipeline.process.errors import UserError
 from pipeline.proving import foreign_model
 from pipeline.proving.foreign_model import ForeignModel
-from pipeline.runtimes import environments, inspect_model
 from pipeline.verification import schedule
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material
 from pipeline.verification.native import NativePair
 from pipeline.verification.pair import Pair
 from pipeline.verification.verdicts import Countdown
-from serving import preflight, runtimes
+from serving import runtimes
 
 
 class ForeignPair(Pair):
@@ -27,15 +26,10 @@ class ForeignPair(Pair):
 
     PROGRAM = foreign_model.PROGRAM
 
-    def refused(self) -> bool:
-        version = environments.version(self.runtime)
-        requirements, _ = inspect_model.read(self.file)
-        self.known = self.known.changed(runtime_version=version, requirements=requirements)
-        # What TensorFlow Lite Micro lacks is known when it has tried.
-        refusals = [] if self.micro else preflight.refusals(requirements, self.runtime, version)
-        if refusals:
-            self.could_not_run("; ".join(refusals))
-        return bool(refusals)
+    def reasons(self, problems: list[str], refusals: list[str]) -> list[str]:
+        # The adapter takes other inputs and outputs than our own files have, so `problems` do not
+        # count. What TensorFlow Lite Micro lacks is known when it has tried.
+        return [] if self.micro else refusals
 
     def unavailable(self, reason: str) -> None:
         self.could_not_run(reason)

@@ -7,7 +7,6 @@ with the same values.
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import platform
 import warnings
@@ -29,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.config.overrides import Choices, Overrides, Range
 from pipeline.config.params import Params
+from pipeline.files import atomic
 from pipeline.process.errors import UserError
 from pipeline.tracking.credentials import masked
 
@@ -146,17 +146,9 @@ class PatientStorage(RDBStorage):
 def locked(storage: str) -> Iterator[None]:
     """Admits one process at a time that uses this storage. Raises UserError if unreachable."""
     url = sqlalchemy.make_url(storage)
-    lock = _file_lock if url.get_backend_name() == "sqlite" else _database_lock
-    with reachable(storage), lock(url):
-        yield
-
-
-@contextmanager
-def _file_lock(url: sqlalchemy.URL) -> Iterator[None]:
-    path = Path(f"{url.database}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    is_file = url.get_backend_name() == "sqlite"
+    lock = atomic.locked(Path(f"{url.database}.lock")) if is_file else _database_lock(url)
+    with reachable(storage), lock:
         yield
 
 

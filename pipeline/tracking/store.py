@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import warnings
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, atomic
 from pipeline.process.imports import importing
 from pipeline.process.stage import home
 from pipeline.tracking import credentials, local_store
@@ -37,7 +36,8 @@ def store() -> Iterator[tuple[Any, str]]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with _lock(), warnings.catch_warnings():
+    lock = home() / artifacts.STATE / "mlflow.lock"
+    with atomic.locked(lock), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import logging
 
@@ -71,15 +71,6 @@ def _try_a_server_briefly() -> None:
     from mlflow.store.db import utils
 
     utils.MAX_RETRY_COUNT = 3
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    path = home() / artifacts.STATE / "mlflow.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def warn(error: Exception, cure: str = "`edgeproof sync` logs it later") -> None:

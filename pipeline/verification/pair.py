@@ -64,10 +64,14 @@ class Pair:
         version = environments.version(self.runtime)
         requirements, problems = inspect_model.read(self.file)
         self.known = self.known.changed(runtime_version=version, requirements=requirements)
-        refusals = [*problems, *preflight.refusals(requirements, self.runtime, version)]
-        if refusals:
-            self.could_not_run("; ".join(refusals))
-        return bool(refusals)
+        refusals = preflight.refusals(requirements, self.runtime, version)
+        if reasons := self.reasons(problems, refusals):
+            self.could_not_run("; ".join(reasons))
+        return bool(reasons)
+
+    def reasons(self, problems: list[str], refusals: list[str]) -> list[str]:
+        """Why it cannot run, by the problems of the file and the refusals of the runtime."""
+        return [*problems, *refusals]
 
     @property
     def verdict(self) -> AnyPair:
