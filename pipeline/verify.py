@@ -31,7 +31,7 @@ from pipeline.verification.device_metrics import device_metrics
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
 from pipeline.verification.native import NativePair
-from pipeline.verification.pair import Pair, emulated_pairs, native_pairs
+from pipeline.verification.pair import Pair, emulated_pairs, native_pairs, outputs_by_format
 from pipeline.verification.verdicts import Countdown, summary
 
 
@@ -46,17 +46,14 @@ def draw_reliability(material: Material, pairs: Sequence[Pair], settings: Params
     For numbers, it shows the errors, and the share of them that intervals must hold.
     """
     tests, labels = material.tests, material.labels[: material.tests]
-    outputs = {"Keras": material.reference[:tests]}
-    for pair in pairs:
-        if pair.probabilities is not None and not pair.micro:
-            outputs.setdefault(pair.format, pair.probabilities[:tests])
+    outputs = {"Keras": material.reference, **outputs_by_format(pairs)}
     path = artifacts.REPORTS / "reliability.png"
     if material.unit is not None:
-        errors = {name: np.abs(rows[:, 0] - labels) for name, rows in outputs.items()}
+        errors = {name: np.abs(rows[:tests, 0] - labels) for name, rows in outputs.items()}
         numbers.errors(path, errors, material.unit, settings.problem.coverage)
         return
     pictures.reliability(
-        path, {name: calibration.bins(rows, labels) for name, rows in outputs.items()}
+        path, {name: calibration.bins(rows[:tests], labels) for name, rows in outputs.items()}
     )
 
 

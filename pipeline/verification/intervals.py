@@ -23,7 +23,7 @@ from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.verification import rejection
 from pipeline.verification.material import Material
-from pipeline.verification.pair import Pair
+from pipeline.verification.pair import Pair, outputs_by_format
 
 
 def judge(pairs: Sequence[Pair], material: Material, problem: Problem) -> dict[str, str]:
@@ -39,7 +39,7 @@ def judge(pairs: Sequence[Pair], material: Material, problem: Problem) -> dict[s
         width = widths.get(pair.format)
         if width is None or not isinstance(report, NumberPair) or pair.probabilities is None:
             continue
-        rows = material.sample[: report.images] if pair.micro else np.arange(material.tests)
+        rows = material.test_rows(report.images, pair.micro)
         errors = distances(pair.probabilities[: len(rows)], material.labels[rows])
         pair.report = report.changed(coverage=covered(errors, width, problem.coverage))
     return reasons
@@ -52,19 +52,17 @@ def fitted(
     widths: dict[str, float] = {}
     reasons: dict[str, str] = {}
     labels = material.labels[material.tests :]
-    for pair in pairs:
-        if pair.probabilities is None or pair.micro or pair.format in {*widths, *reasons}:
-            continue
-        outputs = pair.probabilities[material.tests : len(material.labels)]
-        threshold = rejection.for_coverage(-distances(outputs, labels), coverage)
+    for name, outputs in outputs_by_format(pairs).items():
+        validation = outputs[material.tests : len(material.labels)]
+        threshold = rejection.for_coverage(-distances(validation, labels), coverage)
         if threshold is None:
-            reasons[pair.format] = (
+            reasons[name] = (
                 f"{len(labels):,} validation {material.noun} are too few for an interval that "
                 f"holds {percent(coverage)} of new numbers; expected at least "
                 f"{rejection.fewest(coverage):,}, so there is none"
             )
         else:
-            widths[pair.format] = -threshold
+            widths[name] = -threshold
     return widths, reasons
 
 

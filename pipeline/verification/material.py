@@ -28,33 +28,24 @@ SCRATCH_BYTES = 2**28  # of pixels in a file at a time
 class Material:
     """All images that the weights have not seen: the test set, followed by the validation set.
 
-    `labels` (N,) and `reference` (N, K), the Keras model's probabilities, cover both; the first
-    `tests` rows are the test set. `sample` (S,) are rows of the test set in random order, for
-    runtimes and processors that are too slow for all images. `synthetic` are the generated inputs
-    among the golden vectors. `golden_tests` is how many test images the golden vectors may be
-    chosen from: all, or none if the data must not be redistributed. Runtimes read images from
-    files: `unseen` are all images, on disk, with the synthetic ones last, `sampled` is the file of
-    the sample. `others` are the test's pictures of none of the classes, which follow all
-    labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None. `metric` is problem.metric; from `holds_from` each of
-    several labels holds; `noun` is what several inputs are called.
+    Runtimes read images from files, and the slow ones only those of a sample.
     """
 
     target: Target
-    labels: Array
-    reference: Array
-    tests: int
-    sample: Array
-    synthetic: Array
-    golden_tests: int
-    unseen: list[Array]
-    sampled: Path
-    others: int = 0
-    sampled_others: Path | None = None
-    unit: str | None = None
-    metric: str = ACCURACY
-    holds_from: Thresholds = None
-    noun: str = "images"
+    labels: Array  # (N, ...)
+    reference: Array  # (N, K), the outputs of the Keras model
+    tests: int  # so many of the N are the test set
+    sample: Array  # (S,), rows of the test set in random order
+    synthetic: Array  # the generated inputs among the golden vectors
+    golden_tests: int  # test images that may be golden vectors; 0 if no data may be passed on
+    unseen: list[Array]  # on disk: the N images, then the others, then the synthetic ones
+    sampled: Path  # the images of the sample
+    others: int = 0  # pictures of none of the classes
+    sampled_others: Path | None = None  # some of them
+    unit: str | None = None  # of a model that gives numbers
+    metric: str = ACCURACY  # problem.metric
+    holds_from: Thresholds = None  # the least probability with which each of several labels holds
+    noun: str = "images"  # what inputs are called
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
@@ -70,6 +61,10 @@ class Material:
             judged = metrics.with_intervals(comparison.metric, pair, tested)
             return replace(comparison, metric=judged)
         return comparison
+
+    def test_rows(self, images: int, is_micro: bool) -> Array:
+        """The test images that a pair saw: all of them, or the first ones of the sample."""
+        return self.sample[:images] if is_micro else np.arange(self.tests)
 
     def figures(self, comparison: AnyComparison) -> dict[str, Any]:
         """The comparison as a pair reports it, with the reason why a file is not proven."""

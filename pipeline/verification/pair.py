@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -118,3 +118,12 @@ def emulated_pairs(files: dict[str, Path], settings: Params) -> list[list[Pair]]
         for processor, runtime in settings.verify.places
     ]
     return [group for group in groups if group]
+
+
+def outputs_by_format(pairs: Sequence[Pair]) -> dict[str, Array]:
+    """The outputs (N, K) for all images of each format, on the first runtime that gave them."""
+    result: dict[str, Array] = {}
+    for pair in pairs:
+        if pair.probabilities is not None and not pair.micro:
+            result.setdefault(pair.format, pair.probabilities)
+    return result

@@ -21,7 +21,7 @@ from pipeline.process.words import counted, percent
 from pipeline.reporting import calibration, statistics
 from pipeline.targets import Recognition
 from pipeline.verification.material import Material
-from pipeline.verification.pair import Pair
+from pipeline.verification.pair import Pair, outputs_by_format
 from serving.gate import CERTAIN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
 
 RISK = 0.05  # that a threshold does not keep its promise
@@ -37,7 +37,7 @@ def judge(pairs: Sequence[Pair], material: Material, problem: Problem) -> dict[s
         report = pair.report
         if not isinstance(report, ComparedPair) or pair.probabilities is None:
             continue
-        rows = material.sample[: report.images] if pair.micro else np.arange(material.tests)
+        rows = material.test_rows(report.images, pair.micro)
         probabilities, labels = pair.probabilities[: len(rows)], material.labels[rows]
         threshold = thresholds.get(pair.format)
         facts: dict[str, object] = {"calibration_error": calibration.error(probabilities, labels)}
@@ -60,15 +60,13 @@ def fitted(
     if (problem.coverage or problem.max_error) is None or material.labels.ndim > 1:
         return thresholds, reasons
     labels = material.labels[material.tests :]
-    for pair in pairs:
-        if pair.probabilities is None or pair.micro or pair.format in {*thresholds, *reasons}:
-            continue
-        probabilities = pair.probabilities[material.tests : len(material.labels)]
-        threshold = fit(*answers(material, probabilities, labels), problem)
+    for name, outputs in outputs_by_format(pairs).items():
+        validation = outputs[material.tests : len(material.labels)]
+        threshold = fit(*answers(material, validation, labels), problem)
         if threshold is None:
-            reasons[pair.format] = too_few(len(labels), problem, material.noun, material.others)
+            reasons[name] = too_few(len(labels), problem, material.noun, material.others)
         else:
-            thresholds[pair.format] = threshold
+            thresholds[name] = threshold
     return thresholds, reasons
 
 

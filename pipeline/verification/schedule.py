@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
 from pipeline.config.params import Params
-from pipeline.files import artifacts, split_files, timing_cache
+from pipeline.files import split_files, timing_cache
 from pipeline.files.reports.verify import RanPair
 from pipeline.process import stage
 from pipeline.process.words import counted
@@ -21,7 +21,7 @@ from pipeline.verification import emulated
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material
 from pipeline.verification.native import NativePair
-from pipeline.verification.pair import Pair
+from pipeline.verification.pair import Pair, outputs_by_format
 from pipeline.verification.verdicts import Countdown
 from serving import gate
 
@@ -122,15 +122,12 @@ def choose_golden(material: Material, natives: Sequence[Pair], there: Sequence[s
     """
     count = material.golden_tests
     images, labels = split_files.load_split("test")
-    probabilities: dict[str, artifacts.Array] = {}
-    for pair in sorted(natives, key=lambda pair: pair.runtime not in there):
-        if pair.probabilities is not None and not pair.micro:
-            probabilities.setdefault(pair.format, pair.probabilities)
+    ordered = sorted(natives, key=lambda pair: pair.runtime not in there)
     return golden.choose(
         material.target,
         (images, labels[:count]),
         material.reference[:count],
-        probabilities,
+        outputs_by_format(ordered),
         material.synthetic,
         holds_from=material.holds_from,
     )
