@@ -111,21 +111,21 @@ def measured(folder: Path) -> tuple[list[float], list[float], float]:
     cores = os.sched_getaffinity(0)
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
     os.sched_setaffinity(0, {min(cores)})
-    taken = [seconds(Engine())]
+    totals = [seconds(Engine())]
     os.sched_setaffinity(0, cores)
     for count in (1, 2):
         with cluster(folder / f"{count}", count) as (address, processes):
-            taken.append(seconds(Engine(cluster=address)))
+            totals.append(seconds(Engine(cluster=address)))
             memory = [process.memory_full_info().pss / 1e6 for process in processes]
             times = [process.cpu_times() for process in processes]
-    return taken, memory, sum(time.user + time.system for time in times)
+    return totals, memory, sum(time.user + time.system for time in times)
 
 
-def show(taken: Sequence[float], memory: Sequence[float], cpu: float) -> None:
-    here, one_worker = taken[:2]
+def show(totals: Sequence[float], memory: Sequence[float], cpu: float) -> None:
+    here, one_worker = totals[:2]
     table = Table(f"{TRAININGS} trainings on", "seconds", "for each", "times as fast as one worker")
     names = ("this machine, one core", "one worker", "two workers")
-    for name, total in zip(names, taken, strict=True):
+    for name, total in zip(names, totals, strict=True):
         table.add_row(name, f"{total:.1f}", f"{total / TRAININGS:.1f}", f"{one_worker / total:.2f}")
     console = Console(width=None if sys.stdout.isatty() else 100, soft_wrap=True)
     console.print(table)

@@ -164,8 +164,8 @@ def _python(kind: Kind, folder: Path) -> tuple[Sequence[str], dict[str, str]]:
     if kind.processor:
         interpreter = emulation.interpreter(kind.processor, kind.runtime)
         command = _named(interpreter.command, kind.processor, folder)
-        kept = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
-        variables = {name: interpreter.environment[name] for name in kept}
+        names = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
+        variables = {name: interpreter.environment[name] for name in names}
         return command, {**variables, "PYTHONPATH": f"{ROOT}:{variables['PYTHONPATH']}"}
     if kind.runtime:
         return [str(environments.python(kind.runtime))], {"PYTHONPATH": str(ROOT)}

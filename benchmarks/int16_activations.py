@@ -145,14 +145,14 @@ def rows(folder: Path, count: int) -> list[list[str]]:
         np.save(path, images.astype(name))
     train, _ = split_files.load_split("train")
     content = converted(np.asarray(train[: params.load().export.calibration_images]))
-    made = {"int16_float_input": content}
-    made |= {f"int16_{kind}": with_pixels(content, kind) for kind in ("cast", "quantize")}
-    for name, data in made.items():
+    contents = {"int16_float_input": content}
+    contents |= {f"int16_{kind}": with_pixels(content, kind) for kind in ("cast", "quantize")}
+    for name, data in contents.items():
         (folder / f"{name}.tflite").write_bytes(data)
     files = [Path("exported") / f"{name}.tflite" for name in EXPORTED]
     float32 = measure("litert", files[0], inputs["uint8"]).probabilities
     assert float32 is not None
-    files += [folder / f"{name}.tflite" for name in made]
+    files += [folder / f"{name}.tflite" for name in contents]
     result = []
     for runtime in RUNTIMES:
         for file in files:

@@ -108,8 +108,8 @@ def measure(case: str, cifar: Path | None) -> list[str]:
     if wrong is not None:
         hits = np.isin(suspects, wrong)
         row[3:5] = f"{len(wrong):,}", f"{int(hits[:FIRST].sum())}"
-        taken = hits[:count]
-        row[6:8] = percent(taken.mean(), 1), percent(taken.sum() / len(wrong), 1)
+        checked = hits[:count]
+        row[6:8] = percent(checked.mean(), 1), percent(checked.sum() / len(wrong), 1)
     return row
 
 

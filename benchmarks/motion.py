@@ -73,11 +73,11 @@ def write(source: Path, folder: Path, people: Sequence[int]) -> None:
         arrays = {key: file[key] for key in file.files}
     owners, lengths = arrays["subject"], arrays["length"]
     is_held_out = np.isin(owners, people)
-    for part, taken in (("train", ~is_held_out), ("test", is_held_out)):
-        rows = np.repeat(taken, lengths)
+    for part, in_part in (("train", ~is_held_out), ("test", is_held_out)):
+        rows = np.repeat(in_part, lengths)
         path = folder / part / source.name
         path.parent.mkdir(parents=True)
-        parts = {key: own(array, taken, rows) for key, array in arrays.items()}
+        parts = {key: own(array, in_part, rows) for key, array in arrays.items()}
         np.savez(path, **parts)  # type: ignore[arg-type]
 
 

@@ -27,13 +27,13 @@ def program(name: str) -> list[str]:
 
 def run(folder: Path, *command: str, **environment: str) -> subprocess.Popen[bytes]:
     """Starts a command in `folder`, in a process group of its own, with a log beside the folder."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     paths = [str(folder), *filter(None, [environment.pop("PYTHONPATH", "")])]
     with log_of(folder).open("ab") as log:
         return subprocess.Popen(
             command,
             cwd=folder,
-            env={**kept, **environment, "PYTHONPATH": ":".join(paths)},
+            env={**own, **environment, "PYTHONPATH": ":".join(paths)},
             stdout=log,
             stderr=log,
             start_new_session=True,

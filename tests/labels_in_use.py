@@ -28,19 +28,20 @@ from tests.server import Server, check_openapi
 SETTINGS = params.load(ROOT / "params.yaml").field
 
 
-def check(made: Project, bundle: Path) -> None:
-    """`made` has the test images with the labels a, b and c, and two.png, which has two of them."""
+def check(trained: Project, bundle: Path) -> None:
+    """`trained` has test images with the labels a, b and c, and two.png, which has two of them."""
     images, labels = (
-        np.load(made.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
+        np.load(trained.folder / "data/prepared/test" / f"{name}.npy")
+        for name in ("images", "labels")
     )
-    check_server(made, bundle)
-    check_command_line(made, bundle)
-    own = logged(made.folder / "own.sqlite", Classifier.load(bundle), images, labels)
+    check_server(trained, bundle)
+    check_command_line(trained, bundle)
+    own = logged(trained.folder / "own.sqlite", Classifier.load(bundle), images, labels)
     check_same(own)
     images[:, 6:, :6] = 128  # where label c is
-    hidden = logged(made.folder / "hidden.sqlite", Classifier.load(bundle), images, labels)
+    hidden = logged(trained.folder / "hidden.sqlite", Classifier.load(bundle), images, labels)
     check_hidden(hidden)
-    check_report(made, bundle, made.folder / "hidden.sqlite")
+    check_report(trained, bundle, trained.folder / "hidden.sqlite")
 
 
 def column(path: Path, name: str) -> list[Any]:
@@ -52,15 +53,15 @@ def column(path: Path, name: str) -> list[Any]:
         connection.close()
 
 
-def check_server(made: Project, bundle: Path) -> None:
-    path = made.folder / "served.sqlite"
+def check_server(trained: Project, bundle: Path) -> None:
+    path = trained.folder / "served.sqlite"
     with Server(bundle, "--log", path) as server:
 
         def send(label: Any) -> Any:
             entry = {"id": shown["id"], "label": label}
             return server.ask("POST", "/feedback", json.dumps(entry).encode())
 
-        shown = server.ask("POST", "/predict", (made.folder / "two.png").read_bytes()).json
+        shown = server.ask("POST", "/predict", (trained.folder / "two.png").read_bytes()).json
         for label, sentence in (
             ("a", "gives several labels at once, and the label is 'a'; expected an array"),
             (1, "gives several labels at once, and the label is 1; expected an array"),
@@ -73,7 +74,7 @@ def check_server(made: Project, bundle: Path) -> None:
         assert send([]).json["error"].endswith("another label already, and the first is kept")
         counted = 'serving_labels_total{model="blocks",version="1.0.0",right="true"} 1'
         assert counted in server.get("/metrics").body.decode()
-        check_openapi(server, made.folder)
+        check_openapi(server, trained.folder)
         assert server.stop()[0] == 0
     held = bytes(name in shown["labels"] for name in "abc")
     assert column(path, "predicted")[0] == column(path, "label")[0] == held
@@ -82,23 +83,23 @@ def check_server(made: Project, bundle: Path) -> None:
     connection.close()
 
 
-def check_command_line(made: Project, bundle: Path) -> None:
+def check_command_line(trained: Project, bundle: Path) -> None:
     command = (sys.executable, "-m", "serving", "predict", str(bundle), "two.png", "none.png")
-    table = made.run(*command, "--log", "cli.sqlite", "--output", "csv").splitlines()
+    table = trained.run(*command, "--log", "cli.sqlite", "--output", "csv").splitlines()
     assert table[0].split(",")[-1] == "id"
-    ids = column(made.folder / "cli.sqlite", "id")
+    ids = column(trained.folder / "cli.sqlite", "id")
     assert [row.split(",")[-1] for row in table[1:]] == ids
     assert {row.count(",") for row in table} == {7}
-    csv = made.folder / "labels.csv"
+    csv = trained.folder / "labels.csv"
     csv.write_text(f'id,label\n{ids[0]},"[""a"", ""b""]"\n{ids[1]},\n')
-    (observed,) = sources.read(made.folder / "cli.sqlite", csv, bundle)
+    (observed,) = sources.read(trained.folder / "cli.sqlite", csv, bundle)
     assert observed.labels.tolist() == [[1, 1, 0], [0, 0, 0]]
     csv.write_text("file,label\ntwo.png,a;c\n")
-    (observed,) = sources.read(made.folder / "cli.sqlite", csv, bundle)
+    (observed,) = sources.read(trained.folder / "cli.sqlite", csv, bundle)
     assert observed.labels.tolist() == [[1, 0, 1], [UNKNOWN] * 3]
     csv.write_text("file,label\ntwo.png,a;z\n")
     with pytest.raises(UserError, match="'z' is not a label of blocks; expected one of a, b, c"):
-        sources.read(made.folder / "cli.sqlite", csv, bundle)
+        sources.read(trained.folder / "cli.sqlite", csv, bundle)
 
 
 def logged(path: Path, classifier: Classifier, images: Array, labels: Array) -> Observations:
@@ -146,9 +147,9 @@ def check_hidden(hidden: Observations) -> None:
     assert "accuracy" not in " ".join(sentences(report))
 
 
-def check_report(made: Project, bundle: Path, log: Path) -> None:
+def check_report(trained: Project, bundle: Path, log: Path) -> None:
     assess.assess(log, None, bundle, False)
-    (path,) = (made.folder / "reports/field").glob("*/field.json")
+    (path,) = (trained.folder / "reports/field").glob("*/field.json")
     report = InUse.load(path)
     assert isinstance(report, FieldReport)
     page = (path.parent / "field.md").read_text()

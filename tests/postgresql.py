@@ -29,12 +29,12 @@ def installed() -> None:
 def folder() -> Iterator[Path]:
     """A folder that PostgreSQL's user may enter if root runs the tests; pytest's are closed."""
     installed()
-    made = Path(tempfile.mkdtemp(prefix="team-"))
-    made.chmod(0o711)
+    path = Path(tempfile.mkdtemp(prefix="team-"))
+    path.chmod(0o711)
     try:
-        yield made
+        yield path
     finally:
-        shutil.rmtree(made)
+        shutil.rmtree(path)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def killable() -> Iterator[tuple[str, Server]]:
             yield address.replace("@", f":{team.secrets.postgresql}@"), server
 
 
-def kill(made: Server) -> None:
-    assert made.process is not None
-    made.process.kill()
-    made.process.wait()
+def kill(server: Server) -> None:
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()

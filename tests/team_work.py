@@ -88,19 +88,19 @@ class Line(Work):
     def succeeded(self, number: int) -> None:
         """Keeps what the run has made here, before the next one replaces it."""
         super().succeeded(number)
-        kept = self.project.folder / "chaos" / f"line-{number}"
+        copies = self.project.folder / "chaos" / f"line-{number}"
         for path in (TrainReport.PATH, PackageReport.PATH, artifacts.MODEL):
-            (kept / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(self.project.folder / path, kept / path)
+            (copies / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.project.folder / path, copies / path)
 
     def faults(self, number: int) -> Iterator[str]:
-        kept = self.project.folder / "chaos" / f"line-{number}"
-        training = TrainReport.load(kept / TrainReport.PATH)
+        copies = self.project.folder / "chaos" / f"line-{number}"
+        training = TrainReport.load(copies / TrainReport.PATH)
         key = training.training_key
         of_key = [run for run in runs(self.store) if run.data.tags.get("training_key") == key]
         yield from differs("its runs", [run.info.status for run in of_key], ["FINISHED"])
         for run in of_key:
-            model = artifacts.sha256(kept / artifacts.MODEL)
+            model = artifacts.sha256(copies / artifacts.MODEL)
             yield from differs("the model", run.data.tags.get("model_sha256"), model)
             name = run.info.run_id
             history = self.store.get_metric_history(name, "validation_loss")
@@ -108,7 +108,7 @@ class Line(Work):
             yield from differs("epochs", sorted(row.step for row in history), epochs)
             files = {entry.path for entry in self.store.list_artifacts(name, "reports")}
             yield from differs("missing pages", {"reports/index.html"} - files, set())
-            bundle = PackageReport.load(kept / PackageReport.PATH).sha256
+            bundle = PackageReport.load(copies / PackageReport.PATH).sha256
             yield from self._faults_of_models(run, bundle)
 
     def _faults_of_models(self, run: Any, bundle: str) -> Iterator[str]:

@@ -68,6 +68,6 @@ def test_the_cure_is_one_that_helps(
     settings = Preprocess.model_validate(
         {"subset": None, "validation": 0.1, "order": "stratified", "seed": 42, **values}
     )
-    given = {part: selections[part].rows for part in own}
+    own_rows = {part: selections[part].rows for part in own}
     with pytest.raises(UserError, match=sentence):
-        empty_classes.check(selections, ["a", "b", "c"], given, np.arange(18), settings)
+        empty_classes.check(selections, ["a", "b", "c"], own_rows, np.arange(18), settings)

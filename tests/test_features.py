@@ -73,12 +73,12 @@ def test_pictures_of_no_class_have_features_too_and_change_no_weight_by_them(
 ) -> None:
     from pipeline.training import fit as training
 
-    given = replace(data(raw_mnist), others=255 - raw_mnist.train_images[200:220])
+    with_others = replace(data(raw_mnist), others=255 - raw_mnist.train_images[200:220])
 
     def trained(name: str, **values: Any) -> Any:
         network = {**NETWORK, "dropout": [0.2]}
         settings = starting(network=network, **values)
-        return training.fit(settings, given, tmp_path / name, lambda row: None)
+        return training.fit(settings, with_others, tmp_path / name, lambda row: None)
 
     cached = trained("cached")
     assert "computing the features of 20 images, once" in capsys.readouterr().out

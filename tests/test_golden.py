@@ -57,16 +57,16 @@ def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
         artifacts.VALIDATION,
         predictions.Predictions(reference[:10], labels[:10], digests.of_examples(ids[:10])),
     )
-    seen = material.gather(params.load(ROOT / "params.yaml"), folder)
+    images = material.gather(params.load(ROOT / "params.yaml"), folder)
     (folder / "model.onnx").touch()
     pair = Pair("onnx_float32", folder / "model.onnx", "onnxruntime")
-    pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(seen.synthetic)).astype(
+    pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(images.synthetic)).astype(
         np.float32
     )
-    vectors = schedule.choose_golden(seen, [pair], [])
+    vectors = schedule.choose_golden(images, [pair], [])
     np.testing.assert_array_equal(
-        vectors.probabilities["onnx_float32"][-len(seen.synthetic) :],
-        pair.probabilities[-len(seen.synthetic) :],
+        vectors.probabilities["onnx_float32"][-len(images.synthetic) :],
+        pair.probabilities[-len(images.synthetic) :],
     )
     return vectors
 

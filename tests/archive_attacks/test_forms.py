@@ -158,9 +158,9 @@ def _summed(block: bytes) -> bytes:
 def test_every_other_way_to_write_an_archive_is_refused(
     parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]
 ) -> None:
-    tried = {label: attack(packed(tar)) for label, tar in changes(parts)}
-    assert len(tried) > 60
-    assert not [label for label, sentence in tried.items() if not sentence]
+    refusals = {label: attack(packed(tar)) for label, tar in changes(parts)}
+    assert len(refusals) > 60
+    assert not [label for label, sentence in refusals.items() if not sentence]
 
 
 def test_every_byte_of_a_header_is_checked(

@@ -145,8 +145,8 @@ def test_every_command_of_dvc_exists_and_takes_the_options(page: Path) -> None:
 
 def check_overrides(words: list[str]) -> None:
     """Every `-S KEY=VALUE` is one that params.yaml accepts."""
-    given = [value for option, value in pairwise(words) if option == "-S"]
-    settings = params.override(params.load(ROOT / "params.yaml"), overrides.parsed(given))
+    texts = [value for option, value in pairwise(words) if option == "-S"]
+    settings = params.override(params.load(ROOT / "params.yaml"), overrides.parsed(texts))
     check_options(settings)
 
 

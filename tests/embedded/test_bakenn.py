@@ -89,12 +89,12 @@ def by_us(model: bytes, inputs: Array, folder: Path) -> Array:
 
 def differing(model: bytes, tmp_path: Path) -> int:
     """How many bytes differ for 100 inputs, random and extreme ones."""
-    taken = as_bakenn_takes_it(model)
-    (tmp_path / "model.tflite").write_bytes(taken)
-    inputs = oracle.inputs(read(taken), 100)
+    converted = as_bakenn_takes_it(model)
+    (tmp_path / "model.tflite").write_bytes(converted)
+    inputs = oracle.inputs(read(converted), 100)
     theirs = by_bakenn(tmp_path / "model.tflite", inputs, tmp_path / "bakenn")
     (tmp_path / "ours").mkdir()
-    ours = by_us(taken, inputs, tmp_path / "ours")
+    ours = by_us(converted, inputs, tmp_path / "ours")
     assert len(np.unique(ours)) > 10  # so that equal bytes mean something
     return int((theirs != ours).sum())
 

@@ -53,7 +53,7 @@ def test_a_file_that_is_proven_here_is_proven_there(
     values = params.load().model_dump(mode="json")
     values["verify"]["processor_images"] = IMAGES
     settings = params.Params.model_validate(values)
-    seen = material.gather(settings, tmp_path)
+    images = material.gather(settings, tmp_path)
     np.save(tmp_path / "telling.npy", vectors.telling)
     files = verify.exported_files()
     pairs = [
@@ -61,12 +61,12 @@ def test_a_file_that_is_proven_here_is_proven_there(
         for name, file in files.items()
         if runtimes.SUFFIXES[runtime] == file.suffix
     ]
-    list(EmulatedRuntime(pairs, environments.python(runtime)).run(seen, settings, tmp_path))
+    list(EmulatedRuntime(pairs, environments.python(runtime)).run(images, settings, tmp_path))
     assert pairs
     for pair in pairs:
         assert pair.probabilities is not None, pair.report
         native = reports.compared(format=pair.format, runtime=runtime, state=PROVEN)
-        emulated.judge(pair, seen, settings, vectors, native)
+        emulated.judge(pair, images, settings, vectors, native)
         assert isinstance(pair.report, ComparedPair)
         assert pair.report.state == PROVEN, pair.report
         assert pair.report.images == (IMAGES if pair.computes_in_integers else IMAGES // 10)

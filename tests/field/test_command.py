@@ -27,8 +27,8 @@ def test_of_two_labels_the_first_is_kept_with_a_warning(
     labels = tmp_path / "labels.csv"
     other = (before.labels[1] + 1) % 10
     labels.write_text(f"file,label\n0.png,4\n1.png,{other}\n3.png,{before.labels[3]}\n")
-    (kept,) = sources.read(log, labels, archive)
-    assert kept.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
+    (observed,) = sources.read(log, labels, archive)
+    assert observed.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
     assert "1 prediction in" in capsys.readouterr().err
     (replaced,) = sources.read(log, labels, archive, replace=True)
     assert replaced.labels[:4].tolist() == [4, other, UNKNOWN, before.labels[3]]

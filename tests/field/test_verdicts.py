@@ -139,10 +139,12 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
     (sentence,) = [text for text in sentences(promised) if "none of the classes" in text]
     assert sentence.startswith("30.00 % of the 200 predictions are none of the classes (95 % ")
     assert "significantly more than the 10.00 % by the card (Fisher's exact test, p " in sentence
-    kept, unknown = report(0.7), report(None)
-    assert kept.rejection
-    assert not kept.rejection.departs
-    assert "not significantly different from the 30.00 % by the card" in " ".join(sentences(kept))
+    expected, unknown = report(0.7), report(None)
+    assert expected.rejection
+    assert not expected.rejection.departs
+    assert "not significantly different from the 30.00 % by the card" in " ".join(
+        sentences(expected)
+    )
     assert "; the card promises no coverage to compare with." in " ".join(sentences(unknown))
     # The counts of the test say more than the coverage, which is a lower bound.
     row = {"format": own.file.format, "runtime": own.runtime, "images": 1000, "accepted": 720}

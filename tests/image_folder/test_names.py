@@ -148,8 +148,8 @@ def test_a_class_that_is_made_of_folders_is_named(
         picture(two_classes / "data" / f"red {number}" / "new" / "1.png")
     load(two_classes)
     where = f"name {two_classes / 'data'}, or write a list"
-    said = "the pictures of data lie in 3 folders, such as red 0 and red 1, and are one class"
-    assert f"note: {said}; if the classes are in there, {where}" in capsys.readouterr().out
+    sentence = "the pictures of data lie in 3 folders, such as red 0 and red 1, and are one class"
+    assert f"note: {sentence}; if the classes are in there, {where}" in capsys.readouterr().out
     load(zipped(two_classes))
     assert "if the classes are in there, write a list" in capsys.readouterr().out
     picture(two_classes / "data" / "1.png")

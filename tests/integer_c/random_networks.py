@@ -184,10 +184,10 @@ class RandomNetwork:
         last = self.pick(first, len(shape) - 1)
         keep = self.flag() or last - first == len(shape) - 2
         reduced = [1 if first <= axis <= last else size for axis, size in enumerate(shape)]
-        kept = [size for axis, size in enumerate(shape) if not first <= axis <= last]
+        others = [size for axis, size in enumerate(shape) if not first <= axis <= last]
         axes = self.builder.constant(np.arange(first, last + 1, dtype=np.int32))
         scale = self.last.scale if self.flag() else self.scale(self.last.scale)
-        output = self.output(tuple(reduced if keep else kept), scale)
+        output = self.output(tuple(reduced if keep else others), scale)
         self.append("MEAN", [self.last, axes], output, kind="ReducerOptions", keepDims=keep)
 
     def arithmetic(self) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-def made(project: Project, run_stages: Callable[..., None]) -> Project:
+def trained(project: Project, run_stages: Callable[..., None]) -> Project:
     """The project after all stages on images with three labels."""
     images, present = drawn()
     names = np.array(OWN.class_names)
@@ -59,9 +59,11 @@ def made(project: Project, run_stages: Callable[..., None]) -> Project:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chromium: Any) -> None:
+def test_several_labels_pass_the_whole_pipeline_to_the_device(
+    trained: Project, chromium: Any
+) -> None:
     def report(name: str) -> Any:
-        return json.loads((made.folder / f"reports/{name}.json").read_text())
+        return json.loads((trained.folder / f"reports/{name}.json").read_text())
 
     evaluation, train = report("evaluate"), report("train")
     assert evaluation["gate"]["baseline_beaten"]
@@ -71,7 +73,7 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chr
     rows = {row["target"]: row for row in report("embed")["targets"]}
     assert rows["browser"]["measured"]["state"] == rows["c"]["measured"]["state"] == "proven"
     assert rows["microcontroller"]["measured"]["agreement_with_litert"] > 0.9
-    with np.load(made.folder / "evaluation/validation.npz") as validation:
+    with np.load(trained.folder / "evaluation/validation.npz") as validation:
         answers = labels.answers(validation["probabilities"])
         thresholds = _thresholds.choose(validation["probabilities"], validation["labels"])
         right = labels.right(answers, validation["labels"])
@@ -80,19 +82,19 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chr
     assert set(thresholds) != {0.5}
     assert evaluation["test_accuracy"] < evaluation["micro_f1"] < 1
 
-    bundle = made.folder / "dist/blocks-1.0.0.tar.gz"
+    bundle = trained.folder / "dist/blocks-1.0.0.tar.gz"
     classifier = Classifier.load(bundle)
     images, present = (
-        np.load(made.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
+        np.load(trained.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
     )
     assert classifier.card.holds_from == evaluation["holds_from"]
     answers = labels.answers(classifier.predict(images), thresholds)
     assert labels.right(answers, present).mean() > 0.8
-    ran = check_program(made, bundle)
+    ran = check_program(trained, bundle)
     check_page(ran, bundle, chromium)
-    check_commands(made, bundle, images, answers)
-    check_server(made, bundle, images, answers, chromium)
-    labels_in_use.check(made, bundle)
+    check_commands(trained, bundle, images, answers)
+    check_server(trained, bundle, images, answers, chromium)
+    labels_in_use.check(trained, bundle)
 
 
 def check_page(ran: Ran, bundle: Path, chromium: Any) -> None:
@@ -116,9 +118,9 @@ def check_page(ran: Ran, bundle: Path, chromium: Any) -> None:
     )
 
 
-def check_program(made: Project, bundle: Path) -> Ran:
+def check_program(trained: Project, bundle: Path) -> Ran:
     """The program in C names the labels that Python does, and judges itself by the same gate."""
-    ran, python = c_program.run(bundle, made.folder / "unpacked"), c_program.classifier(bundle)
+    ran, python = c_program.run(bundle, trained.folder / "unpacked"), c_program.classifier(bundle)
     named = [python.answer(row)["labels"] for row in ran.outputs]
     assert ran.answers == [" + ".join(names) or "none of the labels" for names in named]
     assert {"none of the labels", "a + b", "a + b + c"} < set(ran.answers)
@@ -135,20 +137,22 @@ def check_program(made: Project, bundle: Path) -> Ran:
     return ran
 
 
-def check_server(made: Project, bundle: Path, images: Array, answers: Array, chromium: Any) -> None:
+def check_server(
+    trained: Project, bundle: Path, images: Array, answers: Array, chromium: Any
+) -> None:
     """The labels that hold, by the server's own route, its page, and Triton's client."""
     row = int(np.flatnonzero(answers.sum(1) == 2)[0])
     image, answer = images[row], answers[row]
     with Server(bundle) as server:
-        picture = (made.folder / "two.png").read_bytes()
+        picture = (trained.folder / "two.png").read_bytes()
         shown = server.ask("POST", "/predict", picture).json
         assert shown["labels"] == [OWN.class_names[number] for number in np.flatnonzero(answer)]
         assert list(shown["probabilities"]) == OWN.class_names
         assert "class" not in shown
-        said = answer_on_page(server, chromium, made.folder / "two.png")
-        assert said == f"It shows {', '.join(shown['labels'])}."
-        said = answer_on_page(server, chromium, made.folder / "none.png")
-        assert said == "It shows none of these labels."
+        sentence = answer_on_page(server, chromium, trained.folder / "two.png")
+        assert sentence == f"It shows {', '.join(shown['labels'])}."
+        sentence = answer_on_page(server, chromium, trained.folder / "none.png")
+        assert sentence == "It shows none of these labels."
         client = triton.InferenceServerClient(server.url)
         tensor = triton.InferInput("image", [1, *image.shape], "UINT8")
         for binary in (True, False):
@@ -162,18 +166,18 @@ def check_server(made: Project, bundle: Path, images: Array, answers: Array, chr
             assert result.as_numpy("labels").tolist() == [answer.astype(bool).tolist()]
         described = server.get("/v2/models/blocks").json["outputs"]
         assert described[1] == {"name": "labels", "datatype": "BOOL", "shape": [-1, 3]}
-        check_openapi(server, made.folder)
+        check_openapi(server, trained.folder)
 
 
-def check_commands(made: Project, bundle: Path, images: Array, answers: Array) -> None:
+def check_commands(trained: Project, bundle: Path, images: Array, answers: Array) -> None:
     serving = [sys.executable, "-m", "serving"]
     row = int(np.flatnonzero(answers.sum(1) == 2)[0])
-    Image.fromarray(images[row, ..., 0]).save(made.folder / "two.png")
-    done = made.run(*serving, "predict", str(bundle), "two.png", "--output", "json")
+    Image.fromarray(images[row, ..., 0]).save(trained.folder / "two.png")
+    done = trained.run(*serving, "predict", str(bundle), "two.png", "--output", "json")
     shown = {entry["class"] for entry in json.loads(done)["classes"]}
     assert shown == {OWN.class_names[number] for number in np.flatnonzero(answers[row])}
-    Image.fromarray(images[answers.sum(1) == 0][0, ..., 0]).save(made.folder / "none.png")
-    done = made.run(*serving, "predict", str(bundle), "none.png")
+    Image.fromarray(images[answers.sum(1) == 0][0, ..., 0]).save(trained.folder / "none.png")
+    done = trained.run(*serving, "predict", str(bundle), "none.png")
     assert done == "none of the labels   none.png\n"
-    made.run(*serving, "check", str(bundle))
-    assert "is proven" in made.run(*serving, "prove", str(bundle))
+    trained.run(*serving, "check", str(bundle))
+    assert "is proven" in trained.run(*serving, "prove", str(bundle))

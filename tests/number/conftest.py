@@ -36,7 +36,7 @@ def drawn(count: int = 600) -> tuple[Array, Array]:
 
 
 @pytest.fixture(scope="session")
-def made(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def trained(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after all stages on images whose labels are angles. Tests must not change it."""
     folder = tmp_path_factory.mktemp("number") / "project"
     project = Project(shutil.copytree(fresh.folder, folder, symlinks=True), mirror)
@@ -74,12 +74,12 @@ def made(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory)
     return project
 
 
-def test_set(made: Project) -> tuple[Array, Array]:
+def test_set(trained: Project) -> tuple[Array, Array]:
     images, labels = (
-        np.load(made.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
+        np.load(trained.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
     )
     return images, labels
 
 
-def report(made: Project, name: str) -> Any:
-    return json.loads((made.folder / f"reports/{name}.json").read_text())
+def report(trained: Project, name: str) -> Any:
+    return json.loads((trained.folder / f"reports/{name}.json").read_text())

@@ -49,10 +49,10 @@ def ask(server: Server, image: Array) -> dict[str, Any]:
     return answer
 
 
-def test_the_server_logs_numbers_and_takes_the_true_ones(made: Project, tmp_path: Path) -> None:
-    images, labels = test_set(made)
+def test_the_server_logs_numbers_and_takes_the_true_ones(trained: Project, tmp_path: Path) -> None:
+    images, labels = test_set(trained)
     path = tmp_path / "field.sqlite"
-    with Server(made.folder / BUNDLE, "--log", path) as server:
+    with Server(trained.folder / BUNDLE, "--log", path) as server:
 
         def send(*arguments: Any) -> Any:
             entries = [dict(zip(("id", "label"), pair, strict=True)) for pair in arguments]
@@ -62,8 +62,8 @@ def test_the_server_logs_numbers_and_takes_the_true_ones(made: Project, tmp_path
         ids = [answer["id"] for answer in shown]
         sent = send((ids[0], float(labels[0])), (ids[1], 500), ("gone", 1.5))
         assert (sent.status, sent.json) == (200, {"labelled": 2, "unknown": ["gone"]})
-        kept = send((ids[0], 7.5), (ids[1], 500.0)).json
-        assert kept == {"labelled": 1, "unknown": [], "kept": [ids[0]]}
+        reply = send((ids[0], 7.5), (ids[1], 500.0)).json
+        assert reply == {"labelled": 1, "unknown": [], "kept": [ids[0]]}
         for label in ("7", ["7"], 10**19, float(10**39)):
             refused = send((ids[2], label))
             if label == 10**19:
@@ -81,7 +81,7 @@ def test_the_server_logs_numbers_and_takes_the_true_ones(made: Project, tmp_path
             {"Origin": "http://example.org", "Content-Type": "text/plain"},
         )
         assert foreign.status == 403
-        check_openapi(server, made.folder)
+        check_openapi(server, trained.folder)
         assert server.stop()[0] == 0
     stored = rows(path, "predicted, confidence, label")[:3]  # before those of check_openapi
     assert [row[0] for row in stored] == [answer["number"] for answer in shown]
@@ -90,13 +90,13 @@ def test_the_server_logs_numbers_and_takes_the_true_ones(made: Project, tmp_path
     assert [row[2] for row in stored] == [float(labels[0]), 500.0, 1e19]
 
 
-def test_predict_logs_numbers_under_their_files(made: Project, tmp_path: Path) -> None:
-    images, _ = test_set(made)
+def test_predict_logs_numbers_under_their_files(trained: Project, tmp_path: Path) -> None:
+    images, _ = test_set(trained)
     Image.fromarray(images[0, ..., 0]).save(tmp_path / "one.png")
     log, picture = tmp_path / "field.sqlite", str(tmp_path / "one.png")
     command = (sys.executable, "-m", "serving", "predict", BUNDLE, picture, "--log", str(log))
-    line = made.run(*command)
-    table = made.run(*command, "--output", "csv").splitlines()
+    line = trained.run(*command)
+    table = trained.run(*command, "--output", "csv").splitlines()
     assert table[0] == "picture,number,low,high,unit,id"
     ids = [row[0] for row in rows(log, "id")]
     assert line.split()[-1] == ids[0]
@@ -105,7 +105,7 @@ def test_predict_logs_numbers_under_their_files(made: Project, tmp_path: Path) -
 
 
 def test_a_log_of_an_older_package_takes_numbers_and_is_then_of_the_second_version(
-    made: Project, tmp_path: Path
+    trained: Project, tmp_path: Path
 ) -> None:
     path = tmp_path / "field.sqlite"
     typed = (("predicted NOT", "predicted INTEGER NOT"), ("    label  ", "    label INTEGER  "))
@@ -119,13 +119,13 @@ def test_a_log_of_an_older_package_takes_numbers_and_is_then_of_the_second_versi
     connection.execute(f"PRAGMA application_id = {log_file.APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {log_file.OF_CLASSES}")
     connection.close()
-    classifier, images = Classifier.load(made.folder / BUNDLE), test_set(made)[0][:2]
+    classifier, images = Classifier.load(trained.folder / BUNDLE), test_set(trained)[0][:2]
     with PredictionLog(path) as log:
         first, second = log.add(classifier, images, classifier.predict(images))
         log.label({first: 7.0, second: 7.25})
         (again,), _ = log.label({first: 7})
         assert not again.kept
-    (observed,) = sources.read(path, None, made.folder)
+    (observed,) = sources.read(path, None, trained.folder)
     assert observed.labels.tolist() == [7.0, 7.25]
     assert observed.predicted == pytest.approx(classifier.predict(images)[:, 0])
     connection = sqlite3.connect(path)
@@ -134,15 +134,15 @@ def test_a_log_of_an_older_package_takes_numbers_and_is_then_of_the_second_versi
 
 
 @pytest.fixture(scope="module")
-def own(made: Project, tmp_path_factory: pytest.TempPathFactory) -> Observations:
+def own(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Observations:
     """What a log says of the whole test set, with the true numbers and the pictures."""
-    classifier = Classifier.load(made.folder / BUNDLE)
-    images, labels = test_set(made)
+    classifier = Classifier.load(trained.folder / BUNDLE)
+    images, labels = test_set(trained)
     path = tmp_path_factory.mktemp("log") / "field.sqlite"
     with PredictionLog(path, images=True) as log:
         ids = log.add(classifier, images, classifier.predict(images))
         log.label(dict(zip(ids, map(float, labels), strict=True)))
-    (observed,) = sources.read(path, None, made.folder)
+    (observed,) = sources.read(path, None, trained.folder)
     return observed
 
 
@@ -199,10 +199,10 @@ def test_too_few_labels_or_test_examples_are_said(own: Observations) -> None:
 
 
 def test_inputs_and_numbers_that_drifted_are_found_without_labels(
-    made: Project, own: Observations
+    trained: Project, own: Observations
 ) -> None:
-    images = (0.8 * test_set(made)[0]).astype(np.uint8)
-    classifier = Classifier.load(made.folder / BUNDLE)
+    images = (0.8 * test_set(trained)[0]).astype(np.uint8)
+    classifier = Classifier.load(trained.folder / BUNDLE)
     changed = judged(own, statistics=inputs.statistics(images))
     assert "brightness" in {test.of for test in changed.alarms}
     answers = classifier.predict(images)[:, 0].astype(float)
@@ -211,9 +211,9 @@ def test_inputs_and_numbers_that_drifted_are_found_without_labels(
 
 
 def test_the_command_reports_a_log_and_a_folder(
-    made: Project, own: Observations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Project, own: Observations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images, labels = test_set(made)
+    images, labels = test_set(trained)
     (tmp_path / "seen").mkdir()
     for row in range(20):
         Image.fromarray(images[row, ..., 0]).save(tmp_path / f"seen/{row}.png")
@@ -222,8 +222,8 @@ def test_the_command_reports_a_log_and_a_folder(
     csv.write_text("\n".join(["file,label", *lines]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    (tmp_path / "params.yaml").write_bytes((made.folder / "params.yaml").read_bytes())
-    assess.assess(tmp_path / "seen", csv, made.folder / BUNDLE, False)
+    (tmp_path / "params.yaml").write_bytes((trained.folder / "params.yaml").read_bytes())
+    assess.assess(tmp_path / "seen", csv, trained.folder / BUNDLE, False)
     (path,) = tmp_path.glob("reports/field/*/field.json")
     report = InUse.load(path)
     assert isinstance(report, NumberFieldReport)
@@ -234,7 +234,7 @@ def test_the_command_reports_a_log_and_a_folder(
     assert (path.parent / "worst.png").exists()
     csv.write_text("file,label\n1.png,far\n")
     with pytest.raises(UserError, match="angles gives a number, and the label is 'far'; expected"):
-        sources.read(tmp_path / "seen", csv, made.folder / BUNDLE)
+        sources.read(tmp_path / "seen", csv, trained.folder / BUNDLE)
 
 
 def test_a_card_without_spread_is_judged_but_for_drift(own: Observations, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_card_without_spread_is_judged_but_for_drift(own: Observations, tmp_pa
 
 
 def test_a_damaged_card_or_log_is_one_sentence(
-    made: Project, own: Observations, tmp_path: Path
+    trained: Project, own: Observations, tmp_path: Path
 ) -> None:
     values = json.loads(own.card.dump())
     spread = values["number"]["spread"]
@@ -277,7 +277,7 @@ def test_a_damaged_card_or_log_is_one_sentence(
     with pytest.raises(UserError, match="is damaged: it has no histogram of brightness; rebuild"):
         judged(own, card=dataclasses.replace(own.card, number=changed))
 
-    classifier, images = Classifier.load(made.folder / BUNDLE), test_set(made)[0][:2]
+    classifier, images = Classifier.load(trained.folder / BUNDLE), test_set(trained)[0][:2]
     path = tmp_path / "field.sqlite"
     with PredictionLog(path) as log:
         log.add(classifier, images, classifier.predict(images))
@@ -289,4 +289,4 @@ def test_a_damaged_card_or_log_is_one_sentence(
             connection.execute(f"UPDATE predictions SET label = {value} WHERE number = 1")
         connection.close()
         with pytest.raises(UserError, match="its predictions do not fit the card of angles"):
-            sources.read(path, None, made.folder)
+            sources.read(path, None, trained.folder)

@@ -43,17 +43,17 @@ test_set.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
-def test_a_number_passes_the_whole_pipeline_to_the_device(made: Project) -> None:
-    evaluation, train = report(made, "evaluate"), report(made, "train")
+def test_a_number_passes_the_whole_pipeline_to_the_device(trained: Project) -> None:
+    evaluation, train = report(trained, "evaluate"), report(trained, "train")
     assert evaluation["gate"]["baseline_beaten"]
     assert evaluation["unit"] == "degrees"
-    assert {pair["state"] for pair in report(made, "verify")["pairs"]} == {"proven"}
-    with np.load(made.folder / "evaluation/validation.npz") as validation:
+    assert {pair["state"] for pair in report(trained, "verify")["pairs"]} == {"proven"}
+    with np.load(trained.folder / "evaluation/validation.npz") as validation:
         errors = np.abs(validation["probabilities"][:, 0] - validation["labels"])
     assert train["validation_error"] == pytest.approx(errors.mean(), rel=1e-3)
 
-    classifier = Classifier.load(made.folder / "dist/angles-1.0.0.tar.gz", "onnx_float32")
-    images, labels = test_set(made)
+    classifier = Classifier.load(trained.folder / "dist/angles-1.0.0.tar.gz", "onnx_float32")
+    images, labels = test_set(trained)
     numbers = classifier.predict(images)
     errors = np.abs(numbers[:, 0] - labels)
     assert evaluation["test_error"] == pytest.approx(errors.mean(), rel=1e-4)
@@ -64,44 +64,44 @@ def test_a_number_passes_the_whole_pipeline_to_the_device(made: Project) -> None
     assert described["low"] < described["number"] < described["high"]
     assert described["coverage"] == 0.9
     inside = np.mean([abs(errors) <= described["high"] - described["number"]])
-    pair = next(pair for pair in report(made, "verify")["pairs"] if "onnx" in pair["format"])
+    pair = next(pair for pair in report(trained, "verify")["pairs"] if "onnx" in pair["format"])
     assert pair["coverage"]["share"] == pytest.approx(inside)
     with pytest.raises(InputError, match="angles gives a number; take it from `predict`"):
         classifier.answers(numbers)
 
 
 @pytest.mark.slow
-def test_the_serving_commands_print_the_number_with_its_interval_and_unit(made: Project) -> None:
+def test_the_serving_commands_print_the_number_with_its_interval_and_unit(trained: Project) -> None:
     bundle, serving = "dist/angles-1.0.0.tar.gz", [sys.executable, "-m", "serving"]
-    images, labels = test_set(made)
-    Image.fromarray(images[0, ..., 0]).save(made.folder / "one.png")
-    line = made.run(*serving, "predict", bundle, "one.png")
-    shown = json.loads(made.run(*serving, "predict", bundle, "one.png", "--output", "json"))
+    images, labels = test_set(trained)
+    Image.fromarray(images[0, ..., 0]).save(trained.folder / "one.png")
+    line = trained.run(*serving, "predict", bundle, "one.png")
+    shown = json.loads(trained.run(*serving, "predict", bundle, "one.png", "--output", "json"))
     assert shown["low"] <= labels[0] <= shown["high"]
     assert line.startswith(f"{shown['number']:.4g} degrees ({shown['low']:.4g} to ")
     assert line.rstrip().endswith("with 90 %)   one.png")
-    rows = made.run(*serving, "predict", bundle, "one.png", "--output", "csv").splitlines()
+    rows = trained.run(*serving, "predict", bundle, "one.png", "--output", "csv").splitlines()
     assert rows[0] == "picture,number,low,high,unit"
     assert rows[1].startswith("one.png,")
-    proven = made.run(*serving, "prove", bundle)
+    proven = trained.run(*serving, "prove", bundle)
     assert "is proven: on 120 examples it adds at most" in proven
     assert "degrees to the mean absolute error, where 1 is allowed" in proven
     assert "true numbers" in proven
     assert "accuracy" not in proven
-    made.run(*serving, "check", bundle)
+    trained.run(*serving, "check", bundle)
 
 
 @pytest.mark.slow
-def test_the_server_gives_the_number_with_its_interval(made: Project, chromium: Any) -> None:
-    images, _ = test_set(made)
-    bundle = made.folder / "dist/angles-1.0.0.tar.gz"
+def test_the_server_gives_the_number_with_its_interval(trained: Project, chromium: Any) -> None:
+    images, _ = test_set(trained)
+    bundle = trained.folder / "dist/angles-1.0.0.tar.gz"
     expected = Classifier.load(bundle).number(Classifier.load(bundle).predict(images[:1])[0])
     with Server(bundle) as server:
         shown = server.ask("POST", "/predict", png(images[0, ..., 0])).json
         assert {name: shown[name] for name in expected} == expected
         assert "class" not in shown
-        Image.fromarray(images[0, ..., 0]).save(made.folder / "one.png")
-        sentence = answer_on_page(server, chromium, made.folder / "one.png")
+        Image.fromarray(images[0, ..., 0]).save(trained.folder / "one.png")
+        sentence = answer_on_page(server, chromium, trained.folder / "one.png")
         assert re.fullmatch(r"-?[\d.]+ degrees \(-?[\d.]+ to -?[\d.]+ with 90 %\)\.", sentence)
         assert float(sentence.split()[0]) == pytest.approx(expected["number"], rel=1e-3)
         tensor = {"name": "image", "datatype": "UINT8", "shape": [1, *images.shape[1:]]}
@@ -111,14 +111,14 @@ def test_the_server_gives_the_number_with_its_interval(made: Project, chromium: 
         wanted = (expected["number"], expected["low"], expected["high"])
         given = [values[name] for name in ("probabilities", "low", "high")]
         assert given == pytest.approx(wanted, rel=1e-6)
-        check_openapi(server, made.folder)
+        check_openapi(server, trained.folder)
 
 
 @pytest.mark.slow
 def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
-    made: Project, tmp_path: Path
+    trained: Project, tmp_path: Path
 ) -> None:
-    archive = made.folder / "dist/angles-1.0.0.tar.gz"
+    archive = trained.folder / "dist/angles-1.0.0.tar.gz"
     ran, python = c_program.run(archive, tmp_path), c_program.classifier(archive)
     assert ran.answers == [predict._in_words(python.number(row)) for row in ran.outputs]
     assert " degrees (" in ran.answers[0]
@@ -133,14 +133,14 @@ def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
     held = rejection_of(python.file, ran.outputs, accepted.labels)
     assert int(ran.figures["inside"]) == held["inside"]
     assert (ran.status, ran.sentence[:8]) == (0, "proven: ")
-    rows = {row["target"]: row.get("measured") for row in report(made, "embed")["targets"]}
+    rows = {row["target"]: row.get("measured") for row in report(trained, "embed")["targets"]}
     assert rows["c"]["state"] == "proven"
     assert rows["microcontroller"]["agreement_with_litert"] == 1
 
 
 @pytest.mark.slow
-def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(made: Project) -> None:
-    refused = made.attempt(*EDGEPROOF, "improve")
+def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(trained: Project) -> None:
+    refused = trained.attempt(*EDGEPROOF, "improve")
     assert refused.returncode == 1
     assert "problem.unit is degrees, so the model gives a number" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -148,13 +148,13 @@ def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(made: Projec
 
 @pytest.mark.slow
 def test_page_card_table_and_mlflow_speak_of_the_error_and_never_of_accuracy(
-    made: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.folder)
+    monkeypatch.chdir(trained.folder)
     terminal.show(())
     table = capsys.readouterr().out
-    page = (made.folder / "reports/index.html").read_text()
-    card = Bundle(made.folder / "dist/angles-1.0.0.tar.gz").read("MODEL_CARD.md").decode()
+    page = (trained.folder / "reports/index.html").read_text()
+    card = Bundle(trained.folder / "dist/angles-1.0.0.tar.gz").read("MODEL_CARD.md").decode()
     for text in (table, page, card):
         assert "ccuracy" not in text
         assert "robabilit" not in text.replace("`probabilities`", "").replace("no probability", "")
@@ -176,8 +176,8 @@ def test_page_card_table_and_mlflow_speak_of_the_error_and_never_of_accuracy(
 
 
 @pytest.mark.slow
-def test_a_card_of_a_number_has_its_errors_and_nothing_else(made: Project) -> None:
-    bundle = Bundle(made.folder / "dist/angles-1.0.0.tar.gz")
+def test_a_card_of_a_number_has_its_errors_and_nothing_else(trained: Project) -> None:
+    bundle = Bundle(trained.folder / "dist/angles-1.0.0.tar.gz")
     values = json.loads(bundle.read("model_card.json"))
     assert values["test_accuracy"] is None
     assert values["number"]["max_error_added"] == 1
@@ -223,9 +223,9 @@ def test_the_network_of_powers_can_be_the_ridge_regression_of_the_lectures() -> 
 
 @pytest.mark.slow
 def test_the_page_gives_the_number_and_its_interval_and_judges_itself(
-    made: Project, tmp_path: Path, chromium: Any
+    trained: Project, tmp_path: Path, chromium: Any
 ) -> None:
-    archive = made.folder / "dist/angles-1.0.0.tar.gz"
+    archive = trained.folder / "dist/angles-1.0.0.tar.gz"
     ran, python = c_program.run(archive, tmp_path), c_program.classifier(archive)
     shown = browser_page.run(archive, chromium)
     assert (shown.outputs == ran.outputs).all()
@@ -244,5 +244,5 @@ def test_the_page_gives_the_number_and_its_interval_and_judges_itself(
     assert re.fullmatch(r"Test image 1, of -?[\d.]+ degrees", shown.texts["example"])
     assert "The mean absolute error on the test set is" in shown.texts["card"]
     assert "ccuracy" not in shown.texts["card"] + shown.texts["proof"]
-    rows = {row["target"]: row.get("measured") for row in report(made, "embed")["targets"]}
+    rows = {row["target"]: row.get("measured") for row in report(trained, "embed")["targets"]}
     assert rows["browser"]["state"] == "proven"

@@ -83,15 +83,15 @@ def test_the_order_of_channels_is_found_and_made_part_of_the_model(
 ) -> None:
     path = tmp_path / "theirs.keras"
     theirs.network.save(path)
-    taken = own_model.take(settings(path), theirs.data, NAMES)
-    assert taken.origin.scaling == IN_WORDS
-    accuracies = taken.origin.accuracies
+    own = own_model.take(settings(path), theirs.data, NAMES)
+    assert own.origin.scaling == IN_WORDS
+    accuracies = own.origin.accuracies
     assert max(accuracies, key=accuracies.__getitem__) == "caffe"
     assert accuracies["caffe"] == theirs.accuracy > 0.8
     images = theirs.data.validation[0]
-    answers = keras_files.probabilities(taken.model, images)
+    answers = keras_files.probabilities(own.model, images)
     assert np.allclose(answers, theirs.network(images[..., ::-1] - CAFFE), atol=1e-5)
-    run = reference_interpreter(tflite_int8.convert(taken.model, theirs.data.train[0][:100]))
+    run = reference_interpreter(tflite_int8.convert(own.model, theirs.data.train[0][:100]))
     in_int8 = np.concatenate([run(image[None]) for image in images[:200]])
     assert (in_int8.argmax(1) == answers[:200].argmax(1)).mean() > 0.97
 
@@ -101,10 +101,10 @@ def test_an_order_that_is_given_is_taken(theirs: Theirs, tmp_path: Path) -> None
     theirs.network.save(path)
     same = Scale(mean=[float(mean) for mean in CAFFE], deviation=1, channels="bgr")
     for scaling in ("caffe", same):
-        taken = own_model.take(settings(path, scaling=scaling), theirs.data, NAMES)
-        answers = keras_files.probabilities(taken.model, theirs.data.validation[0])
+        own = own_model.take(settings(path, scaling=scaling), theirs.data, NAMES)
+        answers = keras_files.probabilities(own.model, theirs.data.validation[0])
         assert (answers.argmax(1) == theirs.data.validation[1]).mean() == theirs.accuracy
-    assert taken.origin.scaling.endswith("123.68, divided by 1, as blue, green, red")
+    assert own.origin.scaling.endswith("123.68, divided by 1, as blue, green, red")
 
 
 def test_the_order_of_channels_of_a_file_is_found(theirs: Theirs, tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def test_a_model_that_treats_red_and_blue_alike_gets_red_green_blue(
     kernel, *others = theirs.network.get_weights()
     same.set_weights([(kernel + kernel[:, :, ::-1]) / 2, *others])
     same.save(path)
-    taken = own_model.take(settings(path), theirs.data, NAMES)
-    assert taken.origin.scaling == "pixels less Caffe's mean of ImageNet"
+    own = own_model.take(settings(path), theirs.data, NAMES)
+    assert own.origin.scaling == "pixels less Caffe's mean of ImageNet"
 
 
 def trial(wrong: range) -> input_scaling.ScalingResult:

@@ -24,13 +24,13 @@ def test_a_downloaded_file_gives_its_weights_to_all_but_the_output_layer(tmp_pat
 
     expected = save_no_top(tmp_path / "no_top.h5")
     train = recipe(start_from=str(tmp_path / "no_top.h5"))
-    model, taken = taken_from(train, (32, 32, 3))
+    model, groups_taken = taken_from(train, (32, 32, 3))
     groups = transfer.layers(model)
-    assert taken == len(groups) - 1 == 27
+    assert groups_taken == len(groups) - 1 == 27
     weights = [weight for group in groups[:-1] for layer in group for weight in layer.get_weights()]
     for actual, wanted in zip(weights, expected.get_weights(), strict=True):
         np.testing.assert_array_equal(actual, wanted)
-    assert transfer.phases(train, taken)[0].frozen == 27  # by default all of them
+    assert transfer.phases(train, groups_taken)[0].frozen == 27  # by default all of them
 
 
 def test_grey_images_give_the_same_as_the_same_images_in_colour(tmp_path: Path) -> None:

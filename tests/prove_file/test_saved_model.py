@@ -60,8 +60,8 @@ def test_its_network_computes_what_the_model_does(way: str, linear: Linear, tmp_
     model = network(linear)
     WAYS[way](model, str(tmp_path / "theirs"))
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
-    given = _saved_model_process.probabilities(tmp_path / "theirs", ADAPTER, images)
-    assert np.allclose(given, model(images / np.float32(255)), atol=1e-6)
+    probabilities = _saved_model_process.probabilities(tmp_path / "theirs", ADAPTER, images)
+    assert np.allclose(probabilities, model(images / np.float32(255)), atol=1e-6)
 
 
 def test_one_of_a_single_image_is_run_image_by_image(tmp_path: Path) -> None:
@@ -71,11 +71,11 @@ def test_one_of_a_single_image_is_run_image_by_image(tmp_path: Path) -> None:
     row = keras.layers.Flatten()(image)
     keras.Model(image, keras.layers.Dense(10)(row)).export(tmp_path / "a[1]*", verbose=False)
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
-    given = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images)
+    probabilities = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images)
     of_one_image = _saved_model_process.probabilities(tmp_path / "a[1]*", ADAPTER, images[1:2])
-    assert given.shape == (3, 10)
-    assert np.allclose(given[1:2], of_one_image, atol=1e-5)
-    assert np.ptp(given, axis=0).min() > 0
+    assert probabilities.shape == (3, 10)
+    assert np.allclose(probabilities[1:2], of_one_image, atol=1e-5)
+    assert np.ptp(probabilities, axis=0).min() > 0
 
 
 def test_files_in_float32_and_int8_are_made_and_compared_with_tensorflow(
@@ -196,10 +196,10 @@ def test_what_is_not_part_of_the_network_never_runs(tmp_path: Path) -> None:
     tf.saved_model.save(hostile, str(path), signatures=hostile.answer)
     mark.unlink(missing_ok=True)
     planning.check_folder(path, {})
-    given = _saved_model_process.probabilities(
+    probabilities = _saved_model_process.probabilities(
         path, ADAPTER, np.full((2, 28, 28, 1), 255, np.uint8)
     )
-    assert np.allclose(given, 2 * 784)
+    assert np.allclose(probabilities, 2 * 784)
     _saved_model_process.convert(path, tmp_path / "theirs.tflite")
     assert not mark.exists()
     tf.saved_model.load(str(path))

@@ -123,9 +123,9 @@ def test_integer_c_of_a_file_gives_the_bytes_of_tensorflow_lite_micro(
     configure({"verify.runtimes": ["litert"]})
     Path("theirs.tflite").write_bytes(tflite_int8(linear))
     assert prove_file.prove(ProveOptions(Path("theirs.tflite"), c=Path("code")))
-    made = report().c
-    assert made is not None
-    assert made.images == 1000
+    c = report().c
+    assert c is not None
+    assert c.images == 1000
     assert "int network_run(const int8_t *input" in Path("code/network.h").read_text("utf-8")
     with pytest.raises(UserError, match="--c code is not an empty folder"):
         prove_file.prove(ProveOptions(Path("theirs.tflite"), c=Path("code")))

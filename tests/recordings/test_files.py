@@ -73,9 +73,9 @@ def test_an_uneven_clock_and_a_label_by_another_name_are_said(
     data = as_csv(uneven, "time,x,y,Klasse", ["auf"] * 30 + ["ab"] * 30)
     with pytest.raises(UserError, match="the others Klasse; if a column holds the label, call it"):
         load(write(tmp_path, a_csv=data, b_csv=data))
-    said = capsys.readouterr().out
-    assert "40 gaps in time, of more than 1.5 intervals or backwards" in said
-    assert "if the clock is only uneven, set dataset.gaps to ignore" in said
+    output = capsys.readouterr().out
+    assert "40 gaps in time, of more than 1.5 intervals or backwards" in output
+    assert "if the clock is only uneven, set dataset.gaps to ignore" in output
 
 
 def test_channels_are_found_by_name_in_any_order_and_format() -> None:

@@ -182,6 +182,6 @@ def test_a_recording_shorter_than_a_window_is_held_at_its_last_row(
     two = as_csv(values, "x,y,label", ["up"] * 9 + ["down"] * 10)
     raw = load(write(gestures, up__2_csv=two))
     assert raw.train_labels.tolist() == [0, 1] and np.array_equal(raw.train_images[1], held)
-    said = capsys.readouterr().out
-    assert "1 recording shorter than a window: held at the last row" in said
-    assert "1 recording without a window: it needs 20 rows of one label" in said
+    output = capsys.readouterr().out
+    assert "1 recording shorter than a window: held at the last row" in output
+    assert "1 recording without a window: it needs 20 rows of one label" in output

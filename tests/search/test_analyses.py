@@ -89,9 +89,9 @@ def test_folds_are_trained_again_only_if_the_recipe_is_another(
     tiny.change({"problem.metric": "macro_f1"})
     folds.refresh(params.load())
     tiny.change({"problem.metric": "accuracy"})
-    said = capsys.readouterr().out
-    assert "Over 5 folds the mean macro F1 is" in said
-    assert "This compares accuracy" not in said
+    output = capsys.readouterr().out
+    assert "Over 5 folds the mean macro F1 is" in output
+    assert "This compares accuracy" not in output
     other = FoldsReport.load()
     assert (other.score.name, other.score.images) == ("macro_f1", 600)
     parts = [training.judged("macro_f1") for training in folds.trainings(analysis("folds"), FOLDS)]

@@ -60,8 +60,8 @@ def test_a_damaged_cache_is_made_anew(folder: Path, bucket: Any) -> None:
     (s3.CACHE / "cache.db").write_bytes(b"no database" * 1000)
     check_equal(load(address), load(folder))
     assert cached_bytes() > sum(path.stat().st_size for path in folder.rglob("*.jpg"))
-    kept = sorted(s3.CACHE.rglob("*.val"))
-    for number, path in enumerate(kept):  # as a power cut may leave them
+    values = sorted(s3.CACHE.rglob("*.val"))
+    for number, path in enumerate(values):  # as a power cut may leave them
         path.write_bytes(b"" if number % 2 else path.read_bytes()[:-100] + bytes(100))
     check_equal(load(address), load(folder))
 

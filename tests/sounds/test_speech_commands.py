@@ -32,9 +32,9 @@ def archive(path: Path, files: Mapping[str, bytes]) -> str:
 
 def words() -> dict[str, bytes]:
     """Each word of nine speakers, of whom two validate and one tests; and minutes of noise."""
-    said = wav(tone(16000), 16000)
+    spoken = wav(tone(16000), 16000)
     names = (*speech_commands.WORDS, "bed", "cat")
-    files = {f"{word}/{who}_nohash_0.wav": said for word in names for who in SPEAKERS}
+    files = {f"{word}/{who}_nohash_0.wav": spoken for word in names for who in SPEAKERS}
     lists = {"validation": SPEAKERS[6:8], "testing": SPEAKERS[8:]}
     for part, speakers in lists.items():
         listed = [f"{word}/{who}_nohash_0.wav\n" for word in names for who in speakers]
@@ -46,9 +46,9 @@ def words() -> dict[str, bytes]:
 
 
 def held_out() -> dict[str, bytes]:
-    said = wav(tone(16000), 16000)
+    word = wav(tone(16000), 16000)
     folders = (*speech_commands.WORDS, "_unknown_", "_silence_")
-    return {f"{name}/{SPEAKERS[8]}_nohash_0.wav": said for name in folders}
+    return {f"{name}/{SPEAKERS[8]}_nohash_0.wav": word for name in folders}
 
 
 @pytest.fixture

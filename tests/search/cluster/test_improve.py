@@ -80,7 +80,7 @@ def trained(project: Project) -> dict[str, tuple[str, ...]]:
 def test_candidates_side_by_side_are_those_of_one_machine(
     improved: tuple[Project, str], prepared: Project, mirror: Path, tmp_path: Path
 ) -> None:
-    project, said = improved
+    project, output = improved
     alone = whole_copy(prepared, mirror, tmp_path / "alone")
     said_alone = alone.run(*IMPROVE, "--budget", "2", **ONE_THREAD)
     side_by_side, one_by_one = trained(project), trained(alone)
@@ -88,11 +88,11 @@ def test_candidates_side_by_side_are_those_of_one_machine(
     assert all(len(outputs) == 2 for outputs in side_by_side.values())
     assert one_by_one.items() <= side_by_side.items()
     assert len(EPOCH.findall(said_alone)) == 4
-    assert not EPOCH.findall(said)  # none was trained here
-    assert said.count("2 epochs trained in") == 3
-    assert said.count("1 training of 2 epochs, each on 1,800 examples") == 1
-    assert said.count("2 trainings of 2 epochs, each on 1,800 examples") == 1
-    assert said.count("sending 5 files, 55.0 MB") == 2
+    assert not EPOCH.findall(output)  # none was trained here
+    assert output.count("2 epochs trained in") == 3
+    assert output.count("1 training of 2 epochs, each on 1,800 examples") == 1
+    assert output.count("2 trainings of 2 epochs, each on 1,800 examples") == 1
+    assert output.count("sending 5 files, 55.0 MB") == 2
     assert not list((project.folder / ".state/remote").iterdir())
     assert not list((project.folder / ".state/train").iterdir())
     with sqlite3.connect(project.folder / "mlflow.db") as store:
@@ -101,16 +101,16 @@ def test_candidates_side_by_side_are_those_of_one_machine(
 
 
 def test_the_story_says_what_was_tried_side_by_side(improved: tuple[Project, str]) -> None:
-    project, said = improved
+    project, output = improved
     ledger = (project.folder / "reports/improvement.md").read_text()
-    assert "steps 2 to 3 of at most 3, side by side (about " in said
+    assert "steps 2 to 3 of at most 3, side by side (about " in output
     titles = re.findall(r"^## \d\. (.*): (.*)$", ledger, re.MULTILINE)
     names = [name for name, _ in titles]
     assert len(titles) == 2
     assert sum(verdict == "confirmed, kept" for _, verdict in titles) <= 1
     for (name, verdict), other in zip(titles, reversed(names), strict=True):
         assert f"Tried side by side with {other}: each against the same best so far" in ledger
-        assert re.search(rf"^{name} \(improve-\S+\): .*, {verdict}$", said, re.MULTILINE)
+        assert re.search(rf"^{name} \(improve-\S+\): .*, {verdict}$", output, re.MULTILINE)
     assert ledger.count("after Holm's correction for all 4 of them") == 2
 
 
@@ -119,10 +119,10 @@ def test_a_budget_below_the_number_of_workers_is_kept_and_what_is_finished_is_re
 ) -> None:
     project, _ = improved
     before = trained(project)
-    said = project.run(*on(dask, *IMPROVE, "--budget", "2"), **ONE_THREAD)
-    assert "step 2 of at most 2 (about " in said
-    assert "not reached with 2 trainings" in said
-    assert "trained in" not in said
+    output = project.run(*on(dask, *IMPROVE, "--budget", "2"), **ONE_THREAD)
+    assert "step 2 of at most 2 (about " in output
+    assert "not reached with 2 trainings" in output
+    assert "trained in" not in output
     assert trained(project) == before
 
 
@@ -161,8 +161,8 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
         workers = [running.join(folders[0], **hold.environment), running.join(folders[1])]
         command = project.start(*on(running, *five), **ONE_THREAD)
         hold.wait(command)
-        kept = project.folder / ".state/remote"
-        wait_for(lambda: list(kept.glob("*.json")), command)
+        results = project.folder / ".state/remote"
+        wait_for(lambda: list(results.glob("*.json")), command)
         if how == "scheduler":
             assert running.scheduler
             dask_cluster.kill(running.scheduler)
@@ -179,12 +179,12 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
             assert command.wait(SECONDS) == 130
             assert "stopped; finished trainings are kept" in shown(project)
             hold.release()
-        (archive,) = kept.glob("*.tar")
+        (archive,) = results.glob("*.tar")
         assert len(trained(project)) == 3
-        said = project.run(*on(running, *five), **ONE_THREAD)
-    assert said.count("2 epochs trained in") == 1
+        output = project.run(*on(running, *five), **ONE_THREAD)
+    assert output.count("2 epochs trained in") == 1
     assert not archive.exists()
-    assert not EPOCH.findall(said)
+    assert not EPOCH.findall(output)
     assert len(trained(project)) == 5
 
 
@@ -212,8 +212,8 @@ def test_seeds_that_a_cluster_trains_have_the_models_of_one_machine(
         project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
         project.commit()
     here.run(*SEEDS, "--seeds", "1", **ONE_THREAD)
-    said = there.run(*on(dask, *SEEDS, "--seeds", "2"), **ONE_THREAD)
-    assert said.count("2 epochs trained in") == 2
+    output = there.run(*on(dask, *SEEDS, "--seeds", "2"), **ONE_THREAD)
+    assert output.count("2 epochs trained in") == 2
     logs = [path.read_text() for path in there.folder.glob(".state/seeds/*/seed-*.log")]
     assert len(logs) == 2
     assert not any(EPOCH.findall(log) for log in logs)

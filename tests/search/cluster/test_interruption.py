@@ -29,15 +29,15 @@ def test_a_killed_worker_costs_only_the_epoch_that_it_was_in(
         command = project.start(*on(running, *FOLDS))
         hold.wait(command, 2)
         checkpoints = list((project.folder / ".state" / "trials").glob("*/checkpoint.json"))
-        kept = {path.parent.name: json.loads(path.read_text())["rows"] for path in checkpoints}
+        rows_of = {path.parent.name: json.loads(path.read_text())["rows"] for path in checkpoints}
         dask_cluster.kill(first)
         wait_for(lambda: "another one takes over" in shown(project), command)
         hold.release()
         assert command.wait(SECONDS) == 0, shown(project)
     assert "its worker has ended (no connection to tcp://127.0.0.1:" in shown(project)
     assert results(project.folder) == expected
-    assert len(kept) == 2
-    for key, rows in kept.items():
+    assert len(rows_of) == 2
+    for key, rows in rows_of.items():
         again = json.loads((project.folder / f".state/trials/{key}.json").read_text())["rows"]
         assert [row["seconds"] for row in rows] == [again[0]["seconds"]]
 
@@ -65,8 +65,8 @@ def test_after_the_scheduler_was_killed_the_same_command_trains_nothing_twice(
         worker.wait(SECONDS)
         running.start()
         running.join(folder)
-        said = project.run(*on(running, *FOLDS))
-    assert "1 of 2 trainings already done" in said
+        output = project.run(*on(running, *FOLDS))
+    assert "1 of 2 trainings already done" in output
     assert (project.folder / ".state/trials" / first).read_bytes() == before
     assert results(project.folder) == expected
 

@@ -66,10 +66,10 @@ def test_a_refused_worker_leaves_the_work_to_the_others(
         nanny = running.join(folder, "--nthreads", "1")
         alone = project.attempt(*on(running, *FOLDS))
         running.join(folder)
-        said = project.run(*on(running, *FOLDS))
+        output = project.run(*on(running, *FOLDS))
         os.killpg(nanny.pid, signal.SIGKILL)  # it would start its worker again
     assert "start it with --no-nanny" in alone.stderr
-    assert said.count("start it with --no-nanny") == 1
+    assert output.count("start it with --no-nanny") == 1
     assert results(project.folder) == expected
 
 

@@ -71,8 +71,8 @@ def test_no_worker_is_missed_while_dask_asks_in_another_thread(dask: DaskCluster
 def test_a_sweep_runs_on_a_cluster(dask: DaskCluster, project: Project) -> None:
     """The study is a file, which these workers can reach."""
     command = [*EDGEPROOF, "sweep", "train.epochs=1,2", "--sampler", "grid"]
-    said = project.run(*on(dask, *command), EDGEPROOF_CLUSTER="tcp://127.0.0.1:9")
-    assert "The best of 2 trials" in said
+    output = project.run(*on(dask, *command), EDGEPROOF_CLUSTER="tcp://127.0.0.1:9")
+    assert "The best of 2 trials" in output
 
 
 def test_with_tls_nobody_without_a_certificate_reaches_the_scheduler(
