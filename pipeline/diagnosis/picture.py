@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.files.reports.diagnose import NOT_TRAINED
 from pipeline.reporting import drawing
@@ -32,12 +33,7 @@ def draw(
     epochs = [row[EPOCH] for row in rows]
     score = "error" if VALIDATION_ERROR in rows[0] else "accuracy"
     for axis, metric in zip(axes, ("loss", score), strict=True):
-        for split, label in (("train", "training"), ("validation", "validation")):
-            column = f"{split}_{metric}"
-            if column in rows[0]:
-                values = [row[column] for row in rows]
-                # without clipping, since an accuracy of 1 lies on the edge of the axes
-                axis.plot(epochs, values, marker="o", label=label, clip_on=False)
+        _draw_curves(axis, rows, metric)
         if kept_epoch is not None:
             axis.axvline(kept_epoch, color="grey", linestyle=":", label=f"kept: epoch {kept_epoch}")
         if verdict not in ("good_fit", NOT_TRAINED) and since > epochs[0]:
@@ -56,3 +52,13 @@ def draw(
     figure.legend(*names, loc="outside lower center", ncols=len(names[0]))
     figure.suptitle("\n".join(textwrap.wrap(sentence, 120)), fontsize=10)
     drawing.save(path, figure)
+
+
+def _draw_curves(axis: Any, rows: Sequence[Row], metric: str) -> None:
+    epochs = [row[EPOCH] for row in rows]
+    for split, label in (("train", "training"), ("validation", "validation")):
+        column = f"{split}_{metric}"
+        if column in rows[0]:
+            values = [row[column] for row in rows]
+            # without clipping, since an accuracy of 1 lies on the edge of the axes
+            axis.plot(epochs, values, marker="o", label=label, clip_on=False)

@@ -238,23 +238,27 @@ def splits(
         rows = np.setdiff1d(rows, validation)
     if test_fraction is not None:
         count = round(test_fraction * len(rows))
-        kept, split = split_off(
+        leave = 2 if validation is None else 1
+        rest, test = split_off(
             strata[rows],
             count,
             "stratified",
             settings.seed,
-            replace(groups.of(rows), leave=2 if validation is None else 1),
+            replace(groups.of(rows), leave=leave),
         )
-        rows, result["test"] = rows[kept], rows[split]
-    if settings.subset is not None:
-        if settings.subset > len(rows):
-            raise UserError(
-                f"preprocess.subset is {settings.subset}; expected at most {len(rows)}, "
-                "the number of training examples"
-            )
-        rows = rows[: settings.subset]
+        rows, result["test"] = rows[rest], rows[test]
+    rows = _subset(rows, settings.subset)
     if validation is not None:
         return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
-    kept, split = split_off(strata[rows], count, settings.order, settings.seed, groups.of(rows))
-    return {"train": rows[kept], "validation": rows[split], **result}
+    rest, held_out = split_off(strata[rows], count, settings.order, settings.seed, groups.of(rows))
+    return {"train": rows[rest], "validation": rows[held_out], **result}
+
+
+def _subset(rows: Array, count: int | None) -> Array:
+    if count is not None and count > len(rows):
+        raise UserError(
+            f"preprocess.subset is {count}; expected at most {len(rows)}, the number of training "
+            "examples"
+        )
+    return rows[:count]

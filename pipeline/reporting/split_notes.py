@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.params import NONE, Params
-from pipeline.files.reports.preprocess import (
-    PreprocessReport,
-)
+from pipeline.files.reports.preprocess import PreprocessReport, Together
 from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
 
@@ -27,23 +25,26 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         )
     if summary.corrected:
         result.append(f"corrections: {summary.corrected.sentence}")
-    together = summary.together
-    if together and together.copies:
+    return result + (_kept_together(summary.together) if summary.together else [])
+
+
+def _kept_together(together: Together) -> list[str]:
+    """On copies and groups."""
+    result = []
+    if copies := together.copies:
         result.append(
-            f"note: {sum(map(len, together.copies)):,} pictures are copies or near copies, such as "
-            f"{' and '.join(together.copies[0][:2])}; {summary.PATH} lists them"
+            f"note: {sum(map(len, copies)):,} pictures are copies or near copies, such as "
+            f"{' and '.join(copies[0][:2])}; {PreprocessReport.PATH} lists them"
         )
-    if together and together.differently_labelled:
-        different = together.differently_labelled
+    if different := together.differently_labelled:
         result.append(
             f"warning: {counted(len(different), 'group')} of copies with different labels, such as "
             f"{' and '.join(different[0][:2])}; one of the labels is probably wrong"
         )
-    if together and together.groups:
+    if together.groups:
         counts = ", ".join(f"{name}: {count:,}" for name, count in together.groups.items())
         result.append(f"groups: {counts}")
-    if together and together.shared_groups:
-        leaking = together.shared_groups
+    if leaking := together.shared_groups:
         count = len(leaking)
         result.append(
             f"warning: {counted(count, 'group')} {verb(count, 'is', 'are')} in more than one "

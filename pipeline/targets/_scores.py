@@ -237,7 +237,7 @@ def draw(
 
     assert isinstance(report, EvaluationReport)
     bars.of_test(artifacts.REPORTS / "bars.png", report)
-    images, labels = test
+    _, labels = test
     target, names = targets.recognition(description.target), description.class_names
     answers = target.answers(outputs, report.holds_from)
     actual, predicted = target.confused(answers, labels)
@@ -245,11 +245,23 @@ def draw(
     artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
     matrix = confusion(actual, predicted, len(names))
     pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, names)
-    shown, confidences = (
-        pictures.shown_names(names),
-        target.confidences(outputs, report.holds_from),
+    draw_mistakes(
+        pictures, test, answers, target.confidences(outputs, report.holds_from), description
     )
-    kind, wrong = inputs.kind(description.kind), ~target.right(answers, labels)
+
+
+def draw_mistakes(
+    pictures: Drawings,
+    test: tuple[Array, Array],
+    answers: Array,
+    confidences: Array,
+    description: Description,
+) -> None:
+    """The wrong answers of the highest confidence."""
+    images, labels = test
+    target, kind = targets.recognition(description.target), inputs.kind(description.kind)
+    shown = pictures.shown_names(description.class_names)
+    wrong = ~target.right(answers, labels)
     worst = worst_mistakes(wrong, confidences, kind.SHOWN)
     titles = [
         f"{target.words(labels[row], shown)} as {target.words(answers[row], shown)}"
