@@ -9,13 +9,13 @@ aims apply, and with our allocator settings, which help on processors without VN
 
 from __future__ import annotations
 
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,36 @@ AIMS = {
 }
 
 
-def example(folder: Path) -> dict[str, Any]:
-    """The seconds until the end of each epoch, and the test accuracy there."""
+@dataclass(frozen=True)
+class Fit:
+    """The seconds until the end of each epoch that was measured, and the test accuracy there.
+
+    `faults` are the page faults of the whole process.
+    """
+
+    seconds: list[float]
+    accuracies: list[float]
+    faults: int = 0
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The seconds of a `dvc repro` of everything and of some of its parts, and its accuracy.
+
+    `nothing` and `trivial` are those with nothing to do, here and in a project of one stage.
+    """
+
+    seconds: float
+    fit: float
+    latency: float
+    emulated: float
+    nothing: float
+    trivial: float
+    accuracy: float
+    faults: int
+
+
+def example(folder: Path) -> Fit:
     import keras
 
     from pipeline.architectures import cnn
@@ -84,17 +112,17 @@ def example(folder: Path) -> dict[str, Any]:
         verbose=0,
         callbacks=[Clock()],
     )
-    return {"seconds": times, "accuracies": accuracies}
+    return Fit(times, accuracies)
 
 
-def example_that_keeps_memory(folder: Path) -> dict[str, Any]:
+def example_that_keeps_memory(folder: Path) -> Fit:
     """The example with our allocator settings."""
     imports.keep_freed_memory()
     return example(folder)
 
 
-def ours_to_target(folder: Path) -> dict[str, Any]:
-    """The seconds of fitting OUR_EPOCHS_TO_99 epochs, and the test accuracy after them."""
+def ours_to_target(folder: Path) -> Fit:
+    """Our first OUR_EPOCHS_TO_99 epochs, measured at the end of the last."""
     from pipeline.training import fit
     from pipeline.training.batches import Data
 
@@ -108,7 +136,7 @@ def ours_to_target(folder: Path) -> dict[str, Any]:
     trained = fit.fit(settings, Data(train, validation, 10), folder / "state", lambda row: None)
     seconds = time.perf_counter() - start
     predictions = trained.model.predict(raw.test_images, batch_size=1000, verbose=0).argmax(1)
-    return {"seconds": seconds, "accuracy": float((predictions == raw.test_labels).mean())}
+    return Fit([seconds], [float((predictions == raw.test_labels).mean())])
 
 
 PARTS = {
@@ -116,7 +144,7 @@ PARTS = {
 }
 
 
-def in_process(name: str, folder: Path) -> dict[str, Any]:
+def in_process(name: str, folder: Path) -> Fit:
     """Runs one of PARTS in a process of its own, so that none warms up another."""
     output = folder / f"{name}.json"
     subprocess.run(
@@ -124,12 +152,11 @@ def in_process(name: str, folder: Path) -> dict[str, Any]:
         cwd=ROOT,
         check=True,
     )
-    result: dict[str, Any] = artifacts.load_json(output)
-    return result
+    return Fit(**artifacts.load_json(output))
 
 
-def whole_pipeline(folder: Path) -> dict[str, float]:
-    """The seconds of a `dvc repro` of everything in a fresh copy, and figures from its reports."""
+def whole_pipeline(folder: Path) -> Whole:
+    """Runs everything in a fresh copy."""
     project.fresh(folder)
     environment = project.environment()
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
@@ -142,15 +169,17 @@ def whole_pipeline(folder: Path) -> dict[str, float]:
     runs = params.load(folder / "params.yaml").verify.latency_runs
     # As pipeline.verify caches it.
     emulated = sorted((folder / ".state/measurements").glob("emulated-processors-*.json"))
-    return {
-        "seconds": seconds,
-        "fit": TrainReport.load(folder / TrainReport.PATH).training_seconds,
-        "latency": latency_seconds(verification, embedding, runs),
-        "emulated": sum(artifacts.load_json(path)["seconds"] for path in emulated),
-        "faults": faults,
-        "accuracy": EvaluationReport.load(folder / EvaluationReport.PATH).test_accuracy,
-        **nothing_to_do(folder, folder.parent / "trivial"),
-    }
+    nothing, trivial = nothing_to_do(folder, folder.parent / "trivial")
+    return Whole(
+        seconds=seconds,
+        fit=TrainReport.load(folder / TrainReport.PATH).training_seconds,
+        latency=latency_seconds(verification, embedding, runs),
+        emulated=sum(artifacts.load_json(path)["seconds"] for path in emulated),
+        nothing=nothing,
+        trivial=trivial,
+        accuracy=EvaluationReport.load(folder / EvaluationReport.PATH).test_accuracy,
+        faults=faults,
+    )
 
 
 def latency_seconds(verification: VerificationReport, embedding: EmbedReport, runs: int) -> float:
@@ -164,7 +193,7 @@ def latency_seconds(verification: VerificationReport, embedding: EmbedReport, ru
     return milliseconds / 1000
 
 
-def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
+def nothing_to_do(folder: Path, trivial: Path) -> tuple[float, float]:
     """The seconds of a `dvc repro` with nothing to do, here and in a project of one trivial stage.
 
     Both are medians of five, measured in turn.
@@ -185,37 +214,32 @@ def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
             start = time.perf_counter()
             subprocess.run(["dvc", "repro", "--quiet"], cwd=project_folder, check=True)
             seconds.append(time.perf_counter() - start)
-    return {
-        "nothing": statistics.median(times[folder]),
-        "trivial": statistics.median(times[trivial]),
-    }
+    return statistics.median(times[folder]), statistics.median(times[trivial])
 
 
-def table(
-    first: dict[str, Any], peer: dict[str, Any], fair: dict[str, Any], whole: dict[str, float]
-) -> str:
+def table(first: Fit, peer: Fit, fair: Fit, whole: Whole) -> str:
     """Our times against theirs, beside the aims.
 
     `first` is ours_to_target, `peer` the example, `fair` the example with our allocator settings,
     `whole` the whole pipeline.
     """
-    fit, emulated = whole["fit"], whole["emulated"]
-    native = whole["seconds"] - emulated
-    rest = native - fit - whole["latency"]
-    peer_seconds, fair_seconds = peer["seconds"][-1], fair["seconds"][-1]
-    epochs = f"{EXAMPLE_EPOCHS} epochs ({percent(peer['accuracies'][-1])})"
+    fit, emulated = whole.fit, whole.emulated
+    native = whole.seconds - emulated
+    rest = native - fit - whole.latency
+    peer_seconds, fair_seconds = peer.seconds[-1], fair.seconds[-1]
+    epochs = f"{EXAMPLE_EPOCHS} epochs ({percent(peer.accuracies[-1])})"
     same = "  the same, the example with our allocator"
     lines = [
         f"{'':70}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}",
         line(
-            f"to 99.0 % on the test set (ours: {percent(first['accuracy'])})",
-            first["seconds"],
+            f"to 99.0 % on the test set (ours: {percent(first.accuracies[-1])})",
+            first.seconds[-1],
             seconds_to_target(peer),
             AIMS["to 99 %"],
         ),
-        line(same, first["seconds"], seconds_to_target(fair)),
+        line(same, first.seconds[-1], seconds_to_target(fair)),
         line(
-            f"pipeline without emulated processors ({percent(whole['accuracy'])}), {epochs}",
+            f"pipeline without emulated processors ({percent(whole.accuracy)}), {epochs}",
             native,
             peer_seconds,
             AIMS["whole pipeline"],
@@ -227,16 +251,16 @@ def table(
         ),
         line(
             "dvc repro with nothing to do, against a trivial project",
-            whole["nothing"],
-            whole["trivial"],
+            whole.nothing,
+            whole.trivial,
             AIMS["nothing to do"],
         ),
     ]
     faults = {
-        "ours in 2 epochs": first["faults"],
-        "the pipeline's stages": whole["faults"],
-        "the example": peer["faults"],
-        "the example with our allocator": fair["faults"],
+        "ours in 2 epochs": first.faults,
+        "the pipeline's stages": whole.faults,
+        "the example": peer.faults,
+        "the example with our allocator": fair.faults,
     }
     counts = "; ".join(f"{name} {count:,}" for name, count in faults.items())
     return "\n".join([*lines, f"page faults: {counts}", machine.sentence()])
@@ -246,9 +270,9 @@ def line(name: str, ours: float, theirs: float, aim: float | str = "") -> str:
     return f"{name:70}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}"
 
 
-def seconds_to_target(peer: dict[str, Any]) -> float:
+def seconds_to_target(peer: Fit) -> float:
     """The seconds until the example reaches TARGET."""
-    pairs = zip(peer["seconds"], peer["accuracies"], strict=True)
+    pairs = zip(peer.seconds, peer.accuracies, strict=True)
     return next((seconds for seconds, accuracy in pairs if accuracy >= TARGET), float("inf"))
 
 
@@ -258,7 +282,7 @@ def main() -> None:
         with imports.quiet():
             result = PARTS[sys.argv[1]](output.parent)
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        output.write_text(json.dumps({**result, "faults": faults}))
+        artifacts.save_json(output, asdict(replace(result, faults=faults)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from benchmarks import compare_with_keras_example as compare
@@ -12,22 +10,18 @@ from benchmarks import compare_with_keras_example as compare
 @pytest.fixture
 def rows() -> dict[str, list[str]]:
     """The rows of the table by name, as (ours, peer, ratio, aim)."""
-    example: dict[str, Any] = {
-        "seconds": [10.0, 20.0, 200.0],
-        "accuracies": [0.98, 0.99, 0.992],
-        "faults": 5,
-    }
-    whole = {
-        "seconds": 190.0,
-        "fit": 100.0,
-        "latency": 10.0,
-        "emulated": 40.0,
-        "accuracy": 0.9957,
-        "nothing": 2.0,
-        "trivial": 1.9,
-        "faults": 3,
-    }
-    first = {"seconds": 5.0, "accuracy": 0.991, "faults": 1}
+    example = compare.Fit([10.0, 20.0, 200.0], [0.98, 0.99, 0.992], faults=5)
+    whole = compare.Whole(
+        seconds=190.0,
+        fit=100.0,
+        latency=10.0,
+        emulated=40.0,
+        nothing=2.0,
+        trivial=1.9,
+        accuracy=0.9957,
+        faults=3,
+    )
+    first = compare.Fit([5.0], [0.991], faults=1)
     table = compare.table(first, example, example, whole)
     return {row[:70].strip(): row[70:].split() for row in table.splitlines()[1:-2]}
 
