@@ -14,39 +14,31 @@ from pipeline.files.artifacts import Array
 
 @dataclass(frozen=True)
 class Raw:
-    """A dataset as published: inputs, and labels, one for each example.
+    """A dataset as published: inputs, and a label for each example.
 
-    `target` names the prediction target, a module of pipeline/targets: `classes`, whose labels are
-    integers (N,) from 0; `labels`, 0 or 1 (N, K); or `number`, float32 (N,), whose name is the only
-    one of `class_names`. `kind` names the kind of the inputs, a module of pipeline/inputs: images
-    (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`, zero-padded. If the dataset has no
-    test part, both test arrays are empty (N = 0). For ids, `vocabulary` names them from id 1 on,
-    and `examples` are texts of the test part, for clients that encode texts themselves.
-    `not_passed_on` says why no data may go into a bundle.
-
-    Photos stay on disk: `pipeline.files.pictures.Pictures` stands in place of an array. Rows (V,)
-    of the training part may be named for `validation`. `left_out` says of files that are not used
-    why. Columns are what else is known of each example of an array, for `preprocess.group`; that
-    named by `group` is the default. `sound` are the parameters of `serving.log_mel`, and `series`
-    those of `serving.recording.Sampling`.
+    `kind` is a module of pipeline/inputs: `pixels` are (N, H, W, C) uint8, `ids` (N, L) int32 from
+    1 to `highest`, zero-padded. `target` is one of pipeline/targets: `classes` are integers (N,)
+    from 0, `labels` 0 or 1 (N, K), and a `number` is float32 (N,). Photos stay on disk:
+    `pipeline.files.pictures.Pictures` stands in place of an array.
     """
 
     train_images: Array
     train_labels: Array
-    test_images: Array
+    test_images: Array  # empty, as its labels are, if the dataset has no test part
     test_labels: Array
-    class_names: list[str]
-    unreadable: list[str] = field(default_factory=list)
+    class_names: list[str]  # of a number, its name alone
+    unreadable: list[str] = field(default_factory=list)  # files
     kind: str = "pixels"
     highest: int = 255
-    vocabulary: list[str] = field(default_factory=list)
-    examples: list[str] = field(default_factory=list)
-    not_passed_on: str | None = None
+    vocabulary: list[str] = field(default_factory=list)  # the names of ids, from 1 on
+    examples: list[str] = field(default_factory=list)  # texts of the test part, for clients
+    not_passed_on: str | None = None  # why no data may go into a bundle
     target: str = "classes"
-    validation: Array | None = None
-    left_out: dict[str, str] = field(default_factory=dict)
+    validation: Array | None = None  # rows (V,) of the training part that the data name for it
+    left_out: dict[str, str] = field(default_factory=dict)  # files that are not used, and why
+    # What else is known of each example, for preprocess.group
     train_columns: dict[str, list[str]] = field(default_factory=dict)
     test_columns: dict[str, list[str]] = field(default_factory=dict)
-    group: str | None = None
-    sound: dict[str, int] | None = None
-    series: dict[str, Any] | None = None
+    group: str | None = None  # the column that is the default of preprocess.group
+    sound: dict[str, int] | None = None  # the parameters of serving.log_mel
+    series: dict[str, Any] | None = None  # those of serving.recording.Sampling

@@ -56,8 +56,8 @@ def columns(beginnings: Sequence[Beginning]) -> tuple[list[str], list[str]]:
 def rising(beginnings: Sequence[Beginning]) -> list[str]:
     """The channels that rise in each recording as only a time or a counter does.
 
-    Their steps are about the same, or in proportion to those of the times; or without times, the
-    first of them never falls, and its name is that of a time or a counter, or it has none.
+    Such a channel rises by about the same everywhere, or in proportion to the times. Without times,
+    the first channel counts as one, too, if it never falls and is named like a time or a counter.
     """
 
     def rises(part: Beginning) -> Array:

@@ -60,24 +60,20 @@ class NumberRange:
 
 @dataclass(frozen=True)
 class Survey:
-    """The examples of each part (train, validation, test), and how many of `counts` a class has.
-
-    `size` is the shape of an array. `side` is the median of the shorter sides of the pictures, of
-    which `opened` were looked at.
-    """
+    """What the data are, as far as a look at some of the files tells."""
 
     values: dict[str, object]  # dataset.name, path, other, and labels of a list
     class_names: list[str]
-    examples: dict[str, int]
+    examples: dict[str, int]  # of each part: train, validation, test
     counts: dict[str, int]  # of each class or label, in training and validation
     kind: str = "pixels"
     target: str = "classes"
     number: NumberRange | None = None  # for the target of this name
-    size: tuple[int, ...] | None = None
+    size: tuple[int, ...] | None = None  # of an input, if they are arrays or windows
     highest: int = 255
-    side: int = 0
+    side: int = 0  # the median of the shorter sides of pictures
     colour: bool = False
-    opened: int = 0
+    opened: int = 0  # examples that were looked at
     group: str | None = None
     groups: int = 0  # how many there are in training and validation; 0: no group is known
     rate: float = 0  # Hz of sensors, and of sounds: one in twenty files has less

@@ -67,7 +67,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
             *plan.remarks,
             *_named(raw),
-            *(speakers.said(group, names) if names else []),
+            *(speakers.remarks(group, names) if names else []),
             *([] if group else [_too_few(named) if named else UNKNOWN]),
             *_slow(options.rate),
             *_in_few(path, raw, group),

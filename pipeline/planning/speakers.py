@@ -65,7 +65,7 @@ def _pieces(labelled: Sequence[tuple[str, str]], expression: str) -> dict[str, s
     return dict(names) if are_some and count <= len(labelled) / 2 else {}
 
 
-def said(group: str | None, names: Sequence[str]) -> list[str]:
+def remarks(group: str | None, names: Sequence[str]) -> list[str]:
     if group == FOLDER:
         return [
             f"the classes hold {len(names)} folders of the same names, such as {names[0]} and "
