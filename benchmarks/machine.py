@@ -1,8 +1,9 @@
-"""Describes the machine that a figure was measured on."""
+"""The machine that a figure was measured on, and the time that it took of its processor."""
 
 from __future__ import annotations
 
 import re
+import resource
 from pathlib import Path
 
 from pipeline.files import timing_cache
@@ -33,3 +34,9 @@ def sentence() -> str:
     if missing and not is_arm:
         result += f", without {', '.join(missing)}"
     return result
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one has waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

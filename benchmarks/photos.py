@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -87,7 +86,7 @@ def anonymous_bytes(pid: int) -> int:
 def measured(stage: str, folder: Path) -> tuple[float, float, int]:
     """Seconds, seconds of processor time, and the largest anonymous memory in bytes."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started, used, largest = time.perf_counter(), processor_seconds(), 0
+    started, used, largest = time.perf_counter(), machine.processor_seconds(), 0
     with subprocess.Popen(
         [sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=environment
     ) as process:
@@ -96,13 +95,7 @@ def measured(stage: str, folder: Path) -> tuple[float, float, int]:
             time.sleep(0.01)
     if process.returncode:
         sys.exit(f"{stage} failed with exit status {process.returncode}")
-    return time.perf_counter() - started, processor_seconds() - used, largest
-
-
-def processor_seconds() -> float:
-    """Of all processes that this one has waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return time.perf_counter() - started, machine.processor_seconds() - used, largest
 
 
 def project(folder: Path, side: int, store: str = "pixels") -> None:

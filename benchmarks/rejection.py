@@ -10,13 +10,13 @@ inverted and with half of each picture gone. None of them was used to fit anythi
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.field_alarms import fashion
 from pipeline.files import split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
@@ -28,12 +28,6 @@ from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 
 SLOW = 1000  # images of each kind on TensorFlow Lite Micro
-
-
-def fashion(_: Array) -> Array:
-    with np.load(Path(os.environ["DATA_MIRROR"]) / "fashion_mnist.npz") as file:
-        images: Array = file["x_test"][..., None]
-    return images
 
 
 def noise(images: Array) -> Array:

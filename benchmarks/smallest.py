@@ -12,7 +12,6 @@ Writes benchmarks/smallest.json and benchmarks/smallest.md.
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
@@ -151,9 +150,9 @@ def run(values: Overrides, seed: int, copy: Path) -> Result:
     project.fresh(copy)
     change(copy / "params.yaml", {**FEWER, **values, "train.seed": seed})
     repro(copy, "preprocess")
-    before = processor_seconds()
+    before = machine.processor_seconds()
     repro(copy, "train")
-    seconds = processor_seconds() - before
+    seconds = machine.processor_seconds() - before
     repro(copy, "embed")
     measured = [row.measured for row in EmbedReport.load(copy / EmbedReport.PATH).targets]
     (c,) = (part for part in measured if isinstance(part, CMeasurements))
@@ -189,12 +188,6 @@ def change(path: Path, values: Overrides) -> None:
             section = section[part]
         section[name] = value
     yaml.dump(everything, path)
-
-
-def processor_seconds() -> float:
-    """Of all processes that this one has waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def row(goal: Goal, results: Sequence[Result]) -> list[str]:

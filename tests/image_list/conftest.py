@@ -9,8 +9,6 @@ from PIL import Image
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, image_list
-from pipeline.files import pictures
-from pipeline.files.picture_table import Picture
 
 
 @pytest.fixture
@@ -27,9 +25,3 @@ def load(root: Path, text: str, name: str = "labels.csv", **values: object) -> R
         (root / name).write_text(text, encoding="utf-8")
     facts = {"name": "image_list", "path": str(root), "height": 4, "width": 4, "channels": 3}
     return image_list.load(Dataset.model_validate({**facts, "labels": name, **values}))
-
-
-def rows(raw: Raw) -> list[Picture]:
-    photos = pictures.on_disk(raw.train_images)
-    assert photos
-    return list(photos.rows)

@@ -14,7 +14,8 @@ from pipeline.datasets._listed_files import Files
 from pipeline.files import picture_file, picture_table, pictures
 from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
-from tests.image_list.conftest import load, rows
+from tests.image_folder.conftest import rows
+from tests.image_list.conftest import load
 
 
 def test_a_list_names_files_and_labels_in_its_own_order(photos: Path) -> None:

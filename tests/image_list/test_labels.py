@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.process.errors import UserError
-from tests.image_list.conftest import load, rows
+from tests.image_folder.conftest import rows
+from tests.image_list.conftest import load
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.embedded import c
 from pipeline.files.artifacts import Array
 from pipeline.targets import _thresholds, labels
 from serving import Classifier, gate
-from tests import browser_page, c_program, labels_in_use
+from tests import browser_page, c_program, labels_in_use, reports
 from tests.c_program import Ran
 from tests.conftest import OWN_PROBLEM, Project
 from tests.labels.conftest import OWN, drawn
@@ -62,9 +63,7 @@ def trained(project: Project, run_stages: Callable[..., None]) -> Project:
 def test_several_labels_pass_the_whole_pipeline_to_the_device(
     trained: Project, chromium: Any
 ) -> None:
-    def report(name: str) -> Any:
-        return json.loads((trained.folder / f"reports/{name}.json").read_text())
-
+    report = partial(reports.report, trained)
     evaluation, train = report("evaluate"), report("train")
     assert evaluation["gate"]["baseline_beaten"]
     assert evaluation["test_accuracy"] > 0.8

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +77,3 @@ def test_set(trained: Project) -> tuple[Array, Array]:
         np.load(trained.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
     )
     return images, labels
-
-
-def report(trained: Project, name: str) -> Any:
-    return json.loads((trained.folder / f"reports/{name}.json").read_text())

@@ -27,6 +27,7 @@ from serving.model_card import ModelCard
 from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT, Project
 from tests.number.conftest import test_set
+from tests.prediction_log.conftest import rows
 from tests.server import Server, check_openapi, png
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -34,14 +35,6 @@ pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.filterwarnings("ig
 test_set.__test__ = False  # type: ignore[attr-defined]
 BUNDLE = "dist/angles-1.0.0.tar.gz"
 SETTINGS = params.load(ROOT / "params.yaml").field
-
-
-def rows(path: Path, columns: str) -> list[Any]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(f"SELECT {columns} FROM predictions ORDER BY number").fetchall()
-    finally:
-        connection.close()
 
 
 def ask(server: Server, image: Array) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests import browser_page, c_program
 from tests.conftest import EDGEPROOF, ROOT, Project
-from tests.number.conftest import report, test_set
+from tests.number.conftest import test_set
+from tests.reports import report
 from tests.server import Server, answer_on_page, check_openapi, png
 
 # Whichever test comes first makes the project, in this process.

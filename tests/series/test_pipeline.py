@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from benchmarks import motion
 from pipeline.embedded import c
 from pipeline.files.artifacts import Array
 from serving import Classifier, InputError, photo
+from tests import reports
 from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.server import Server
 
@@ -65,9 +66,7 @@ def watch(project: Project, run_stages: Callable[..., None]) -> Project:
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="needs the recordings of a smartwatch")
 @pytest.mark.filterwarnings("ignore")
 def test_exercises_pass_the_whole_pipeline_to_the_device(watch: Project, tmp_path: Path) -> None:
-    def report(name: str) -> Any:
-        return json.loads((watch.folder / f"reports/{name}.json").read_text())
-
+    report = partial(reports.report, watch)
     gate = report("evaluate")["gate"]
     assert gate["baseline_beaten"]
     assert gate["target_reached"]
