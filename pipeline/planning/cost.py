@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import tflite
 
+from pipeline import targets
 from pipeline.config import boards
 from pipeline.config.params import NONE, Params
-from pipeline.config.parts import declared, is_number, one_class_each
+from pipeline.config.parts import declared
 from pipeline.embedded import _integer_c, microcontroller
 from pipeline.files import artifacts, code, digests, timing_cache
 from pipeline.files.artifacts import Array
@@ -54,12 +55,7 @@ class Shape:
     def random(self, count: int) -> tuple[Array, Array]:
         """Inputs (N, ...) and labels (N,), or (N, K) for several labels; numbers are float32."""
         rng = np.random.default_rng(0)
-        if one_class_each(self.target):
-            labels = np.arange(count) % self.num_classes
-        elif is_number(self.target):
-            labels = rng.normal(size=count).astype(np.float32)
-        else:
-            labels = rng.integers(0, 2, (count, self.num_classes))
+        labels = targets.target(self.target).random(rng, count, self.num_classes)
         return kinds.kind_of(self).random(rng, (count, *self.shape), self.highest), labels
 
 

@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
+
 from pipeline.config.parts import declared, one_class_each
 from pipeline.config.problem import ACCURACY
 from pipeline.files.artifacts import Array, Description
@@ -81,6 +83,9 @@ class Target(Baselined, Protocol):
 
     def contents(self, labels: Array, names: Sequence[str]) -> dict[str, Any]:
         """The figures of the labels of a split for reports/preprocess.json."""
+
+    def random(self, rng: np.random.Generator, count: int, number: int) -> Array:
+        """Labels (N, ...) of `count` made-up examples, to measure what a training costs."""
 
     def strata(self, labels: Array) -> Array:
         """A number (N,) for each example; a stratified split has each number in proportion."""

@@ -50,6 +50,10 @@ def contents(labels: Array, names: Sequence[str]) -> dict[str, Any]:
     return counts(labels, labels, len(names)).contents(names)
 
 
+def random(rng: np.random.Generator, count: int, number: int) -> Array:
+    return np.arange(count) % number
+
+
 def strata(labels: Array) -> Array:
     return labels
 

@@ -56,6 +56,10 @@ def contents(labels: Array, names: Sequence[str]) -> dict[str, Any]:
     return counts(labels, labels, len(names)).contents(names)
 
 
+def random(rng: np.random.Generator, count: int, number: int) -> Array:
+    return rng.integers(0, 2, (count, number))
+
+
 def strata(labels: Array) -> Array:
     """The number of the combination of labels."""
     numbers: Array = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)

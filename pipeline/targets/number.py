@@ -55,6 +55,10 @@ def contents(labels: Array, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def random(rng: np.random.Generator, count: int, number: int) -> Array:
+    return rng.normal(size=count).astype(np.float32)
+
+
 def strata(labels: Array) -> Array:
     """The tenth of all labels in which each one is."""
     if not len(labels):  # of data that may not be passed on, no example is chosen

@@ -14,6 +14,7 @@ import pytest
 from pipeline import download, inputs
 from pipeline.config import params
 from pipeline.files import artifacts, raw
+from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.search import folds, labels, labels_page
 from pipeline.search.analysis import Analysis, AnalysisOptions
@@ -165,15 +166,21 @@ def test_every_kind_of_input_is_shown_without_another_file() -> None:
     assert len(photo) < 60_000
 
 
-def test_several_labels_at_once_and_no_pictures_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("rows", "target"),
+    [
+        (np.array([[0, 1], [1, 0], [1, 1], [0, 0]] * 6), "labels"),
+        (np.linspace(0, 1, 24), "number"),
+    ],
+)
+def test_several_labels_at_once_numbers_and_no_pictures_are_refused(
+    rows: Array, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = np.array([[0, 1], [1, 0], [1, 1], [0, 0]] * 6)
     np.savez("mine.npz", x_train=np.zeros((24, 4, 4, 1), np.uint8), y_train=rows)
     configure(dataset__name="npz", dataset__path="mine.npz")
     download.main()
-    with pytest.raises(UserError, match="is for data with one class for each example"):
+    with pytest.raises(UserError, match=f"one class for each example, .* asks for {target}"):
         labels.find(2, 7, AnalysisOptions())
     artifacts.save_description(
         artifacts.RAW / "description.json", raw.description().__class__("npz", ["a"], (1,), {}, [])
