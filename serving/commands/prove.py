@@ -160,12 +160,12 @@ def _line(pair: Attempt) -> str:
         return f"{pair.versioned}: {pair.sentence}"
     comparison = proof.comparison
     if isinstance(comparison, NumberComparison):
-        score = _numbers(comparison, proof.unit)
+        text = _numbers(comparison, proof.unit)
     else:
-        score = _accuracy(comparison)
+        text = _accuracy(comparison)
     return (
         f"{pair.versioned}: {PROVEN if pair.state == PROVEN else pair.sentence}\n"
-        f"    {score}\n"
+        f"    {text}\n"
         f"    golden vectors within {proof.golden_difference:.1g}; "
         f"{proof.median_milliseconds:.3f} ms an input "
         f"(95 % within {proof.p95_milliseconds:.3f}){_rejection(proof)}"
