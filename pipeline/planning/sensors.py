@@ -40,19 +40,13 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     assert raw.series is not None
     options = read.options(series_folder.Options)
     named, group, names = _groups(raw)
-    validation = 0 if raw.validation is None else len(raw.validation)
-    examples = {
-        "train": len(raw.train_labels) - validation,
-        "validation": validation,
-        "test": len(raw.test_labels),
-    }
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
     values |= {"columns": options.columns} if options.columns else {}
     values |= {"gaps": options.gaps} if options.gaps != "split" else {}
     return Survey(
         values=values,
         class_names=raw.class_names,
-        examples={part: count for part, count in examples.items() if count},
+        examples=_examples(raw),
         counts=dict(zip(raw.class_names, counts, strict=True)),
         kind="series",
         size=tuple(raw.train_images.shape[1:]),
@@ -85,6 +79,17 @@ def _groups(raw: Raw) -> tuple[str | None, str | None, list[str]]:
     if column is None:
         return None, *_by_file(raw)
     return column, column if _are_enough(raw, column) else None, []
+
+
+def _examples(raw: Raw) -> dict[str, int]:
+    """The windows of each part that has some."""
+    validation = 0 if raw.validation is None else len(raw.validation)
+    counts = {
+        "train": len(raw.train_labels) - validation,
+        "validation": validation,
+        "test": len(raw.test_labels),
+    }
+    return {part: count for part, count in counts.items() if count}
 
 
 def _named(raw: Raw) -> list[str]:
