@@ -27,7 +27,7 @@ class Raw:
     test_images: Array  # empty, as its labels are, if the dataset has no test part
     test_labels: Array
     class_names: list[str]  # of a number, its name alone
-    unreadable: list[str] = field(default_factory=list)  # files
+    unreadable: list[str] = field(default_factory=list)  # files, by their names
     kind: str = "pixels"
     highest: int = 255
     vocabulary: list[str] = field(default_factory=list)  # the names of ids, from 1 on

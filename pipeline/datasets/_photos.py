@@ -60,7 +60,7 @@ class Candidates(Sequence[Candidate]):
     """Made of their files when they are asked for, as there may be a million."""
 
     def __init__(self, files: Sequence[str], make: Callable[[str], Candidate]) -> None:
-        self._files, self._made = files, make
+        self._files, self._make = files, make
 
     def __len__(self) -> int:
         return len(self._files)
@@ -71,8 +71,8 @@ class Candidates(Sequence[Candidate]):
     def __getitem__(self, key: slice) -> list[Candidate]: ...
     def __getitem__(self, key: int | slice) -> Candidate | list[Candidate]:
         if isinstance(key, slice):
-            return list(map(self._made, self._files[key]))
-        return self._made(self._files[key])
+            return list(map(self._make, self._files[key]))
+        return self._make(self._files[key])
 
 
 class Listed(NamedTuple):

@@ -238,14 +238,8 @@ def splits(
         rows = np.setdiff1d(rows, validation)
     if test_fraction is not None:
         count = round(test_fraction * len(rows))
-        leave = 2 if validation is None else 1
-        rest, test = split_off(
-            strata[rows],
-            count,
-            "stratified",
-            settings.seed,
-            replace(groups.of(rows), leave=leave),
-        )
+        independent = replace(groups.of(rows), leave=2 if validation is None else 1)
+        rest, test = split_off(strata[rows], count, "stratified", settings.seed, independent)
         rows, result["test"] = rows[rest], rows[test]
     rows = _subset(rows, settings.subset)
     if validation is not None:

@@ -41,7 +41,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast and how long a network learns: the weight decay is AdamW's; why so many epochs."""
+    """How a network learns: `decay` is AdamW's weight decay, `reason` says why so many epochs."""
 
     batch: int
     rate: float
