@@ -24,6 +24,10 @@ LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
 SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
 SAMPLE = 200  # recordings that are looked at
 WIDE = 20  # columns of numbers, from which a row may be an example
+TABLE = (
+    "if each row is an example of its own, store them as x_train of an npz: (N, T, 1) for T steps "
+    "of a sensor, (N, 1, C) for C features"
+)
 UNEVEN = 0.2  # of the recordings, from which on their gaps are those of a clock
 MOST_MISSING = 1.25  # of the time that the rows take, in a recording that lacks hardly any
 
@@ -164,12 +168,12 @@ def _rate(path: Path, seen: Seen) -> float:
         what = "says how many rows a second has" if seen.beginnings else "can be read"
         raise UserError(f"{path} holds no recording that {what}: {file} {reason}")
     names = seen.beginnings[-1].channels if seen.beginnings else ()
+    is_table = len(names) >= WIDE or len(seen.beginnings) == 1
     rising = channels.rising(seen)
     named = f"; if {rising[0]} is the time in seconds, call it time" if rising else ""
-    table = "; if each row is an example of its own, store them as x_train (N, T, C) of an npz"
     raise UserError(
         f"{path} holds recordings that do not say how many rows a second has; add --rate 50, if "
-        f"it is 50, or a column time, in seconds{named}{table if len(names) >= WIDE else ''}"
+        f"it is 50, or a column time, in seconds{named}{f'; {TABLE}' if is_table else ''}"
     )
 
 

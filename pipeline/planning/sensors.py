@@ -33,6 +33,11 @@ UNKNOWN = (
 
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
+    if given.number:
+        raise UserError(
+            f"--number is {given.number}, which names a column of a list of pictures, and the data "
+            f"are series; leave it out; {sampling.TABLE}, and the numbers as y_train"
+        )
     values = {"name": "series_folder", "path": str(path), "other": NONE}
     plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")
     read = dataset or Dataset.model_validate({**values, **plan.values})

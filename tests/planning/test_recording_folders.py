@@ -80,3 +80,12 @@ def test_times_that_never_change_tell_no_rate(folder: Path) -> None:
         path.write_text("\n".join(["time,ax", *(f"5,{row % 7}" for row in range(90))]))
     with pytest.raises(UserError, match="times that stand still"):
         survey.survey(Path("still"))
+
+
+def test_a_table_of_examples_is_told_how_to_become_one(folder: Path) -> None:
+    rows = [f"{number % 7},{number % 5},{number / 3}" for number in range(60)]
+    Path("table.csv").write_text("\n".join(["age,dose,effect", *rows]))
+    with pytest.raises(
+        UserError, match=r"rows a second has; .*each row is an example .*\(N, 1, C\)"
+    ):
+        survey.survey(Path("table.csv"))
