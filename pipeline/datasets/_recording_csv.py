@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.datasets import _recording_columns
+from pipeline.datasets import _logged_lines, _recording_columns
 from pipeline.datasets._tree import FileError
 from pipeline.datasets._windows import (
     Block,
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Recording]:
     """As `_recording_files.recordings`. Raises FileError."""
-    lines = _lines(text)
+    lines = _logged_lines.as_csv(_lines(text))
     first = next(lines, "")
     rows: Iterator[Row] = cells(first, lines)
     names = [cell.strip() for cell in next(filter(None, rows), [])]

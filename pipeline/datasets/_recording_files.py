@@ -6,6 +6,7 @@ a column such as `person` changes, or below a blank line, another recording begi
 An npz has an array `signal` (T, C), and optionally `channels`, `rate` in Hz, `time` (T,) and, of
 several recordings one after the other, the `length` of each. Any other column, or array with an
 entry for each row or recording, is text about them.
+If there is neither, logs are read, which are tables of another suffix, and files of Edge Impulse.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from pipeline.datasets import _recording_csv
+from pipeline.datasets import _edge_impulse, _recording_csv, _tree
 from pipeline.datasets._recording_csv import BLOCK
-from pipeline.datasets._tree import FileError
+from pipeline.datasets._tree import FileError, Tree
 from pipeline.datasets._windows import (
     Block,
     Recording,
@@ -32,7 +34,15 @@ from serving.errors import reason
 from serving.recording import TIME
 
 SUFFIXES = (".csv", ".tsv", ".npz")
+LOGS = (".txt", ".log", ".dat", ".asc", *_edge_impulse.SUFFIXES)
+NOUN = "recording"
 LARGEST_NPZ = 2**30  # bytes, unpacked
+
+
+def tree(root: Path) -> Tree:
+    """The recordings below a folder or in a zip file, or if there are none, the logs."""
+    found = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
+    return found if found.files else _tree.read(root, suffixes=LOGS, noun=NOUN)
 
 
 def recordings(
@@ -43,11 +53,18 @@ def recordings(
     Without `channels` all columns of numbers are channels, but for `time`, `label` and `class`.
     """
     with _damage():
-        for recording in (
-            _npz(file, channels) if name.lower().endswith(".npz") else _csv(file, channels)
-        ):
+        for recording in _read(file, name.lower(), channels):
             recording.blocks = _guarded(recording.blocks)
             yield recording
+
+
+def _read(file: IO[bytes], name: str, channels: Sequence[str] | None) -> Iterator[Recording]:
+    if name.endswith(".npz"):
+        yield from _npz(file, channels)
+    elif name.endswith(_edge_impulse.SUFFIXES):
+        yield _of_edge_impulse(file, name, channels)
+    else:
+        yield from _csv(file, channels)
 
 
 def _guarded(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -77,6 +94,15 @@ def _csv(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
             text.detach()  # it is the caller's to close
 
 
+def _of_edge_impulse(file: IO[bytes], name: str, channels: Sequence[str] | None) -> Recording:
+    data = file.read(_edge_impulse.LARGEST + 1)
+    names, values, rate = _edge_impulse.read(data, name.endswith(".cbor"))
+    taken = tuple(channels or names)
+    check_channels(taken, names)
+    places = [names.index(channel) for channel in taken]
+    return Recording(taken, _blocks(values[:, places], None, {}), rate=rate)
+
+
 def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]:
     arrays = _arrays(file)
     signal = _signal(arrays)
@@ -95,7 +121,7 @@ def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
     for number, (start, end) in enumerate(pairwise([0, *ends])):
         columns, rows = _columns(arrays, number, (start, end), len(lengths), len(signal))
         times = rows.pop(TIME, None)
-        blocks = _npz_blocks(signal[start:end][:, places], times, rows)
+        blocks = _blocks(signal[start:end][:, places], times, rows)
         yield Recording(used, blocks, None if is_one else number, rate, columns)
 
 
@@ -155,7 +181,7 @@ def _columns(
     }
 
 
-def _npz_blocks(signal: Any, times: Any | None, rows: dict[str, Any]) -> Iterator[Block]:
+def _blocks(signal: Any, times: Any | None, rows: dict[str, Any]) -> Iterator[Block]:
     for start in range(0, len(signal), BLOCK):
         part = slice(start, start + BLOCK)
         yield Block(

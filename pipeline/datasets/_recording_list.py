@@ -28,8 +28,10 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
 }
 
 
-# What numbers the files of a label: punch_2.csv, punch (3).csv, punch.2q1d.csv, 01_punch.csv
-NUMBER = re.compile(r"^\d+[\s_-]+|[\s_-]*\(?\d*\)?$")
+# What numbers or dates the files of a label: punch_2.csv, punch (3).csv, punch.2q1d.csv,
+# 01_punch.csv, punch_2024-03-01_09-00-00.csv
+NUMBER = re.compile(r"^(?:\d+(?:[\s_:-]|T(?=\d))+)+|(?:(?:[\s_:-]|(?<=\d)T)*\(?\d+\)?)*[\s_-]*$")
+FEWEST_FOLDERS = 3  # of a recording each
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class RecordingFile:
     part: str = "train"
     label: str = ""
     spans: list[Span] | None = None
+    is_in_own_folder: bool = False  # that holds nothing but this recording
     columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -68,10 +71,32 @@ def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Rec
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
             result.append(RecordingFile(path, part, nfc(label) if slash else ""))
+    if _are_folders_recordings(result):
+        for row in result:
+            row.label, row.is_in_own_folder = label_of_name(row.label), True
     if not any(row.label for row in result) and _are_labels_named(result, open_file):
         for row in result:
             row.label = label_of_name(row.file)
     return result
+
+
+def _are_folders_recordings(rows: Sequence[RecordingFile]) -> bool:
+    """Whether each folder is a recording with a label in its name, as phyphox exports them.
+
+    All hold files of the same names, which differ in letters, and their own names differ by numbers
+    or dates alone, but for some labels.
+    """
+    files: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        files[row.part, row.label].append(label_of_name(row.file))
+    labels = [label_of_name(label) for _, label in files]
+    names = [*map(sorted, files.values())]
+    return (
+        len(files) >= FEWEST_FOLDERS
+        and all(found == sorted({*names[0]} - {""}) for found in names)
+        and 2 <= len(set(labels)) <= len(labels) / 2
+        and "" not in labels
+    )
 
 
 def _are_labels_named(rows: Sequence[RecordingFile], open_file: Open) -> bool:

@@ -3,6 +3,7 @@
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
 spellings, such as Training or val. If it holds the CSV `dataset.labels`, its rows are the examples:
 file and label, for a part of a file start and end in seconds, and anything else, such as speaker.
+Without it, the label tracks of Audacity beside the sounds say which seconds are an example of what.
 Beside folders, the lists of Speech Commands (Warden, 2018) say what is for validation and testing.
 `_sounds.SUFFIXES` are those of the files. They are read where they lie.
 """
@@ -19,6 +20,7 @@ from pipeline.config.params import Dataset
 from pipeline.datasets import (
     Raw,
     _class_folders,
+    _label_tracks,
     _names,
     _parts,
     _recording_list,
@@ -60,7 +62,8 @@ def load(params: Dataset) -> Raw:
 def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
     if _parts.folder_of_list(tree, labels, tree.left_out) is None:
-        return _of_folders(root, tree)
+        tracks = _label_tracks.candidates(root, tree)
+        return _of_list(f"{root}", tree, tracks) if tracks else _of_folders(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
     path = f"{root / folder / labels}"
     known = _known(path, rows[0]) if rows else {}
@@ -72,6 +75,10 @@ def candidates(root: Path, tree: Tree, labels: str) -> Listed:
         for number, row in enumerate(rows, 2)
     ]
     _check_whole_files(path, listed)
+    return _of_list(path, tree, listed)
+
+
+def _of_list(path: str, tree: Tree, listed: list[Candidate]) -> Listed:
     names = sorted({candidate.label for candidate in listed})
     if len(names) < 2:
         raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")

@@ -22,10 +22,10 @@ from pydantic import Field, PositiveFloat
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _labelled_windows, _photos, _tree
+from pipeline.datasets import Raw, _labelled_windows, _photos, _recording_files, _tree
 from pipeline.datasets._labelled_windows import Cutting, Part
 from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._recording_files import SUFFIXES
+from pipeline.datasets._recording_files import LOGS, NOUN, SUFFIXES
 from pipeline.datasets._recording_list import RecordingFile, listed
 from pipeline.datasets._tree import FileError, Open
 from pipeline.files.raw import FILE, RECORDING
@@ -34,8 +34,6 @@ from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
 from serving.recording import GAP
-
-NOUN = "recording"
 
 
 class Options(section.Options):
@@ -76,10 +74,10 @@ def opened(root: Path, labels: str) -> Iterator[tuple[list[RecordingFile], Open,
 
     `labels` is the name of the list, if there is one. Raises UserError.
     """
-    if root.suffix.lower() in SUFFIXES and root.is_file():
+    if root.suffix.lower() in (*SUFFIXES, *LOGS) and root.is_file():
         yield [RecordingFile(root.name)], lambda name: root.open("rb"), {}
         return
-    tree = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
+    tree = _recording_files.tree(root)
     with _tree.opened(root) as open_file:
         yield listed(root, tree, labels, open_file), open_file, tree.left_out
 

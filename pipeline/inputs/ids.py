@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.reports.preprocess import Evidence
+from pipeline.files.reports.preprocess import CHANCE, Evidence
 from pipeline.inputs import Drawing, Predict, Sheet, _integers, _sheet, _split_checks
 
 NOUN = "ids"
@@ -71,7 +71,7 @@ def report(ids: Array, description: Description) -> dict[str, Any]:
 def evidence(train: Array, validation: Array) -> Evidence:
     """Only exact copies count."""
     copied = _split_checks.copied_exactly(train, validation)
-    return Evidence(len(train), len(validation), *copied, 0.5, 1.0)
+    return Evidence(len(train), len(validation), *copied, CHANCE, 1.0)
 
 
 def baseline(

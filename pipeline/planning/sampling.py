@@ -1,21 +1,22 @@
-"""What the recordings of a sensor share: their rate and how to cut them; see also `channels`."""
+"""What the recordings of a sensor share: their rate, their channels and how to cut them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import _recording_files, series_folder
+from pipeline.datasets import _recording_files, _tree, series_folder
 from pipeline.datasets._recording_columns import LABELS
 from pipeline.datasets._recording_list import RecordingFile
 from pipeline.datasets._tree import FileError
 from pipeline.datasets._windows import Block, Recording, is_close, is_no_gap, rate_of
+from pipeline.files.artifacts import Array
 from pipeline.planning import channels
-from pipeline.planning.channels import FEWEST_STEPS, Beginning
+from pipeline.planning.channels import Beginning, Seen
 from pipeline.process.errors import UserError
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
@@ -23,6 +24,10 @@ LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
 SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
 SAMPLE = 200  # recordings that are looked at
 WIDE = 20  # columns of numbers, from which a row may be an example
+TABLE = (
+    "if each row is an example of its own, store them as x_train of an npz: (N, T, 1) for T steps "
+    "of a sensor, (N, 1, C) for C features"
+)
 UNEVEN = 0.2  # of the recordings, from which on their gaps are those of a clock
 MOST_MISSING = 1.25  # of the time that the rows take, in a recording that lacks hardly any
 
@@ -36,62 +41,46 @@ class Plan:
     remarks: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Sample:
-    """The beginnings of recordings, and why others cannot be read."""
-
-    beginnings: list[Beginning] = field(default_factory=list)
-    faults: dict[str, str] = field(default_factory=dict)
-
-
 def plan(path: Path, rate: float | None) -> Plan:
     """The rate of the recordings, their channels and how to cut them. Raises UserError."""
-    sample = _sample(path)
-    own_rate = rate if rate and sample.beginnings else _rate(path, sample)
-    columns, remarks = channels.columns(sample.beginnings)
-    remarks += channels.like_labels(sample.beginnings, columns)
-    uneven = _uneven(sample, _default_rows(own_rate))
+    seen = _seen(path)
+    _check_folders(path, seen)
+    known, rate = rate, rate if rate and seen.beginnings else _rate(path, seen)
+    columns, remarks = channels.columns(seen)
+    remarks += channels.like_labels(seen, columns)
+    rows = max(round(SECONDS * rate), FEWEST_ROWS)
+    uneven = _uneven(seen, rows)
     if uneven:
-        own_rate = rate or float(f"{np.median(uneven):.3g}")
+        rate = known or float(f"{np.median(uneven):.3g}")
+        rows = max(round(SECONDS * rate), FEWEST_ROWS)
         remarks.append(
-            f"the clock is uneven, or rows were lost: gaps in time would leave {len(uneven)} of "
-            f"{len(sample.beginnings)} recordings without a window, so their rows count as even, "
-            f"{own_rate:g} a second (dataset.gaps); leave the column of times out on the device, "
-            "too"
+            "the clock is coarse or uneven, or rows were lost: gaps in time would leave "
+            f"{len(uneven)} of {len(seen.beginnings)} recordings without a window, so their rows "
+            f"count as even, {rate:g} a second (dataset.gaps); leave the column of times out on "
+            "the device, too"
         )
-    rows, reason = _window(path, own_rate)
-    seconds = float(f"{rows / own_rate:.6g}")
-    values: dict[str, object] = {"rate": own_rate, "seconds": seconds, "step": seconds / 2}
-    values |= {"gaps": "ignore"} if uneven else {}
-    values |= {"columns": columns} if columns else {}
-    return Plan(values, reason, remarks)
-
-
-def _default_rows(rate: float) -> int:
-    return max(round(SECONDS * rate), FEWEST_ROWS)
-
-
-def _window(path: Path, rate: float) -> tuple[int, str]:
-    """The rows of a window, and why it has so many."""
-    rows = _default_rows(rate)
     most = max(round(LONGEST_EVENT * rate), rows) + 1
-    looked_at = [*islice(_lengths(path, most), SAMPLE)] or [(0, True)]
+    taken = columns or (seen.beginnings[0].channels if seen.beginnings else None)
+    looked_at = [*islice(_lengths(path, most, taken), SAMPLE)] or [(0, True)]
     lengths = np.array([length for length, _ in looked_at])
     longest = int(np.quantile(lengths, LONG, method="higher"))
     are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
+    reason = "a window; what you look for should fit into it"
     if are_events and len(lengths) > 1 and lengths.min() == longest:
-        return longest, "all of a recording, as they are of one length"
-    short = int(np.quantile(lengths, SHORT, method="lower"))
-    if short >= rows:
-        return rows, "a window; what you look for should fit into it"
-    how_many = "only one of twenty is longer" if are_events else "nine of ten are as long"
-    reason = f"{how_many}; a shorter recording is held at its last row"
-    return max(longest if are_events else short, 2), reason
+        rows, reason = longest, "all of a recording, as they are of one length"
+    elif (short := int(np.quantile(lengths, SHORT, method="lower"))) < rows:
+        rows = max(longest if are_events else short, 2)
+        how_many = "only one of twenty is longer" if are_events else "nine of ten are as long"
+        reason = f"{how_many}; a shorter recording is held at its last row"
+    seconds = float(f"{rows / rate:.6g}")
+    cut: dict[str, object] = {"rate": rate, "seconds": seconds, "step": seconds / 2}
+    cut |= {"gaps": "ignore"} if uneven else {}
+    return Plan({**cut, **({"columns": columns} if columns else {})}, reason, remarks)
 
 
-def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
+def _lengths(path: Path, most: int, taken: Sequence[str] | None) -> Iterator[tuple[int, bool]]:
     """The rows of each recording, of which at most about `most` are read; has it one label?"""
-    for row, recording in _recordings(path, {}):
+    for row, recording in _recordings(path, {}, taken):
         count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
@@ -101,13 +90,15 @@ def _lengths(path: Path, most: int) -> Iterator[tuple[int, bool]]:
         yield min(count, most), row.spans is None and not labels
 
 
-def _recordings(path: Path, faults: dict[str, str]) -> Iterator[tuple[RecordingFile, Recording]]:
-    """All that can be read; `faults` then has the reasons why others cannot."""
+def _recordings(
+    path: Path, faults: dict[str, str], taken: Sequence[str] | None = None
+) -> Iterator[tuple[RecordingFile, Recording]]:
+    """All that can be read, or of them the channels `taken`; `faults` has why others cannot."""
     with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
         for row in rows:
             try:
                 with open_file(row.file) as file:
-                    for recording in _recording_files.recordings(file, row.file):
+                    for recording in _recording_files.recordings(file, row.file, taken):
                         blocks = _readable(recording.blocks, row.file, faults)
                         yield row, replace(recording, blocks=blocks)
             except (FileError, OSError) as error:
@@ -122,10 +113,10 @@ def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str]) -> Ite
         faults[file] = str(error)
 
 
-def _sample(path: Path) -> Sample:
+def _seen(path: Path) -> Seen:
     """The beginnings of SAMPLE recordings."""
-    sample = Sample()
-    for row, recording in islice(_recordings(path, sample.faults), SAMPLE):
+    seen = Seen()
+    for row, recording in islice(_recordings(path, seen.faults), SAMPLE):
         block = next(iter(recording.blocks), None)
         if block is None:
             continue
@@ -134,47 +125,75 @@ def _sample(path: Path) -> Sample:
             try:
                 rate = rate_of(np.diff(block.times))
             except FileError as error:
-                sample.faults[row.file] = str(error)
-        sample.beginnings.append(Beginning(recording.channels, block.values, block.times, rate))
-    return sample
+                rate = _coarse_rate(block.times)
+                if rate is None:
+                    seen.faults[row.file] = str(error)
+        seen.beginnings.append(Beginning(row, recording.channels, block.values, block.times, rate))
+    seen.keep_usual()
+    return seen
 
 
-def _rate(path: Path, sample: Sample) -> float:
+def _coarse_rate(times: Array) -> float | None:
+    """Hz of rows whose times are rounded, as to whole seconds, so that several have the same."""
+    steps = np.diff(times)
+    changes = np.flatnonzero(steps > 0)
+    if len(changes) < 2 or not (steps >= 0).all():
+        return None
+    first, last = changes[0], changes[-1]
+    return float((last - first) / (times[last] - times[first]))
+
+
+def _check_folders(path: Path, seen: Seen) -> None:
+    """Raises UserError for folders of a recording each, in which sensors have the same columns."""
+    files: dict[tuple[str, tuple[str, ...]], str] = {}
+    for part in (one for one in seen.beginnings if one.row.is_in_own_folder):
+        folder, _ = _tree.split(part.row.file)
+        other = files.setdefault((folder, part.channels), part.row.file)
+        if other != part.row.file:
+            raise UserError(
+                f"{path} has a folder for each recording, and in it several files with the same "
+                f"columns, such as {other} and {part.row.file}; expected one: join sensors by "
+                "their times into one table, or keep the files of one sensor"
+            )
+
+
+def _rate(path: Path, seen: Seen) -> float:
     """Hz of most recordings that say it. Raises UserError if none does."""
-    rates = np.array([beginning.rate for beginning in sample.beginnings if beginning.rate])
+    rates = np.array([beginning.rate for beginning in seen.beginnings if beginning.rate])
     if len(rates):
         alike = is_close(rates[:, None], rates)
         return float(f"{rates[alike.sum(1).argmax()]:.3g}")
-    if sample.faults:
-        file, reason = next(iter(sample.faults.items()))
-        what = "says how many rows a second has" if sample.beginnings else "can be read"
+    if seen.faults:
+        file, reason = next(iter(seen.faults.items()))
+        what = "says how many rows a second has" if seen.beginnings else "can be read"
         raise UserError(f"{path} holds no recording that {what}: {file} {reason}")
-    names = sample.beginnings[-1].channels if sample.beginnings else ()
-    rising = channels.rising(sample.beginnings)
+    names = seen.beginnings[-1].channels if seen.beginnings else ()
+    is_table = len(names) >= WIDE or len(seen.beginnings) == 1
+    rising = channels.rising(seen)
     named = f"; if {rising[0]} is the time in seconds, call it time" if rising else ""
-    table = "; if each row is an example of its own, store them as x_train (N, T, C) of an npz"
     raise UserError(
         f"{path} holds recordings that do not say how many rows a second has; add --rate 50, if "
-        f"it is 50, or a column time, in seconds{named}{table if len(names) >= WIDE else ''}"
+        f"it is 50, or a column time, in seconds{named}{f'; {TABLE}' if is_table else ''}"
     )
 
 
-def _uneven(sample: Sample, rows: int) -> list[float]:
+def _uneven(seen: Seen, rows: int) -> list[float]:
     """Mean rates in Hz of recordings in which gaps leave no window of `rows`; [] if few are so.
 
     Hardly any time is missing from them: the clock is uneven, as that of a phone is, or single rows
     were lost.
     """
-    rates = []
-    for times in (
-        beginning.times for beginning in sample.beginnings if beginning.times is not None
-    ):
+    rates: list[float] = []
+    for times in (one.times for one in seen.beginnings if one.times is not None):
         steps = np.diff(times)
-        if len(steps) < FEWEST_STEPS or not (middle := np.median(steps)) > 0:
+        if len(steps) < channels.FEWEST_STEPS:
+            continue
+        if not (middle := np.median(steps)) > 0:
+            rates += filter(None, [_coarse_rate(times)])
             continue
         breaks = [-1, *np.flatnonzero(~is_no_gap(steps, middle)), len(steps)]
         duration = float(times[-1] - times[0])
         is_whole = 0 < duration <= MOST_MISSING * len(steps) * middle
         if is_whole and np.diff(breaks).max() < min(rows, len(times)):
             rates.append(len(steps) / duration)
-    return rates if len(rates) > UNEVEN * len(sample.beginnings) else []
+    return rates if len(rates) > UNEVEN * len(seen.beginnings) else []

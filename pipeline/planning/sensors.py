@@ -33,6 +33,11 @@ UNKNOWN = (
 
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
+    if given.number:
+        raise UserError(
+            f"--number is {given.number}, which names a column of a list of pictures, and the data "
+            f"are series; leave it out; {sampling.TABLE}, and the numbers as y_train"
+        )
     values: dict[str, object] = {"name": "series_folder", "path": str(path), "other": NONE}
     plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")
     read = dataset or Dataset.model_validate({**values, **plan.values})
@@ -93,16 +98,18 @@ def _examples(raw: Raw) -> dict[str, int]:
 
 
 def _named(raw: Raw) -> list[str]:
-    """Whether the labels are from the names of the files."""
+    """Whether the labels are from the names of the files, or of a folder for each."""
     labels = [raw.class_names[label] for label in raw.train_labels]
     files = raw.train_columns[FILE]
-    are_names = all(label == label_of_name(file) for file, label in zip(files, labels, strict=True))
-    if not are_names or any(Path(file).parent.name in raw.class_names for file in files):
-        return []
-    return [
-        f"the names of the files are taken for labels, such as {raw.class_names[0]} of {files[0]}; "
-        "if they say something else, add a column label, or a list"
-    ]
+    folders = [Path(file).parent.name for file in files]
+    for what, names in (("files", files), ("folders", folders)):
+        are_names = [label_of_name(name) for name in names] == labels
+        if are_names and set(folders).isdisjoint(raw.class_names):
+            return [
+                f"the names of the {what} are taken for labels, such as {labels[0]} of {names[0]}; "
+                "if they say something else, add a column label, or a list"
+            ]
+    return []
 
 
 def _slow(rate: float) -> list[str]:

@@ -96,7 +96,7 @@ def _recorded(
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
         return sounds.survey(path, recorded, labels or lists.find(path, recorded))
-    if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
+    if _recording_files.tree(path).files:
         return sensors.survey(path, given)
     raise UserError(unreadable.why(path, tree))
 

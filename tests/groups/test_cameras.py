@@ -14,6 +14,7 @@ from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import groups, pictures, raw
+from pipeline.files.reports.preprocess import CHANCE
 from pipeline.process.errors import UserError
 from pipeline.reporting import bars, by_group, statistics
 from tests import reports
@@ -31,7 +32,9 @@ def test_the_report_counts_groups_and_lists_copies(
     scene(0).save("photos/b/camera0_9.png")
     download.main()
     preprocess.main()
-    report = json.loads(Path("reports/preprocess.json").read_text())["together"]
+    contents = json.loads(Path("reports/preprocess.json").read_text())
+    assert contents["evidence"]["told_apart"] == CHANCE, "cameras differ, and are apart by design"
+    report = contents["together"]
     assert report["groups"] == {"train": 3, "validation": 1, "test": 1}
     assert report["shared_groups"] == []
     assert report["copies"] == [["a/camera0_0.png", "b/camera0_9.png"]]

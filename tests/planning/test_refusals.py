@@ -76,7 +76,10 @@ def damaged_shard(folder: Path) -> Path:
         (sounds, r"holds sounds that cannot be read \(1\); convert them, such as with"),
         (no_files, "holds no pictures, sounds or recordings.*; expected a folder for"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
-        (lambda folder: other(folder, "a.txt"), r"but 1 \.txt; expected .*rename tables with"),
+        (
+            lambda folder: other(folder, "a.txt"),
+            r"can be read: a\.txt holds no rows",
+        ),
         (lambda folder: other(folder, "d1p01M"), "but 1 without a suffix; .*rename tables with"),
         (lambda folder: other(folder, "a.parquet"), r"\.parquet; .*; convert them to CSV or npz"),
         (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),

@@ -30,7 +30,7 @@ from tests.recordings.conftest import (
 )
 
 
-@pytest.mark.parametrize("data", [b"x,y\ng,g\n1,2\n", b"x y\n1 2\n3 4\n", b"# 10 Hz\nx,y\n1,2\n"])
+@pytest.mark.parametrize("data", [b"x,y\ng,g\n1,2\n", b"x y\ng g\n1 2\n", b"At 10 Hz\nx,y\n1,2\n"])
 def test_a_table_that_does_not_begin_with_names_and_numbers_says_how(data: bytes) -> None:
     with pytest.raises(FileError, match="below its first line; expected names there, between"):
         read(data)

@@ -10,6 +10,8 @@ from pydantic import ConfigDict
 from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section
 
+CHANCE = 0.5
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -22,7 +24,7 @@ class Evidence:
     copied: float
     copied_p_value: float
     # area under the ROC curve of a classifier of training against validation examples; 0.5 is
-    # chance, and the value for a kind of input that is not compared so
+    # chance, and the value for groups that are kept apart and for an input that is not compared so
     told_apart: float
     told_apart_p_value: float
 

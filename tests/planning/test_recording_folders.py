@@ -1,0 +1,91 @@
+"""`edgeproof start` of recordings as apps for phones and loggers export them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import series_folder
+from pipeline.planning import start, survey
+from pipeline.process.errors import UserError
+from tests.planning.conftest import SHIPPED
+
+NAMES = {  # of the folders of a walk and of others
+    "phyphox": "{label} 2024-03-{number:02d} 10-00-{number:02d}",
+    "Sensor Logger": "{label}-2024-03-{number:02d}_09-00-00",
+    "a date before it": "2024-03-01T09-00-{number:02d}_{label}",
+    "a number": "{label} ({number})",
+}
+
+
+def exported(root: Path, name: str, *sensors: str) -> Path:
+    """A folder for each of 12 recordings, with a file for each sensor and one about the phone."""
+    for number in range(12):
+        folder = root / name.format(label=("walk", "left turn")[number % 2], number=number)
+        folder.mkdir(parents=True)
+        for seed, sensor in enumerate(sensors):
+            axes = np.random.default_rng(100 * seed + number).normal(size=(300, 3))
+            table = np.column_stack([np.arange(300) / 50, axes])
+            head = "Time (s),x,y,z"
+            np.savetxt(folder / f"{sensor}.csv", table, "%.4f", ",", header=head, comments="")
+        (folder / "About.csv").write_text("event,began,ended\nSTART,0.0,1.5\nPAUSE,4.0,2.5\n")
+    return root
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_for_each_recording_has_its_label_in_its_name(folder: Path, name: str) -> None:
+    path = exported(Path("app"), NAMES[name], "Raw Data")
+    data = survey.survey(path)
+    assert (data.counts, data.size) == ({"left turn": 30, "walk": 30}, (100, 3))
+    assert data.channels == ("x", "y", "z")
+    _, settings = start.propose(data, path, None, SHIPPED)
+    assert settings.dataset.options(series_folder.Options).columns == ["x", "y", "z"]
+    assert any("the names of the folders are taken for labels" in line for line in data.remarks)
+
+
+def test_sensors_with_the_same_columns_are_not_taken_for_one(folder: Path) -> None:
+    path = exported(Path("app"), NAMES["phyphox"], "Accelerometer", "Gyroscope")
+    with pytest.raises(UserError, match=r"several files with the same columns, .*join"):
+        survey.survey(path)
+
+
+def test_classes_with_numbered_names_stay_classes(folder: Path) -> None:
+    path = exported(Path("app"), "speed {number}", "Raw Data")
+    for number in range(3):
+        (path / f"speed {number}" / "Raw Data 2.csv").write_text("Time (s),x,y,z\n0,1,2,3\n1,1,2,3")
+    assert len(survey.survey(path).class_names) == 12
+
+
+@pytest.mark.parametrize("clock", ["{0}", "2024-03-01 09:00:{0:02d}", "170000{0:04d}"])
+def test_times_in_whole_seconds_count_rows(folder: Path, clock: str) -> None:
+    for number in range(12):
+        path = Path("seconds", ("walk", "run")[number % 2], f"{number}.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        axes = np.random.default_rng(number).normal(size=(220, 2)).round(3).tolist()
+        times = [clock.format((row + 7 * number) // 25) for row in range(220)]
+        lines = [f"{now},{x},{y}" for now, (x, y) in zip(times, axes, strict=True)]
+        path.write_text("\n".join(["time,ax,ay", *lines]))
+    data = survey.survey(Path("seconds"))
+    assert (data.rate, data.size, data.values["gaps"]) == (25, (50, 2), "ignore")
+    assert data.counts == {"run": 42, "walk": 42}
+    assert any("the clock is coarse or uneven" in line for line in data.remarks)
+
+
+def test_times_that_never_change_tell_no_rate(folder: Path) -> None:
+    for number in range(6):
+        path = Path("still", ("walk", "run")[number % 2], f"{number}.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(["time,ax", *(f"5,{row % 7}" for row in range(90))]))
+    with pytest.raises(UserError, match="times that stand still"):
+        survey.survey(Path("still"))
+
+
+def test_a_table_of_examples_is_told_how_to_become_one(folder: Path) -> None:
+    rows = [f"{number % 7},{number % 5},{number / 3}" for number in range(60)]
+    Path("table.csv").write_text("\n".join(["age,dose,effect", *rows]))
+    with pytest.raises(
+        UserError, match=r"rows a second has; .*each row is an example .*\(N, 1, C\)"
+    ):
+        survey.survey(Path("table.csv"))
