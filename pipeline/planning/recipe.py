@@ -26,7 +26,6 @@ FORMATS = [
     *("onnx_float32", "onnx_int8"),
 ]
 RUNTIMES = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
-ACCURACY_DROP = 0.002
 PROCESSORS = ["native", "nehalem", "haswell", "cortex-a72"]
 # Formats of a backbone that lose no accuracy. Its int8 file loses up to half a point, so a file may
 # lose a point, which is at least three of the fewest unseen examples that judge it.
@@ -95,11 +94,10 @@ def _folds(data: Survey) -> Choice:
 def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
     """The files to export, the runtimes that must prove them, and what they may lose."""
     formats, drop = "export.formats", "export.max_accuracy_drop"
-    expected = parts(data)
+    kind, expected = kinds.kind_of(data), parts(data)
     unseen = expected.test + expected.validation
     if not network.is_backbone:
-        runtimes = kinds.kind_of(data).runtimes(RUNTIMES)
-        return [Choice(formats, FORMATS), runtimes, Choice(drop, ACCURACY_DROP)]
+        return [Choice(formats, FORMATS), kind.runtimes(RUNTIMES), kind.accuracy_drop()]
     if board:
         return [
             Choice(formats, [*FLOAT_FORMATS, "tflite_int8"], f"{board} takes tflite_int8 alone"),
@@ -113,7 +111,7 @@ def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
         few = f"{unseen:,} unseen examples are too few to tell what an int8 file loses"
         unknown = "what an int8 file of such a network loses is known for classes alone"
         reason = few if one_each else unknown
-        return [Choice(formats, FLOAT_FORMATS, reason), large, Choice(drop, ACCURACY_DROP)]
+        return [Choice(formats, FLOAT_FORMATS, reason), large, kind.accuracy_drop()]
     return [
         Choice(formats, [*FLOAT_FORMATS, "tflite_int8"]),
         large,

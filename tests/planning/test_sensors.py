@@ -58,6 +58,7 @@ def test_recordings_get_their_rate_windows_a_network_and_groups(folder: Path, pa
     assert start.shape(settings, data) == Shape((50, 3), 2, "series")
     assert (settings.preprocess.group, settings.preprocess.order) == ("person", "stratified")
     assert (settings.train.architecture, settings.train.keep) == ("series_cnn", "last")
+    assert settings.export.max_accuracy_drop == 0.005  # int8 costs more than the usual 0.002
     assert survey.of_params(settings) == data
 
 

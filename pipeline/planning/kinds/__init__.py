@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.planning.networks import Candidate
 
 FEW = 1000  # examples for training
+ACCURACY_DROP = 0.002  # params.yaml's own
 
 
 class Words(NamedTuple):
@@ -101,6 +102,10 @@ class PlannedKind:
 
     def runtimes(self, every: list[str]) -> Choice:
         return Choice("verify.runtimes", every)
+
+    def accuracy_drop(self) -> Choice:
+        """What a file of a network of our own may lose."""
+        return Choice("export.max_accuracy_drop", ACCURACY_DROP)
 
     def augmentation(self, data: Survey, network: Candidate) -> Choice:
         own = self.recipe(data)
