@@ -38,7 +38,7 @@ from pipeline.files.selection import (
 from pipeline.files.splits import has_one_of_each, splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.reporting.split_notes import notes
+from pipeline.reporting.split_notes import dark, notes
 
 
 def check(images: Rows, labels: Array, description: Description, part: str) -> None:
@@ -169,6 +169,9 @@ def main() -> None:
     print(", ".join(sizes))
     for note in notes(summary, settings):
         print(note)
+    if kind.IMAGES:
+        for warning in dark(int((summary.splits["train"].model_extra or {})["pixel_maximum"])):
+            print(f"warning: {warning}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from serving.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# Written out, because Pillow before 10.1 (Debian 12) cannot report it
+# Pillow before 10.1 (Debian 12) cannot report it
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 ORIENTATION = 0x0112  # the EXIF tag
 TURNS = {  # what undoes each of its values; 1 is upright
@@ -26,7 +26,7 @@ STRIP = 256  # rows
 CURE = "save it with 8 or 16 bits a channel"
 FRAMINGS = ("resize", "letterbox", "centre_crop", "region")
 PARTS = 10_000  # of a side, in which a region is measured
-# Larger than any phone's photo; a small file can claim to be much larger.
+# More than any phone's photo has; a small file can claim more.
 LARGEST_PIXELS = 64_000_000
 
 
@@ -85,6 +85,8 @@ def upright(image: Any, mode: str) -> Any:
         image = Image.fromarray(_eight_bits(np.asarray(image), image.mode))
     if image.mode == "F":
         _check_floats(np.asarray(image))
+    if image.mode == "LAB":  # which Pillow cannot turn grey
+        image = image.convert("RGB")
     if image.mode in TRANSPARENT or "transparency" in image.info:
         return _on_white(image, mode)
     return image.convert(mode)
@@ -109,7 +111,7 @@ def _check_floats(grey: Any) -> None:
 
 
 def _on_white(image: Any, mode: str) -> Any:
-    """Composites in strips, because the whole would be in memory three times more."""
+    """In strips, as the whole would take three times the memory."""
     from PIL import Image
 
     result = Image.new(mode, image.size)

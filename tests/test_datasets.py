@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import npz
+from pipeline.datasets import _image_arrays, npz
 from pipeline.process.errors import UserError
 from tests.test_fetch import claiming
 
@@ -24,6 +24,9 @@ def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
     assert len(raw.test_labels) == 0
 
 
+GREY = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
+GREY[0, 0, 0], GREY[0, 0, 1] = 0, 255
+COLOUR = np.concatenate([GREY, GREY[::-1], 255 - GREY], axis=3)
 SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
 
 
@@ -66,6 +69,61 @@ def test_arrays_that_do_not_fit_are_refused(
     np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=sentence):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+@pytest.mark.parametrize(
+    ("array", "cure"),
+    [
+        (GREY / np.float32(255), "np.rint(255 * x_train).astype(np.uint8)"),
+        (GREY.astype(np.float64), "np.rint(x_train).astype(np.uint8)"),
+        (GREY / 127.5 - 1, "np.rint(127.5 * (x_train + 1)).astype(np.uint8)"),
+        (COLOUR.transpose(0, 3, 1, 2), "x_train.transpose(0, 2, 3, 1)"),
+        (
+            (COLOUR / 255).transpose(0, 3, 1, 2),
+            "np.rint(255 * x_train.transpose(0, 2, 3, 1)).astype(np.uint8)",
+        ),
+        (np.concatenate([COLOUR, GREY], 3), "x_train[..., :3]"),
+        (GREY[..., 0] / 255, "np.rint(255 * x_train).astype(np.uint8)"),
+        (GREY.reshape(6, 64) / 255, "np.rint(255 * x_train.reshape(-1, 8, 8)).astype(np.uint8)"),
+        (GREY[..., 0].astype(np.uint16) * 257, "(x_train >> 8).astype(np.uint8)"),
+        (GREY[..., 0].astype(np.int64) * 16 + 15, "(x_train >> 4).astype(np.uint8)"),
+        (GREY > 127, "255 * x_train.astype(np.uint8)"),
+    ],
+)
+def test_images_in_another_form_become_pixels_by_what_the_sentence_says(
+    array: np.ndarray, cure: str
+) -> None:
+    assert _image_arrays.cure("x_train", array) == f"; if it holds images, store {cure}"
+    pixels = eval(cure, {"np": np, "x_train": array})  # as a user would paste it
+    expected = GREY if pixels.shape[-1] != 3 else COLOUR
+    expected = np.where(expected > 127, 255, 0) if array.dtype == bool else expected
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"x_train": (COLOUR / 255).astype(np.float32)}, r"series .*; if it .*store np.rint\(255 "),
+        ({"x_train": COLOUR.transpose(0, 3, 1, 2)}, r"has 8 channels; .*transpose\(0, 2, 3, 1\)"),
+        ({"x_train": GREY * 1.5e3 - 9}, "as uint8, with the pixels from 0 to 255 that they were"),
+        ({"images": GREY}, "no array x_train, but 'images'; expected x_train and"),
+    ],
+)
+def test_a_refused_array_of_images_has_its_cure(
+    tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str
+) -> None:
+    np.savez(tmp_path / "own.npz", **arrays, y_train=np.arange(6) % 2)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=sentence):
+        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+def test_one_hot_rows_may_be_floats(tmp_path: Path) -> None:
+    """Keras's to_categorical gives such."""
+    rows = np.eye(3, dtype=np.float32)[[2, 0, 1, 2, 0, 1]]
+    np.savez(tmp_path / "own.npz", x_train=GREY, y_train=rows)
+    raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+    assert (raw.target, raw.train_labels.tolist()) == ("classes", [2, 0, 1, 2, 0, 1])
 
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_ink_may_be_darker_or_lighter_than_its_paper(raw_mnist: Raw) -> None:
 
 
 @pytest.mark.parametrize(
-    "mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16", "I", "CMYK", "YCbCr", "HSV", "F"]
+    "mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16", "I", "CMYK", "YCbCr", "HSV", "LAB", "F"]
 )
 def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
     grey = Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).resize((90, 120))

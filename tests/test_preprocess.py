@@ -17,7 +17,7 @@ from pipeline.files.artifacts import Description
 from pipeline.files.reports.preprocess import Evidence
 from pipeline.process.errors import UserError
 from pipeline.reporting import split_notes
-from tests.conftest import ROOT
+from tests.conftest import OWN_PROBLEM, ROOT
 
 OWN = Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"])
 
@@ -122,6 +122,28 @@ def test_data_from_which_nothing_can_be_learned_are_refused(
         preprocess.check(
             np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), OWN, "training"
         )
+
+
+@pytest.mark.parametrize(("highest", "is_told"), [(1, True), (16, True), (255, False)])
+def test_pixels_that_are_too_dark_for_photos_are_told(
+    highest: int,
+    is_told: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """For example the digits of scikit-learn, from 0 to 16, and masks of 0 and 1."""
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, highest + 1, (60, 8, 8), np.uint8)
+    np.savez("own.npz", x_train=images, y_train=np.arange(60) % 2)
+    own: dict[str, object] = {"dataset": {"name": "npz", "path": "own.npz"}}
+    values = {**OWN_PROBLEM, **own, "preprocess.subset": None, "preprocess.validation": 10}
+    settings = params.override(params.load(ROOT / "params.yaml"), values)
+    Path("params.yaml").write_text(settings.model_dump_json())
+    download.main()
+    preprocess.main()
+    warning = f"warning: the brightest training pixel is {highest} of 255; photos on the device"
+    assert (warning in capsys.readouterr().out) == is_told
 
 
 def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:

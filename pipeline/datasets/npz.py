@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared
-from pipeline.datasets import Raw
+from pipeline.datasets import Raw, _image_arrays
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving.inputs import KINDS, InputKind
@@ -29,9 +29,11 @@ def load(params: Dataset) -> Raw:
     test = ("x_test", "y_test")
     for key in ("x_train", "y_train", *(test if arrays.keys() & set(test) else ())):
         if key not in arrays:
+            others = [repr(name) for name in arrays if name not in ("x_train", "y_train", *test)]
+            held = f", but {', '.join(others)}" if others else ""
             raise UserError(
-                f"{path} has no array {key}; expected x_train and y_train, and optionally both "
-                "x_test and y_test"
+                f"{path} has no array {key}{held}; expected x_train and y_train, and optionally "
+                "both x_test and y_test"
             )
     return _raw(path, _with_numbers(path, arrays))
 
@@ -147,11 +149,11 @@ def _inputs(path: Path, key: str, array: Array) -> tuple[InputKind, Array]:
         if fits and (left_out or array.ndim == kind.dimensions + 1):
             with np.errstate(over="ignore"):
                 inputs = (array[..., None] if left_out else array).astype(kind.type, copy=False)
-            _check(f"{path}: {key}", inputs, kind, channels)
+            _check(path, key, inputs, kind)
             return kind, inputs
-    hint = ""
+    hint = _image_arrays.cure(key, array) if array.dtype.kind in "biuf" else ""
     if array.dtype.kind == "f" and array.ndim == 2:
-        hint = f"; if it holds series of one channel, store {key}[..., None]"
+        hint += f"; if it holds series of one channel, store {key}[..., None]"
     expected = ", or ".join(declared("inputs", kind.name)["ARRAYS"] for kind in KINDS.values())
     raise UserError(
         f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}{hint}"
@@ -168,14 +170,16 @@ def _holds(name: str, array: Array) -> bool:
     return bool(limits.min <= array.min(initial=0) and array.max(initial=0) <= limits.max)
 
 
-def _check(name: str, array: Array, kind: InputKind, channels: tuple[int, ...]) -> None:
+def _check(path: Path, key: str, array: Array, kind: InputKind) -> None:
     """Raises UserError for a number of channels, or for values, that the model cannot take."""
+    channels = declared("inputs", kind.name)["CHANNELS"]
     if channels and array.shape[-1] not in channels:
         raise UserError(
-            f"{name} has {array.shape[-1]} channels; expected {' or '.join(map(str, channels))}"
+            f"{path}: {key} has {array.shape[-1]} channels; expected "
+            f"{' or '.join(map(str, channels))}{_image_arrays.cure(key, array)}"
         )
     if fault := kind.fault(array):
-        raise UserError(f"{name} {fault}")
+        raise UserError(f"{path}: {key} {fault}")
 
 
 def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) -> list[str]:
@@ -196,6 +200,8 @@ def _labels(path: Path, key: str, labels: Array) -> Array:
         labels = labels[:, 0]
     if labels.ndim == 1 and labels.dtype.kind == "f":
         return _numbers(path, key, labels)
+    if labels.ndim == 2 and labels.dtype.kind == "f" and _one_hot(labels):
+        return labels.astype(np.int64)  # as Keras's to_categorical gives them
     types = "iu" if labels.ndim == 1 else "iub"
     if labels.ndim not in (1, 2) or labels.dtype.kind not in types:
         raise UserError(

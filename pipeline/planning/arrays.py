@@ -9,11 +9,12 @@ import numpy as np
 
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared, is_number, one_class_each
-from pipeline.datasets import Raw, _labels, npz
+from pipeline.datasets import Raw, _image_arrays, _labels, npz
 from pipeline.files.splits import has_one_of_each
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import Parts, parts
 from pipeline.process.errors import UserError
+from pipeline.reporting import split_notes
 
 MOST_CLASSES = 20  # that floats may stand for
 SORTED = (
@@ -21,7 +22,6 @@ SORTED = (
     "series are of one person or machine, say so with NAME_train and preprocess.group, or the "
     "accuracy is that for those it knows"
 )
-TINY = 16  # values of each side, from which a series may be an image
 
 
 def survey(path: Path, given: Given) -> Survey:
@@ -67,15 +67,16 @@ def _is_sorted(raw: Raw, sizes: Parts) -> bool:
 
 
 def _like_images(raw: Raw) -> list[str]:
-    """What to do if arrays that are taken for series are grey images from 0 to 1."""
-    values = raw.train_images
-    square = declared("inputs", raw.kind)["AXES"] and values.shape[1] == values.shape[2] >= TINY
-    if not square or values.min() < 0 or values.max() > 1:
+    """What to do if arrays that are taken for series or ids are images, or images are dark."""
+    values, part = raw.train_images, declared("inputs", raw.kind)
+    if part["IMAGES"]:
+        return split_notes.dark(int(values.max(initial=0)))
+    if not _image_arrays.could_be(values):
         return []
-    side = values.shape[1]
+    axes = "{} measurements over time from {} sensors" if part["AXES"] else "{} words or other ids"
     return [
-        f"x_train is taken for {side} measurements over time from {side} sensors; if it holds "
-        "images, store them as uint8 from 0 to 255: np.rint(255 * x).astype(np.uint8)"
+        f"x_train is taken for {axes.format(*values.shape[1:])}"
+        f"{_image_arrays.cure('x_train', values)}"
     ]
 
 

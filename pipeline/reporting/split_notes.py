@@ -7,6 +7,8 @@ from pipeline.files.reports.preprocess import PreprocessReport, Together
 from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
 
+DARK = 31  # of 255: pixels of five bits or fewer, such as 0 and 1
+
 
 def notes(summary: PreprocessReport, settings: Params) -> list[str]:
     """What the reader should know of the splits."""
@@ -51,6 +53,16 @@ def _kept_together(together: Together) -> list[str]:
             f"split of your data, and {verb(count, 'leaks', 'leak')}: {', '.join(leaking[:3])}"
         )
     return result
+
+
+def dark(brightest: int) -> list[str]:
+    """What is wrong with images if their brightest pixel is far below that of a photo."""
+    if not 0 < brightest <= DARK:
+        return []
+    return [
+        f"the brightest training pixel is {brightest} of 255; photos on the device are brighter, "
+        f"so the model would not know them: multiply your pixels by 255 / {brightest}"
+    ]
 
 
 def too_few(unseen: int, settings: Params) -> str | None:

@@ -195,9 +195,10 @@ def best(settings: OwnModel, results: Mapping[str, ScalingResult], labels: Array
     name = first
     if settings.scaling != "auto":
         name = OTHER if isinstance(settings.scaling, Scale) else settings.scaling
-    print_table(results, name)
     if settings.scaling == "auto" and other and not is_better(results[first], results[other]):
+        print_table(results, taken=None)
         raise UserError(_ask(settings, results, first, other, labels))
+    print_table(results, name)
     if is_better(results[first], results[name]):
         print(f"warning: model.scaling is {name}, and {first} answers better")
     return name
@@ -228,11 +229,11 @@ def is_better(result: ScalingResult, other: ScalingResult) -> bool:
     return gains and p_value(result.right, other.right) < SIGNIFICANT
 
 
-def print_table(results: Mapping[str, ScalingResult], name: str) -> None:
+def print_table(results: Mapping[str, ScalingResult], taken: str | None) -> None:
     count = len(next(iter(results.values())).right)
     print(f"scaling      right of {count:,} validation images")
     for other, each in results.items():
-        mark = "  <- taken" if other == name else ""
+        mark = "  <- taken" if other == taken else ""
         print(f"{other:12} {percent(each.accuracy):>10}{mark}")
 
 
@@ -246,6 +247,9 @@ def _ask(
             f", which is hardly better than always naming the most frequent class "
             f"({percent(most)}), so the model may know other classes"
         )
+    most_right = results.get(STANDARD, results[first])
+    if most_right.accuracy > results[first].accuracy:
+        guessing += f"; {percent(most_right.accuracy)} are with {STANDARD}, not clearly more"
     return (
         f"which scaling {settings.path} expects is not clear: of "
         f"{len(results[first].right):,} validation images {percent(results[first].accuracy)} are "

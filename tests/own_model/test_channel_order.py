@@ -155,10 +155,20 @@ def test_red_green_blue_is_taken_unless_the_other_order_is_clearly_better(
     assert input_scaling.best(OwnModel(), trials, labels) == expected
 
 
-def test_another_scaling_that_is_as_good_is_still_asked_about() -> None:
+def test_another_scaling_that_is_as_good_is_still_asked_about(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     trials = {"unit": trial(range(10)), "unit_bgr": trial(range(10)), "signed": trial(range(11))}
-    with pytest.raises(UserError, match=r"90.00 % are right with unit and 89.00 % with signed"):
+    with pytest.raises(UserError, match=r"90.00 % are right with unit and 89.00 % with signed; "):
         input_scaling.best(OwnModel(), trials, np.arange(100) % 2)
+    # The most accurate one is named, though it is not taken unless it is clearly better
+    trials["standard"] = trial(range(6))
+    with pytest.raises(UserError, match=r"94.00 % are with standard, not clearly more; set model"):
+        input_scaling.best(OwnModel(), trials, np.arange(100) % 2)
+    assert "taken" not in capsys.readouterr().out
+    input_scaling.best(OwnModel(scaling="signed"), trials, np.arange(100) % 2)
+    assert "signed          89.00 %  <- taken" in capsys.readouterr().out
+    del trials["standard"]
     # Significantly better than red, green, blue, but not than blue, green, red
     trials = {"unit": trial(range(10, 28)), "unit_bgr": trial(range(15, 30))}
     trials["signed"] = trial(range(12, 28))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -236,8 +237,29 @@ def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
     assert values(data)["train.augmentation"] == "digits"
     series = survey.survey(arrays(tmp_path / "s.npz", x_train=np.zeros((30, 50, 2), np.float32)))
     assert (values(series)["train.architecture"], series.remarks) == ("series_cnn", [])
-    images = survey.survey(arrays(tmp_path / "i.npz", x_train=np.ones((30, 28, 28), np.float32)))
-    assert "28 measurements over time from 28 sensors; if it holds images" in images.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("x_train", "remark"),
+    [
+        (np.ones((30, 28, 28), np.float32), "28 measurements over time from 28 sensors; if it "),
+        (np.full((30, 28, 20), 255.0), "28 measurements over time from 20 sensors; if it holds "),
+        (np.full((30, 8, 8), 16.0), r"store np.rint\(255 / 16 \* x_train\).astype\(np.uint8\)"),
+        (np.full((30, 784), 9), r"taken for 784 words or other ids; if .*reshape\(-1, 28, 28\)"),
+        (np.full((30, 8, 8), 16, np.uint8), "pixel is 16 of 255; photos .* pixels by 255 / 16$"),
+        (np.full((30, 8, 8), 32, np.uint8), None),
+        (np.full((30, 784), 256), None),
+        (np.full((30, 784 + 1), 9), None),
+        (np.full((30, 28, 28), 0.3) * 5, None),
+        (np.ones((30, 28, 6), np.float32), None),
+    ],
+)
+def test_arrays_that_may_be_images_are_named(
+    tmp_path: Path, x_train: np.ndarray, remark: str | None
+) -> None:
+    remarks = survey.survey(arrays(tmp_path / "i.npz", x_train=x_train)).remarks
+    assert len(remarks) == (remark is not None)
+    assert remark is None or re.search(remark, remarks[0])
 
 
 def test_series_sorted_by_class_are_not_split_in_their_order(tmp_path: Path) -> None:
