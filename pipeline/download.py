@@ -16,7 +16,8 @@ from pathlib import Path
 from pipeline.config import params
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared, one_class_each
-from pipeline.datasets import Raw, _others
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import other_pictures
 from pipeline.files import artifacts, pictures
 from pipeline.files import raw as raw_files
 from pipeline.files.artifacts import Array
@@ -67,7 +68,7 @@ def save_others(dataset: Dataset, raw: Raw) -> None:
             f"expected {params.NONE} with other data"
         )
     shape = raw.train_images.shape[1:]
-    others = _others.load(Path(dataset.other), shape, dataset.framing)
+    others = other_pictures.load(Path(dataset.other), shape, dataset.framing)
     for part, images in others.items():
         raw_files.save_inputs(f"{raw_files.OTHERS}/{part}", images)
     count = counted(sum(map(len, others.values())), "picture")

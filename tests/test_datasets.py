@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import _image_arrays, npz
+from pipeline.datasets import npz
+from pipeline.datasets.reading import image_arrays
 from pipeline.process.errors import UserError
 from tests.test_fetch import claiming
 
@@ -93,7 +94,7 @@ def test_arrays_that_do_not_fit_are_refused(
 def test_images_in_another_form_become_pixels_by_what_the_sentence_says(
     array: np.ndarray, cure: str
 ) -> None:
-    assert _image_arrays.cure("x_train", array) == f"; if it holds images, store {cure}"
+    assert image_arrays.cure("x_train", array) == f"; if it holds images, store {cure}"
     pixels = eval(cure, {"np": np, "x_train": array})  # as a user would paste it
     expected = GREY if pixels.shape[-1] != 3 else COLOUR
     expected = np.where(expected > 127, 255, 0) if array.dtype == bool else expected

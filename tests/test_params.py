@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from pipeline.config import named_by_dvc, params
-from pipeline.datasets import _photos, _sounds, image_list, imdb
+from pipeline.datasets import image_list, imdb
+from pipeline.datasets.reading import photo_list, sound_list
 from pipeline.embedded import __main__ as compiler
 from pipeline.process.errors import UserError
 from pipeline.runtimes import emulation, environments
@@ -165,15 +166,15 @@ def test_a_mistake_is_answered_in_one_sentence(
 
 def test_the_options_of_a_dataset_are_checked_by_the_dataset() -> None:
     settings = params.load(ROOT / "params.yaml")
-    for module in (_photos, _sounds, image_list, imdb):
+    for module in (photo_list, sound_list, image_list, imdb):
         assert settings.dataset.options(module.Options) == module.Options(), "not the defaults"
     wrong = params.override(settings, {"dataset.rate": 100, "dataset.channels": 2})
     with pytest.raises(
         UserError, match=r"dataset\.rate is 100; expected an integer of at least 40"
     ):
-        wrong.dataset.options(_sounds.Options)
+        wrong.dataset.options(sound_list.Options)
     with pytest.raises(UserError, match=r"dataset\.channels is 2; expected 1 or 3"):
-        wrong.dataset.options(_photos.Options)
+        wrong.dataset.options(photo_list.Options)
     assert wrong.dataset.options(imdb.Options) == imdb.Options(), "the keys of others are ignored"
 
 

@@ -30,7 +30,7 @@ def checked_name(folder: str, name: str) -> str:
 def options(folder: str) -> list[str]:
     """The keys that parts of pipeline/<folder> declare as their own, in a class `Options` each."""
     keys: dict[str, None] = {}
-    for path in sorted((PACKAGE / folder).glob("*.py")):
+    for path in sorted((PACKAGE / folder).rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         if "class Options(" not in source:
             continue

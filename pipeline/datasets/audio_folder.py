@@ -5,7 +5,7 @@ spellings, such as Training or val. If it holds the CSV `dataset.labels`, its ro
 file and label, for a part of a file start and end in seconds, and anything else, such as speaker.
 Without it, the label tracks of Audacity beside the sounds say which seconds are an example of what.
 Beside folders, the lists of Speech Commands (Warden, 2018) say what is for validation and testing.
-`_sounds.SUFFIXES` are those of the files. They are read where they lie.
+`sound_list.SUFFIXES` are those of the files. They are read where they lie.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import (
-    Raw,
-    _class_folders,
-    _label_tracks,
-    _names,
-    _parts,
-    _recording_list,
-    _sounds,
-    _tree,
-    image_list,
+from pipeline.datasets import Raw, image_list
+from pipeline.datasets.reading import (
+    class_folders,
+    doubtful_names,
+    file_tree,
+    label_tracks,
+    part_folders,
+    recording_list,
+    sound_list,
 )
-from pipeline.datasets._label_columns import spelling
-from pipeline.datasets._listed_files import Files
-from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._recording_columns import LABEL
-from pipeline.datasets._tree import Tree, nfc
+from pipeline.datasets.reading.file_tree import Tree, nfc
+from pipeline.datasets.reading.label_columns import spelling
+from pipeline.datasets.reading.listed_files import Files
+from pipeline.datasets.reading.photo_list import Candidate, Listed
+from pipeline.datasets.reading.recording_columns import LABEL
 from pipeline.files import pictures
 from pipeline.files.pictures import Source
 from pipeline.process.errors import UserError
@@ -53,16 +52,16 @@ NOISE = "_background_noise_"
 
 def load(params: Dataset) -> Raw:
     root = Path(params.path)
-    tree = _tree.read(root, suffixes=_sounds.SUFFIXES, noun="sound")
+    tree = file_tree.read(root, suffixes=sound_list.SUFFIXES, noun="sound")
     listed = candidates(root, tree, params.options(Options).labels)
-    with _tree.opened(root) as open_file:
-        return _sounds.dataset(params, listed, open_file)
+    with file_tree.opened(root) as open_file:
+        return sound_list.dataset(params, listed, open_file)
 
 
 def candidates(root: Path, tree: Tree, labels: str) -> Listed:
     """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
-    if _parts.folder_of_list(tree, labels, tree.left_out) is None:
-        tracks = _label_tracks.candidates(root, tree)
+    if part_folders.folder_of_list(tree, labels, tree.left_out) is None:
+        tracks = label_tracks.candidates(root, tree)
         return _of_list(f"{root}", tree, tracks) if tracks else _of_folders(root, tree)
     folder, rows = image_list.rows_of(root, tree, labels)
     path = f"{root / folder / labels}"
@@ -101,7 +100,7 @@ def _heard(names: Collection[str]) -> str | None:
 
 def _known(path: str, names: Collection[str]) -> dict[str, str]:
     """The columns to read, by the names that are looked for. Raises UserError."""
-    result = _recording_list.renamed({name: name for name in names})
+    result = recording_list.renamed({name: name for name in names})
     if FREESOUND_ID in names:
         result.pop("start", None)
         result.pop("end", None)
@@ -117,9 +116,9 @@ def _known(path: str, names: Collection[str]) -> dict[str, str]:
 
 def _of_folders(root: Path, tree: Tree) -> Listed:
     """What the folders say, and of Speech Commands the lists of its parts. Raises UserError."""
-    rows, names, left_out, _ = _class_folders.listed(root, tree)
-    _names.print_odd_folders(root, tree)
-    base = _parts.base(tree)
+    rows, names, left_out, _ = class_folders.listed(root, tree)
+    doubtful_names.print_odd_folders(root, tree)
+    base = part_folders.base(tree)
     lists = {part: f"{base}{name}" for part, name in PART_LISTS.items()}
     lists = {part: name for part, name in lists.items() if name in left_out}
     words = [name for name in names if name != NOISE]
@@ -170,8 +169,8 @@ def _check_whole_files(path: str, listed: list[Candidate]) -> None:
 def _candidate(where: str, split: str | None, row: dict[str, str], files: Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     label = nfc(row.get("label", ""))
-    start = _recording_list.seconds(where, row, "start", 0.0)
-    end = _recording_list.seconds(where, row, "end", math.inf)
+    start = recording_list.seconds(where, row, "start", 0.0)
+    end = recording_list.seconds(where, row, "end", math.inf)
     if not label or not 0 <= start < end:
         raise UserError(
             f"{where} has label {label!r}, start {start:g} and end {end:g}; expected a label, and "
@@ -182,7 +181,7 @@ def _candidate(where: str, split: str | None, row: dict[str, str], files: Files)
     others = {
         name: cell
         for name, cell in candidate.columns.items()
-        if name not in _recording_list.LIST_COLUMNS
+        if name not in recording_list.LIST_COLUMNS
     }
     is_part = bool(row.get("start") or row.get("end"))
     return replace(candidate, columns=others, seconds=(start, end) if is_part else None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _cifar
-from pipeline.datasets import _published as published
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import cifar, published
 from pipeline.files import fetch
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -18,9 +18,9 @@ def load(params: Dataset) -> Raw:
     """The whole set; 5,000 + 1,000 of its images if only DATA_MIRROR's subset is available."""
     train = [f"data_batch_{number}.bin" for number in range(1, 6)]
     read = partial(
-        _cifar.archive, train=train, test="test_batch.bin", names="batches.meta.txt", label_bytes=1
+        cifar.archive, train=train, test="test_batch.bin", names="batches.meta.txt", label_bytes=1
     )
     whole = [source.then(read) for source in published.sources(ADDRESS, SHA256)]
     parts = published.mirror("cifar10_small.npz", PART_SHA256)
-    part = [source.then(_cifar.part) for source in parts]
+    part = [source.then(cifar.part) for source in parts]
     return fetch.first([*whole, *part], ADDRESS)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _cifar
-from pipeline.datasets import _published as published
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import cifar, published
 from pipeline.files import fetch
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
@@ -20,7 +20,7 @@ PART_SHA256 = "89c4ebe35cf7cb90e8ae5fcee77e7494fd99bf019ffa4a7fcee90363a57b8609"
 def load(params: Dataset) -> Raw:
     """The whole set; 5,000 + 1,000 of its images if only DATA_MIRROR's subset is available."""
     read = partial(
-        _cifar.archive,
+        cifar.archive,
         train=["train.bin"],
         test="test.bin",
         names="fine_label_names.txt",
@@ -28,5 +28,5 @@ def load(params: Dataset) -> Raw:
     )
     whole = [source.then(read) for source in published.sources(ADDRESS, SHA256)]
     parts = published.mirror("cifar100_small.npz", PART_SHA256)
-    part = [source.then(_cifar.part) for source in parts]
+    part = [source.then(cifar.part) for source in parts]
     return fetch.first([*whole, *part], ADDRESS)

@@ -14,8 +14,9 @@ import zlib
 from dataclasses import replace
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _sounds
-from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import sound_list
+from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import fetch
 from pipeline.files.fetch import Source, SourceError
 
@@ -35,7 +36,7 @@ def load(params: Dataset) -> Raw:
         digit, speaker, _ = name.split("_")
         candidates.append(Candidate(name, digit, columns={SPEAKER: speaker}))
     listed = Listed(candidates, [str(digit) for digit in range(10)], {})
-    raw = _sounds.dataset(params, listed, lambda name: io.BytesIO(files[name]))
+    raw = sound_list.dataset(params, listed, lambda name: io.BytesIO(files[name]))
     return replace(raw, group=SPEAKER)
 
 

@@ -1,7 +1,7 @@
 """Your own pictures, named by a CSV: file and label, and optionally split, a box and anything else.
 
 `dataset.path` is a folder or a zip file, which holds the pictures and the CSV, `dataset.labels`.
-`_label_columns` says which columns hold several labels at once, or a number, and `_listed_files`
+`label_columns` says which columns hold several labels at once, or a number, and `listed_files`
 which picture a row means. A box (left, top, right, bottom) is the part of the upright picture to
 use, in pixels; a file may have several rows with other boxes. `preprocess.group` may name any
 column.
@@ -16,11 +16,18 @@ from pathlib import Path
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.config.parts import is_number
-from pipeline.datasets import Raw, _label_columns, _names, _parts, _photos, _tree
-from pipeline.datasets._label_columns import LABEL, SEVERAL, Row, spelling
-from pipeline.datasets._listed_files import Files
-from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._tree import Tree
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import (
+    doubtful_names,
+    file_tree,
+    label_columns,
+    part_folders,
+    photo_list,
+)
+from pipeline.datasets.reading.file_tree import Tree
+from pipeline.datasets.reading.label_columns import LABEL, SEVERAL, Row, spelling
+from pipeline.datasets.reading.listed_files import Files
+from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import list_file, pictures, s3
 from pipeline.files.picture_file import Box
 from pipeline.files.picture_table import OWN_COLUMNS
@@ -66,7 +73,7 @@ class Options(section.Options):
 
 
 def load(params: Dataset) -> Raw:
-    return _photos.dataset(params, listed(params))
+    return photo_list.dataset(params, listed(params))
 
 
 def listed(params: Dataset) -> Listed:
@@ -77,10 +84,10 @@ def listed(params: Dataset) -> Listed:
             f"dataset.path {root} is a CSV; name the folder or zip file that holds it and the "
             f"pictures, and set dataset.labels to {root.name}"
         )
-    tree = _tree.read(root)
+    tree = file_tree.read(root)
     folder, rows = rows_of(root, tree, options.labels)
     path = s3.shown(root / folder / options.labels)
-    labels = _label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
+    labels = label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = split_column(path, rows, labels.columns)
     candidates = []
@@ -91,7 +98,7 @@ def listed(params: Dataset) -> Listed:
         candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
     if not is_number(labels.target):
-        _names.print_alike(labels.names)
+        doubtful_names.print_alike(labels.names)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     named = {candidate.file for candidate in candidates}
@@ -106,7 +113,7 @@ def listed(params: Dataset) -> Listed:
 
 def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     """The folder of the CSV, and its rows."""
-    folder = _parts.folder_of_list(tree, name, tree.left_out)
+    folder = part_folders.folder_of_list(tree, name, tree.left_out)
     if folder is None:
         raise UserError(
             f"dataset.path {s3.shown(root)} holds no {name}; set dataset.labels to the name of "
@@ -194,7 +201,7 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
         return "split"
     others = [name for name in rows[0] if name not in ("file", *taken)]
     cells = {name: {row[name] for row in rows} for name in others}
-    parts = {name: set(map(_parts.part_of, cells[name])) for name in others}
+    parts = {name: set(map(part_folders.part_of, cells[name])) for name in others}
     named = [name for name in others if "train" in parts[name] and len(parts[name] - {None}) > 1]
     if len(named) > 1 or any(None in parts[name] for name in named):
         raise UserError(
@@ -209,7 +216,7 @@ def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | No
 def part_of(where: str, row: Row, column: str | None) -> str:
     """Raises UserError, which begins with `where`."""
     cell = row.get(column, "") if column else ""
-    part = _parts.part_of(cell) if cell else "train"
+    part = part_folders.part_of(cell) if cell else "train"
     if part is None:
         raise UserError(f"{where} has the split {cell}; expected train, validation or test")
     return part

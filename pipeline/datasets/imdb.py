@@ -20,7 +20,7 @@ from pydantic import PositiveInt
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.datasets import _published as published
+from pipeline.datasets.reading import published
 from pipeline.files import fetch
 from pipeline.files.fetch import SourceError
 from serving import words

@@ -18,7 +18,7 @@ import pyarrow.parquet
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.datasets import _published as published
+from pipeline.datasets.reading import published
 from pipeline.files import fetch
 from pipeline.files.fetch import SourceError
 

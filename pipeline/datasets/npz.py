@@ -17,7 +17,8 @@ import numpy as np
 
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared
-from pipeline.datasets import Raw, _image_arrays
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import image_arrays
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving.inputs import KINDS, InputKind
@@ -151,7 +152,7 @@ def _inputs(path: Path, key: str, array: Array) -> tuple[InputKind, Array]:
                 inputs = (array[..., None] if left_out else array).astype(kind.type, copy=False)
             _check(path, key, inputs, kind)
             return kind, inputs
-    hint = _image_arrays.cure(key, array) if array.dtype.kind in "biuf" else ""
+    hint = image_arrays.cure(key, array) if array.dtype.kind in "biuf" else ""
     if array.dtype.kind == "f" and array.ndim == 2:
         hint += f"; if it holds series of one channel, store {key}[..., None]"
     expected = ", or ".join(declared("inputs", kind.name)["ARRAYS"] for kind in KINDS.values())
@@ -176,7 +177,7 @@ def _check(path: Path, key: str, array: Array, kind: InputKind) -> None:
     if channels and array.shape[-1] not in channels:
         raise UserError(
             f"{path}: {key} has {array.shape[-1]} channels; expected "
-            f"{' or '.join(map(str, channels))}{_image_arrays.cure(key, array)}"
+            f"{' or '.join(map(str, channels))}{image_arrays.cure(key, array)}"
         )
     if fault := kind.fault(array):
         raise UserError(f"{path}: {key} {fault}")

@@ -1,6 +1,6 @@
 """Your own recordings of sensors, CSV or npz files of any length, cut into windows.
 
-`dataset.path` is a folder, a zip file or one such file; `_recording_files` describes them.
+`dataset.path` is a folder, a zip file or one such file; `recording_files` describes them.
 A window has the label that all of its rows have: of the rows of `dataset.labels`, a CSV in that
 folder with the columns file and label, and for a part of a file start and end in seconds; or else
 of a column or array `label`; or of the folder that the file lies in, or without folders of its
@@ -22,12 +22,13 @@ from pydantic import Field, PositiveFloat
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _labelled_windows, _photos, _recording_files, _tree
-from pipeline.datasets._labelled_windows import Cutting, Part
-from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._recording_files import LOGS, NOUN, SUFFIXES
-from pipeline.datasets._recording_list import RecordingFile, listed
-from pipeline.datasets._tree import FileError, Open
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import file_tree, labelled_windows, photo_list, recording_files
+from pipeline.datasets.reading.file_tree import FileError, Open
+from pipeline.datasets.reading.labelled_windows import Cutting, Part
+from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.datasets.reading.recording_files import LOGS, NOUN, SUFFIXES
+from pipeline.datasets.reading.recording_list import RecordingFile, listed
 from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
@@ -77,8 +78,8 @@ def opened(root: Path, labels: str) -> Iterator[tuple[list[RecordingFile], Open,
     if root.suffix.lower() in (*SUFFIXES, *LOGS) and root.is_file():
         yield [RecordingFile(root.name)], lambda name: root.open("rb"), {}
         return
-    tree = _recording_files.tree(root)
-    with _tree.opened(root) as open_file:
+    tree = recording_files.tree(root)
+    with file_tree.opened(root) as open_file:
         yield listed(root, tree, labels, open_file), open_file, tree.left_out
 
 
@@ -90,7 +91,7 @@ def dataset(
     Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
     """
     parts, unreadable = _read(how, rows, open_file)
-    _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
+    photo_list.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
     say(parts, how)
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
@@ -122,7 +123,7 @@ def _read(
         channels = how.channels
         try:
             with open_file(row.file) as file:
-                parts += list(_labelled_windows.read(file, row, how))  # all of a file, or nothing
+                parts += list(labelled_windows.read(file, row, how))  # all of a file, or nothing
         except (FileError, OSError) as error:
             unreadable[row.file] = str(error)
             how.channels = channels  # which a damaged first file does not decide
@@ -193,7 +194,7 @@ def say(parts: list[Part], how: Cutting) -> None:
         needed = f"{how.length} rows of one label that follow each other"
         print(f"{counted(empty, NOUN)} without a window: it needs {needed}")
     if longer := sum(part.is_longer for part in parts):
-        most = f"{_labelled_windows.MOST_VALUES:,} values"
+        most = f"{labelled_windows.MOST_VALUES:,} values"
         print(f"{counted(longer, NOUN)} of more than {most}: the rest is not used")
 
 

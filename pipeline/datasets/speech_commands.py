@@ -23,9 +23,9 @@ import numpy as np
 import soundfile
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _sounds
-from pipeline.datasets import _published as published
-from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import published, sound_list
+from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import artifacts, fetch
 from pipeline.process.stage import home
 
@@ -62,7 +62,7 @@ def load(params: Dataset) -> Raw:
             tar.extractall(folder / name, filter="data")
     candidates = [*_training(folder), *_test(folder)]
     listed = Listed(candidates, [*WORDS, UNKNOWN, SILENCE], {})
-    raw = _sounds.dataset(params, listed, lambda file: (folder / file).open("rb"))
+    raw = sound_list.dataset(params, listed, lambda file: (folder / file).open("rb"))
     shutil.rmtree(folder)
     return replace(raw, group=SPEAKER)
 

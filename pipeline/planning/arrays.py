@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared, is_number, one_class_each
-from pipeline.datasets import Raw, _image_arrays, _labels, npz
+from pipeline.datasets import Raw, npz
+from pipeline.datasets.reading import image_arrays, label_meaning
 from pipeline.files.splits import has_one_of_each
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import Parts, parts
@@ -71,12 +72,12 @@ def _like_images(raw: Raw) -> list[str]:
     values, part = raw.train_images, declared("inputs", raw.kind)
     if part["IMAGES"]:
         return split_notes.dark(int(values.max(initial=0)))
-    if not _image_arrays.could_be(values):
+    if not image_arrays.could_be(values):
         return []
     axes = "{} measurements over time from {} sensors" if part["AXES"] else "{} words or other ids"
     return [
         f"x_train is taken for {axes.format(*values.shape[1:])}"
-        f"{_image_arrays.cure('x_train', values)}"
+        f"{image_arrays.cure('x_train', values)}"
     ]
 
 
@@ -110,13 +111,13 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             "labels; expected as many"
         )
     if not one_class_each(raw.target):
-        return _labels.counts(raw.target, labels, names)
+        return label_meaning.counts(raw.target, labels, names)
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):
         raise UserError(
             f"{path}: y_train goes from {labels.min()} to {labels.max()}; expected 0 to "
             f"{len(names) - 1}, as there are {len(names)} classes"
         )
-    counts = _labels.counts(raw.target, labels, names)
+    counts = label_meaning.counts(raw.target, labels, names)
     empty = [name for name, count in counts.items() if not count]
     if empty == ["0"]:
         raise UserError(

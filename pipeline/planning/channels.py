@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.datasets._recording_list import RecordingFile
+from pipeline.datasets.reading.recording_list import RecordingFile
 from pipeline.files.artifacts import Array
 
 MOST_LABELS, RARELY = 30, 0.05  # numbers in a column like that of labels; share of the rows

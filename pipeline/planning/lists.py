@@ -8,22 +8,16 @@ from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pipeline.datasets import (
-    _class_folders,
-    _parts,
-    _sounds,
-    _tree,
-    audio_folder,
-    image_list,
-)
-from pipeline.datasets._label_columns import Row
-from pipeline.datasets._tree import Tree
+from pipeline.datasets import audio_folder, image_list
+from pipeline.datasets.reading import class_folders, file_tree, part_folders, sound_list
+from pipeline.datasets.reading.file_tree import Tree
+from pipeline.datasets.reading.label_columns import Row
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
 
 BEGINNING = 10_000  # bytes that hold the names of the columns and the first row
 SUFFIXES = (".csv", ".tsv")
-MEDIA = (*_tree.Tree.suffixes, *_sounds.SUFFIXES)
+MEDIA = (*file_tree.Tree.suffixes, *sound_list.SUFFIXES)
 FOLD = re.compile(r"fold[ _-]?\d+", re.IGNORECASE)  # of a cross-validation: no class
 
 
@@ -33,7 +27,7 @@ def find(path: Path, tree: Tree) -> str | None:
     Without class folders, and if there is no CSV beside them, it may also lie in a folder of the
     first level, such as `meta`. Raises UserError if there are several.
     """
-    base = _parts.base(tree)
+    base = part_folders.base(tree)
     lists = _lists(path, tree, {"", base})
     exact = [name for name, row in lists.items() if "file" in row and {"label", "class"} & {*row}]
     if len(exact) == 1:
@@ -64,7 +58,7 @@ def folder_of(path: Path) -> tuple[Path, str]:
     It is its own, or the one above if no picture or sound is beside or below it, and its files are
     there.
     """
-    others = (file for file in path.parent.rglob("*") if not _tree.is_junk(file.name))
+    others = (file for file in path.parent.rglob("*") if not file_tree.is_junk(file.name))
     is_alone = not any(file.suffix.lower() in MEDIA for file in others)
     file = image_list.file_of(_first_row(path)) if is_alone else None
     is_above = file is not None and _is_above(path, file)
@@ -78,16 +72,16 @@ def is_of_sensors(path: Path) -> bool:
         is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
     row = _first_row(path)
     named = (image_list.file_of(row) or "").lower()
-    if not is_text or image_list.is_list(row) or named.endswith(_tree.Tree.suffixes):
+    if not is_text or image_list.is_list(row) or named.endswith(file_tree.Tree.suffixes):
         return False
     # A recording may have columns such as id and event
-    return not (named.endswith(_sounds.SUFFIXES) and audio_folder.is_list(row))
+    return not (named.endswith(sound_list.SUFFIXES) and audio_folder.is_list(row))
 
 
 def check_pictures(path: Path) -> None:
     """Raises UserError if a CSV, in whose folder there are no pictures, names some."""
     file = image_list.file_of(_first_row(path)) or ""
-    if file.lower().endswith(_tree.Tree.suffixes):
+    if file.lower().endswith(file_tree.Tree.suffixes):
         raise UserError(
             f"{path} names pictures such as {file}, which are not in {path.parent}; put the CSV "
             "into the folder that holds them"
@@ -122,11 +116,11 @@ def _lists(path: Path, tree: Tree, folders: Container[str]) -> dict[str, Row]:
 
     A tsv counts only if no csv has a column of files.
     """
-    source, base = pictures.source(path), _parts.base(tree)
+    source, base = pictures.source(path), part_folders.base(tree)
     rows = {
         name.removeprefix(base): list_file.first_row(source.read(name, 0, BEGINNING))
         for name in tree.left_out
-        if name.lower().endswith(SUFFIXES) and _tree.split(name)[0] in folders
+        if name.lower().endswith(SUFFIXES) and file_tree.split(name)[0] in folders
     }
     csvs = {name: row for name, row in rows.items() if name.lower().endswith(".csv")}
     return csvs if any(image_list.file_of(row) is not None for row in csvs.values()) else rows
@@ -135,7 +129,7 @@ def _lists(path: Path, tree: Tree, folders: Container[str]) -> dict[str, Row]:
 def _has_class_folders(path: Path, tree: Tree) -> bool:
     """Whether at least two folders hold files, and are not the folds of a cross-validation."""
     try:
-        listed = _class_folders.listed(path, replace(tree, left_out={**tree.left_out}))
+        listed = class_folders.listed(path, replace(tree, left_out={**tree.left_out}))
     except UserError:
         return False
     first = next((row.label for row in listed.candidates), None)

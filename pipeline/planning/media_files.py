@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import empty_classes
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config.parts import declared, one_class_each
-from pipeline.datasets import _others, _tree
+from pipeline.datasets.reading import file_tree, other_pictures
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -26,9 +26,9 @@ def look(data_path: Path, other: Path, data: Survey) -> int:
         raise UserError(f"--other is {other}, which holds the data themselves; name another folder")
     if other.suffix.lower() == ".npz":
         size = data.size or (data.side, data.side, 3)
-        return sum(map(len, _others.load(other, size, "resize").values()))
-    count = len(_tree.read(other, "--other").files)
-    if count < _others.FEWEST:
+        return sum(map(len, other_pictures.load(other, size, "resize").values()))
+    count = len(file_tree.read(other, "--other").files)
+    if count < other_pictures.FEWEST:
         raise UserError(f"--other {other} holds {counted(count, 'picture')}; expected at least 2")
     return count
 

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import _recording_files, _tree, series_folder
-from pipeline.datasets._recording_columns import LABELS
-from pipeline.datasets._recording_list import RecordingFile
-from pipeline.datasets._tree import FileError
-from pipeline.datasets._windows import Block, Recording, is_close, is_no_gap, rate_of
+from pipeline.datasets import series_folder
+from pipeline.datasets.reading import file_tree, recording_files
+from pipeline.datasets.reading.file_tree import FileError
+from pipeline.datasets.reading.recording_columns import LABELS
+from pipeline.datasets.reading.recording_list import RecordingFile
+from pipeline.datasets.reading.recording_windows import (
+    Block,
+    Recording,
+    is_close,
+    is_no_gap,
+    rate_of,
+)
 from pipeline.files.artifacts import Array
 from pipeline.planning import channels
 from pipeline.planning.channels import Beginning, Seen
@@ -98,7 +105,7 @@ def _recordings(
         for row in rows:
             try:
                 with open_file(row.file) as file:
-                    for recording in _recording_files.recordings(file, row.file, taken):
+                    for recording in recording_files.recordings(file, row.file, taken):
                         blocks = _readable(recording.blocks, row.file, faults)
                         yield row, replace(recording, blocks=blocks)
             except (FileError, OSError) as error:
@@ -147,7 +154,7 @@ def _check_folders(path: Path, seen: Seen) -> None:
     """Raises UserError for folders of a recording each, in which sensors have the same columns."""
     files: dict[tuple[str, tuple[str, ...]], str] = {}
     for part in (one for one in seen.beginnings if one.row.is_in_own_folder):
-        folder, _ = _tree.split(part.row.file)
+        folder, _ = file_tree.split(part.row.file)
         other = files.setdefault((folder, part.channels), part.row.file)
         if other != part.row.file:
             raise UserError(

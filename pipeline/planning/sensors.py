@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.config.params import NONE, Dataset
 from pipeline.datasets import Raw, series_folder
-from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._recording_list import label_of_name
+from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.datasets.reading.recording_list import label_of_name
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING

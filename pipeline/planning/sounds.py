@@ -14,10 +14,11 @@ import numpy as np
 import soundfile
 
 from pipeline.config.params import NONE
-from pipeline.datasets import _sounds, _tree, audio_folder
-from pipeline.datasets._photos import Candidate
-from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._tree import FileError, Open, Tree
+from pipeline.datasets import audio_folder
+from pipeline.datasets.reading import file_tree, sound_list
+from pipeline.datasets.reading.file_tree import FileError, Open, Tree
+from pipeline.datasets.reading.photo_list import Candidate
+from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
@@ -35,7 +36,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     """Looks at sounds in class folders, or in a list of this name. Raises UserError."""
     named = labels or audio_folder.Options().labels
     candidates, class_names, left_out, _ = audio_folder.candidates(path, tree, named)
-    with _tree.opened(path) as open_file:
+    with file_tree.opened(path) as open_file:
         headers, faults = _headers(open_file, candidates)
     readable = [row for row in candidates if row.file not in faults]
     train = [row for row in readable if row.part != "test"]
@@ -96,7 +97,7 @@ def _headers(
             with open_file(row.file) as opened:
                 return _header(opened, row.seconds)
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
-            return _sounds.reason(error)
+            return sound_list.reason(error)
 
     read = followed(pictures.in_threads(header, rows), len(rows), "looking at sounds")
     results = [*zip(rows, read, strict=True)]
@@ -106,7 +107,7 @@ def _headers(
 
 def _header(file: IO[bytes], span: tuple[float, float] | None) -> Header:
     with soundfile.SoundFile(file) as opened:
-        _sounds.check(opened)
+        sound_list.check(opened)
         if not opened.frames:
             raise FileError("holds no samples")
         seconds = opened.frames / opened.samplerate
@@ -114,10 +115,10 @@ def _header(file: IO[bytes], span: tuple[float, float] | None) -> Header:
 
 
 def _in_other_formats(left_out: dict[str, str]) -> list[str]:
-    unknown = sum(name.lower().endswith(_sounds.NOT_READ) for name in left_out)
+    unknown = sum(name.lower().endswith(sound_list.NOT_READ) for name in left_out)
     if not unknown:
         return []
-    return [f"{counted(unknown, 'sound')} in a format that is not read: {_sounds.CONVERT}"]
+    return [f"{counted(unknown, 'sound')} in a format that is not read: {sound_list.CONVERT}"]
 
 
 def _odd(rates: Array, seconds: Array) -> list[str]:

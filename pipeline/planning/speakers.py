@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from pipeline.datasets._parts import part_of
+from pipeline.datasets.reading.part_folders import part_of
 
 # Where the name of a speaker, a machine or a place may stand
 FOLDER = r"/([^/]+)/[^/]+$"

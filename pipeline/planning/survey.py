@@ -20,19 +20,17 @@ from PIL import Image
 
 from pipeline.config.params import Dataset, Params
 from pipeline.config.parts import is_number, one_class_each
-from pipeline.datasets import (
-    _labels,
-    _photos,
-    _recording_files,
-    _sounds,
-    _tree,
-    audio_folder,
-    image_folder,
-    image_list,
+from pipeline.datasets import audio_folder, image_folder, image_list
+from pipeline.datasets.reading import (
+    file_tree,
+    label_meaning,
+    photo_list,
+    recording_files,
+    sound_list,
 )
-from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._tree import Tree
+from pipeline.datasets.reading.file_tree import Tree
+from pipeline.datasets.reading.photo_list import Candidate, Listed
+from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
 from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
@@ -74,7 +72,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             f"{path} is neither a folder, a zip file, a CSV nor an npz{unreadable.cure_of(path)}"
         )
     path, named = lists.folder_of(path) if is_csv else (path, None)
-    tree = _tree.read(path)
+    tree = file_tree.read(path)
     survey_files = _pictures if _are_pictures(tree, dataset) else _recorded
     return survey_files(path, tree, given, dataset, named)
 
@@ -83,7 +81,9 @@ def _are_pictures(tree: Tree, dataset: Dataset | None) -> bool:
     """Whether the pictures of a tree are the data, and not a few beside more sounds."""
     if dataset:
         return len(tree.files) > 0 and dataset.name != "audio_folder"
-    return len(tree.files) > sum(name.lower().endswith(_sounds.SUFFIXES) for name in tree.left_out)
+    return len(tree.files) > sum(
+        name.lower().endswith(sound_list.SUFFIXES) for name in tree.left_out
+    )
 
 
 def _recorded(
@@ -92,11 +92,11 @@ def _recorded(
     """Sounds or recordings of sensors, beside which there are no pictures. Raises UserError."""
     if named:
         lists.check_pictures(path / named)
-    recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
+    recorded = file_tree.read(path, suffixes=sound_list.SUFFIXES, noun="sound")
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
         return sounds.survey(path, recorded, labels or lists.find(path, recorded))
-    if _recording_files.tree(path).files:
+    if recording_files.tree(path).files:
         return sensors.survey(path, given)
     raise UserError(unreadable.why(path, tree))
 
@@ -152,8 +152,8 @@ def _photographs(
     looks, faults = _looks(path, listed)
     readable = [candidate for candidate in candidates if candidate.file not in faults]
     texts = [candidate.label for candidate in readable if candidate.part != "test"]
-    labels = _labels.array(target, texts, class_names)
-    counts = _labels.counts(target, labels, class_names)
+    labels = label_meaning.array(target, texts, class_names)
+    counts = label_meaning.counts(target, labels, class_names)
     media_files.check_classes(path, counts, "picture", faults)
     if one_class_each(target):
         media_files.check_own_parts(listed)
@@ -186,7 +186,7 @@ def _looks(path: Path, listed: Listed) -> tuple[list[_Look], dict[str, str]]:
     def look(candidate: Candidate) -> _Look | str:
         try:
             data = source.read(candidate.file)
-            return _Look(_photos.opened(candidate, data)[0], *_size_and_colour(data))
+            return _Look(photo_list.opened(candidate, data)[0], *_size_and_colour(data))
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
 

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from pipeline.datasets import _sounds
-from pipeline.datasets._tree import Tree
+from pipeline.datasets.reading import sound_list
+from pipeline.datasets.reading.file_tree import Tree
 from pipeline.process.words import counted, verb
 
 LISTS = ("", ".txt", ".lst", ".dat")
@@ -28,9 +28,9 @@ def why(path: Path, tree: Tree) -> str:
     if "" in tree.left_out:
         return f"{path} {tree.left_out['']}; change its permissions"
     suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
-    sounds = sum(suffixes[suffix] for suffix in _sounds.NOT_READ)
+    sounds = sum(suffixes[suffix] for suffix in sound_list.NOT_READ)
     if sounds:
-        return f"{path} holds sounds that cannot be read ({sounds:,}); {_sounds.CONVERT}"
+        return f"{path} holds sounds that cannot be read ({sounds:,}); {sound_list.CONVERT}"
     if any("Permission" in reason for reason in tree.left_out.values()):
         return f"{path} holds only folders that may not be read; change their permissions"
     packed = sum(suffixes[suffix] for suffix in ARCHIVES)
@@ -51,7 +51,7 @@ def cure_of(path: Path) -> str:
     with path.open("rb") as file:
         first = file.readline(LONGEST_NAME).decode(errors="replace").lower()
     words = re.split(r"[\s,;]+", first)
-    names_files = any(word.endswith((*Tree.suffixes, *_sounds.SUFFIXES)) for word in words)
+    names_files = any(word.endswith((*Tree.suffixes, *sound_list.SUFFIXES)) for word in words)
     if names_files and path.suffix.lower() in LISTS:
         return "; if it is a list, write file,label as its first row and rename it to .csv"
     return cure(Counter([path.suffix.lower()]))

@@ -22,7 +22,8 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from pipeline.config import overrides, params, parts
-from pipeline.datasets import _photos, _sounds, image_list, imdb, series_folder
+from pipeline.datasets import image_list, imdb, series_folder
+from pipeline.datasets.reading import photo_list, sound_list
 from serving.__main__ import COMMANDS as SERVING
 from tests.conftest import ROOT
 from tests.docs.conftest import blocks, every_page, prose
@@ -152,7 +153,8 @@ def check_overrides(words: list[str]) -> None:
 
 def check_options(settings: params.Params) -> None:
     """Raises UserError if a dataset has an option that a page gives a wrong value."""
-    others = (_photos, _sounds, image_list, imdb)  # whose options mean the same in all of them
+    # Their options mean the same in all of them.
+    others = (photo_list, sound_list, image_list, imdb)
     is_series = settings.dataset.name == "series_folder"
     for module in (series_folder,) if is_series else others:
         settings.dataset.options(module.Options)

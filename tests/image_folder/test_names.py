@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets import Raw, _tree
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import file_tree
 from pipeline.files import picture_file, picture_table
 from pipeline.files.picture_table import Table
 from pipeline.process.errors import UserError
@@ -102,7 +103,7 @@ def test_a_hostile_zip_file_harms_nothing(two_classes: Path) -> None:
 
 
 def test_a_zip_bomb_is_refused(two_classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tree, "SMALL_BYTES", 10**6)
+    monkeypatch.setattr(file_tree, "SMALL_BYTES", 10**6)
     path = zipped(two_classes)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cat/bomb.png", bytes(10**7))

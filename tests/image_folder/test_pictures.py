@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets import _photos
-from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets.reading import photo_list
+from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.process.errors import UserError
 from serving.framing import SUFFIXES
 from tests.image_folder.conftest import dataset, load, picture, rows
@@ -58,7 +58,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_left_out(two_classes: Path) -
         Candidate(f"{name}/{number}.png", name) for name in ("cat", "dog") for number in range(3)
     ]
     (two_classes / "cat" / "1.png").unlink()
-    raw = _photos.dataset(dataset(two_classes), Listed(candidates, ["cat", "dog"], {}))
+    raw = photo_list.dataset(dataset(two_classes), Listed(candidates, ["cat", "dog"], {}))
     assert raw.left_out == {"cat/1.png": "could not be read: No such file or directory"}
     assert len(raw.train_images) == 5
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets._listed_files import Files
+from pipeline.datasets.reading.listed_files import Files
 from pipeline.files import picture_file, picture_table, pictures
 from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError

@@ -12,7 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.config import params
-from pipeline.datasets import _photos, _sounds, image_list, imdb
+from pipeline.datasets import image_list, imdb
+from pipeline.datasets.reading import photo_list, sound_list
 from pipeline.planning import (
     kinds,
     params_file,
@@ -86,7 +87,7 @@ def test_a_file_that_something_else_wrote_takes_every_choice(change: Callable[[s
 def meaning(settings: params.Params) -> object:
     """The values, with the defaults of options of datasets that the file does not name."""
     dataset = settings.dataset
-    kinds = (_photos.Options, _sounds.Options, image_list.Options, imdb.Options)
+    kinds = (photo_list.Options, sound_list.Options, image_list.Options, imdb.Options)
     common = dataset.model_dump(include=set(params.Dataset.model_fields))
     rest = settings.model_copy(update={"dataset": None})
     return rest, common, [dataset.options(kind) for kind in kinds]

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import download, preprocess
 from pipeline.config import params
-from pipeline.datasets._tree import Tree
+from pipeline.datasets.reading.file_tree import Tree
 from pipeline.files import split_files
 from pipeline.planning import (
     start,

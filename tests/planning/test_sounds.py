@@ -11,7 +11,8 @@ import soundfile
 from ruamel.yaml import YAML
 
 from pipeline.config import params
-from pipeline.datasets import _sounds, audio_folder
+from pipeline.datasets import audio_folder
+from pipeline.datasets.reading import sound_list
 from pipeline.planning import (
     params_file,
     speakers,
@@ -52,7 +53,7 @@ def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, pac
     choices, settings = start.propose(data, path, None, SHIPPED)
     assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
     dataset = settings.dataset
-    options = dataset.options(_sounds.Options)
+    options = dataset.options(sound_list.Options)
     assert (dataset.name, options.rate, options.seconds) == ("audio_folder", 16_000, 0.8)
     assert (options.window, options.hop, options.bands) == (512, 256, 40)
     assert start.shape(settings, data) == Shape((49, 40, 1), 2, "sounds")

@@ -12,14 +12,10 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
-from pipeline.datasets import _parts, image_list
+from pipeline.datasets import image_list
+from pipeline.datasets.reading import part_folders
 from pipeline.files import picture_file
-from pipeline.planning import (
-    lists,
-    outlook,
-    start,
-    survey,
-)
+from pipeline.planning import lists, outlook, start, survey
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
 from tests.planning.conftest import arrays, one_folder, strangers, values
@@ -290,7 +286,7 @@ def test_channels_before_steps_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_parts_have_many_spellings(name: str, part: str | None) -> None:
-    assert _parts.part_of(name) == part
+    assert part_folders.part_of(name) == part
 
 
 def test_a_class_may_be_called_trainers(folder: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _recording_files, _windows, series_folder
+from pipeline.datasets import Raw, series_folder
+from pipeline.datasets.reading import recording_files, recording_windows
 from pipeline.files.artifacts import Array
 from serving.recording import Sampling
 
@@ -35,8 +36,8 @@ def read(data: bytes, name: str = "a.csv", channels: tuple[str, ...] | None = No
     """The windows of every recording in a file."""
     return [
         window.values
-        for recording in _recording_files.recordings(io.BytesIO(data), name, channels)
-        for window in _windows.windows(recording, SAMPLING, LENGTH)
+        for recording in recording_files.recordings(io.BytesIO(data), name, channels)
+        for window in recording_windows.windows(recording, SAMPLING, LENGTH)
     ]
 
 

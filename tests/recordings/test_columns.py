@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets import _recording_columns as columns
-from pipeline.datasets import _recording_files
-from pipeline.datasets._windows import Block
+from pipeline.datasets.reading import recording_columns as columns
+from pipeline.datasets.reading import recording_files
+from pipeline.datasets.reading.recording_windows import Block
 from pipeline.files.raw import RECORDING
 from pipeline.planning import sensors
 from pipeline.process.errors import UserError
@@ -152,6 +152,6 @@ def test_blocks_of_each_part_know_their_row_in_the_file() -> None:
     parts = ["1"] * 30 + ["2"] * 30
     data = as_csv(rows(60), "x,y,trial", parts)
     starts: list[Block] = []
-    for recording in _recording_files.recordings(io.BytesIO(data), "a.csv"):
+    for recording in recording_files.recordings(io.BytesIO(data), "a.csv"):
         starts += list(recording.blocks)
     assert [block.start for block in starts] == [0, 30]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets._tree import FileError
+from pipeline.datasets.reading.file_tree import FileError
 from serving.errors import InputError
 from tests.recordings.conftest import BROKEN, LENGTH, RATE, SAMPLING, as_csv, read, rows
 

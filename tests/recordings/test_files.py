@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets import _recording_files
-from pipeline.datasets._tree import FileError
+from pipeline.datasets.reading import recording_files
+from pipeline.datasets.reading.file_tree import FileError
 from pipeline.planning import survey
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
@@ -57,7 +57,7 @@ def test_a_table_without_names_is_refused_and_not_read_as_one_with_names(tmp_pat
 def test_channels_may_be_called_by_numbers(head: str, channels: tuple[str, ...] | None) -> None:
     lines = [f"{row / RATE if 'time' in head else 'a'},{row},1" for row in range(LENGTH)]
     data = "\n".join([head, *lines]).encode()
-    recordings = list(_recording_files.recordings(io.BytesIO(data), "a.csv", channels))
+    recordings = list(recording_files.recordings(io.BytesIO(data), "a.csv", channels))
     assert [recording.channels for recording in recordings] == [("400.5", "401.5")]
 
 
@@ -160,7 +160,7 @@ def test_columns_of_people_counters_and_times_are_no_channels() -> None:
     times = [str(1_709_283_600_000 + 100 * row) for row in range(80)]
     activity = ["sit"] * 80
     data = as_csv(values, "x,y,subject,timestamp,activity", people, times, activity)
-    recordings = list(_recording_files.recordings(io.BytesIO(data), "a.csv"))
+    recordings = list(recording_files.recordings(io.BytesIO(data), "a.csv"))
     assert [recording.channels for recording in recordings] == [("x", "y")] * 2
     assert np.array_equal(read(data), [values[at : at + LENGTH] for at in (0, 10, 20, 40, 50, 60)])
 
@@ -168,7 +168,7 @@ def test_columns_of_people_counters_and_times_are_no_channels() -> None:
 def test_dates_are_times() -> None:
     times = [f"2024-03-01T09:00:{row // 10:02d}.{row % 10}00" for row in range(40)]
     data = as_csv(rows(40), "x,y,Timestamp", times)
-    recordings = _recording_files.recordings(io.BytesIO(data), "a.csv")
+    recordings = recording_files.recordings(io.BytesIO(data), "a.csv")
     block = next(next(recordings).blocks)
     assert block.times is not None
     assert np.allclose(np.diff(block.times), 0.1, atol=1e-6)

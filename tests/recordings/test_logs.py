@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets import _recording_files
-from pipeline.datasets._tree import FileError
+from pipeline.datasets.reading import recording_files
+from pipeline.datasets.reading.file_tree import FileError
 from pipeline.files.artifacts import Array
 from tests.recordings.conftest import LENGTH, RATE, as_csv, load, read, rows, write
 
@@ -75,7 +75,7 @@ def test_a_line_unlike_the_others_is_a_reason(texts: list[str], reason: str) -> 
     "text", ["x\ty\tnote\n1\t2\t\n3\t4\t\n", "\tx\ty\n0\t1\t2\n\t3\t4\n", "# n,x,y\na,1,2\nb,3,4\n"]
 )
 def test_empty_cells_and_texts_stay_where_they_are(text: str) -> None:
-    recordings = _recording_files.recordings(io.BytesIO(text.encode()), "a.csv", ("x", "y"))
+    recordings = recording_files.recordings(io.BytesIO(text.encode()), "a.csv", ("x", "y"))
     values = [block.values for recording in recordings for block in recording.blocks]
     np.testing.assert_array_equal(values, [[[1, 2], [3, 4]]])
 
@@ -157,7 +157,7 @@ def test_damaged_cbor_is_a_reason(data: bytes) -> None:
 
 def test_logs_beside_tables_are_left_out(tmp_path: Path) -> None:
     root = write(tmp_path, a__1_csv=as_csv(VALUES), a__1_txt=b"notes", b__1_csv=as_csv(VALUES))
-    tree = _recording_files.tree(root)
+    tree = recording_files.tree(root)
     assert (tree.files, tree.left_out) == (
         ["a/1.csv", "b/1.csv"],
         {"a/1.txt": "lacks the suffix of a recording"},

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets import _labelled_windows, _recording_files, _windows
-from pipeline.datasets._windows import Block, Recording
+from pipeline.datasets.reading import labelled_windows, recording_files, recording_windows
+from pipeline.datasets.reading.recording_windows import Block, Recording
 from pipeline.files import groups
 from pipeline.process.errors import UserError
 from serving.errors import InputError
@@ -96,7 +96,7 @@ def test_windows_do_not_depend_on_blocks_and_hold_no_missing_row(
         for start, count in zip(np.cumsum([0, *blocks]).tolist(), blocks, strict=False):
             yield Block(start, values[start : start + count])
 
-    iterator = _windows.windows(
+    iterator = recording_windows.windows(
         Recording(("x", "y"), parts()), Sampling(RATE, step, ("x", "y")), length
     )
     expected, start = [], 0
@@ -120,8 +120,8 @@ def test_a_gap_in_time_is_in_no_window() -> None:
     data = as_csv(np.column_stack([time, rows(50)]), "time,x,y")
     starts = [
         window.start
-        for recording in _recording_files.recordings(io.BytesIO(data), "a.csv")
-        for window in _windows.windows(recording, SAMPLING, LENGTH)
+        for recording in recording_files.recordings(io.BytesIO(data), "a.csv")
+        for window in recording_windows.windows(recording, SAMPLING, LENGTH)
     ]
     assert starts == [0, 25]
 
@@ -130,8 +130,8 @@ def test_a_long_recording_is_read_in_the_memory_of_a_short_one() -> None:
     def peak(count: int) -> int:
         data = io.BytesIO(as_csv(rows(count)))
         tracemalloc.start()
-        for recording in _recording_files.recordings(data, "long.csv"):
-            windows = sum(1 for _ in _windows.windows(recording, SAMPLING, LENGTH))
+        for recording in recording_files.recordings(data, "long.csv"):
+            windows = sum(1 for _ in recording_windows.windows(recording, SAMPLING, LENGTH))
         assert windows == count // 10 - 1
         result = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -143,7 +143,7 @@ def test_a_long_recording_is_read_in_the_memory_of_a_short_one() -> None:
 def test_what_follows_the_most_values_of_a_recording_is_not_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_labelled_windows, "MOST_VALUES", 5 * LENGTH * 2)
+    monkeypatch.setattr(labelled_windows, "MOST_VALUES", 5 * LENGTH * 2)
     write(tmp_path, a__one_csv=GOOD, b__one_csv=as_csv(rows(500)))
     assert len(load(tmp_path).train_labels) == 3 + 5
     assert "1 recording of more than 200 values: the rest is not used" in capsys.readouterr().out

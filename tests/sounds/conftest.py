@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import _sounds
+from pipeline.datasets.reading import sound_list
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import sounds
 from serving.log_mel import LogMel
@@ -33,7 +33,7 @@ def wav(samples: Array, rate: int = 8000, subtype: str = "PCM_16", kind: str = "
 
 
 def features(data: bytes) -> Array:
-    return _sounds.features(io.BytesIO(data), FRONT_END, 8000)[0]
+    return sound_list.features(io.BytesIO(data), FRONT_END, 8000)[0]
 
 
 def folder(root: Path, **files: bytes) -> Dataset:

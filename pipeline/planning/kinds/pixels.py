@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import _photos
+from pipeline.datasets.reading import photo_list
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
@@ -47,7 +47,7 @@ class Pixels(kinds.PlannedKind):
         return first or [edge]
 
     def shape(self, dataset: Dataset) -> tuple[int, ...]:
-        return _photos.shape(dataset)
+        return photo_list.shape(dataset)
 
     def dataset(self, data: Survey, network: Candidate) -> list[Choice]:
         if network.side is None:

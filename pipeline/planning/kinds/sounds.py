@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import _sounds
+from pipeline.datasets.reading import sound_list
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
@@ -55,7 +55,7 @@ class Sounds(kinds.PlannedKind):
         return [Candidate("ds_cnn", None, reason)]
 
     def shape(self, dataset: Dataset) -> tuple[int, ...]:
-        return _sounds.shape(dataset)
+        return sound_list.shape(dataset)
 
     def recipe(self, data: Survey) -> Recipe | None:
         return RECIPE

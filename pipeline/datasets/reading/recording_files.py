@@ -2,7 +2,7 @@
 
 A CSV has a column for each channel, named in its first line, and optionally a column `time`. Where
 a column such as `person` changes, or below a blank line, another recording begins;
-`_recording_columns` knows the names.
+`recording_columns` knows the names.
 An npz has an array `signal` (T, C), and optionally `channels`, `rate` in Hz, `time` (T,) and, of
 several recordings one after the other, the `length` of each. Any other column, or array with an
 entry for each row or recording, is text about them.
@@ -21,10 +21,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipeline.datasets import _edge_impulse, _recording_csv, _tree
-from pipeline.datasets._recording_csv import BLOCK
-from pipeline.datasets._tree import FileError, Tree
-from pipeline.datasets._windows import (
+from pipeline.datasets.reading import edge_impulse, file_tree, recording_csv
+from pipeline.datasets.reading.file_tree import FileError, Tree
+from pipeline.datasets.reading.recording_csv import BLOCK
+from pipeline.datasets.reading.recording_windows import (
     Block,
     Recording,
     check_channels,
@@ -34,15 +34,15 @@ from serving.errors import reason
 from serving.recording import TIME
 
 SUFFIXES = (".csv", ".tsv", ".npz")
-LOGS = (".txt", ".log", ".dat", ".asc", *_edge_impulse.SUFFIXES)
+LOGS = (".txt", ".log", ".dat", ".asc", *edge_impulse.SUFFIXES)
 NOUN = "recording"
 LARGEST_NPZ = 2**30  # bytes, unpacked
 
 
 def tree(root: Path) -> Tree:
     """The recordings below a folder or in a zip file, or if there are none, the logs."""
-    found = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
-    return found if found.files else _tree.read(root, suffixes=LOGS, noun=NOUN)
+    found = file_tree.read(root, suffixes=SUFFIXES, noun=NOUN)
+    return found if found.files else file_tree.read(root, suffixes=LOGS, noun=NOUN)
 
 
 def recordings(
@@ -61,7 +61,7 @@ def recordings(
 def _read(file: IO[bytes], name: str, channels: Sequence[str] | None) -> Iterator[Recording]:
     if name.endswith(".npz"):
         yield from _npz(file, channels)
-    elif name.endswith(_edge_impulse.SUFFIXES):
+    elif name.endswith(edge_impulse.SUFFIXES):
         yield _of_edge_impulse(file, name, channels)
     else:
         yield from _csv(file, channels)
@@ -88,15 +88,15 @@ def _damage() -> Iterator[None]:
 def _csv(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]:
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
     try:
-        yield from _recording_csv.recordings(text, channels)
+        yield from recording_csv.recordings(text, channels)
     finally:
         with suppress(ValueError):  # the caller has closed the file
             text.detach()  # it is the caller's to close
 
 
 def _of_edge_impulse(file: IO[bytes], name: str, channels: Sequence[str] | None) -> Recording:
-    data = file.read(_edge_impulse.LARGEST + 1)
-    names, values, rate = _edge_impulse.read(data, name.endswith(".cbor"))
+    data = file.read(edge_impulse.LARGEST + 1)
+    names, values, rate = edge_impulse.read(data, name.endswith(".cbor"))
     taken = tuple(channels or names)
     check_channels(taken, names)
     places = [names.index(channel) for channel in taken]

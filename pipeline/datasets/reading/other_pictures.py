@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets import _parts, _photos, _tree
-from pipeline.datasets._photos import Candidate
+from pipeline.datasets.reading import file_tree, part_folders, photo_list
+from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Framing, Shape
@@ -59,8 +59,8 @@ def _images(path: Path, key: str, array: Array, shape: tuple[int, ...]) -> Array
 
 
 def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]:
-    tree = _tree.read(path, "dataset.other")
-    test = _parts.parts(tree).get(TEST)
+    tree = file_tree.read(path, "dataset.other")
+    test = part_folders.parts(tree).get(TEST)
     candidates = [
         Candidate(file, "other", TEST if test and file.startswith(test) else TRAIN)
         for file in tree.files
@@ -69,7 +69,7 @@ def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]
     unreadable: dict[str, str] = {}
 
     def readable() -> Iterator[Picture]:
-        for candidate, result in _photos.inspected(pictures.source(path), candidates):
+        for candidate, result in photo_list.inspected(pictures.source(path), candidates):
             if isinstance(result, str):
                 unreadable[candidate.file] = result
             else:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from pipeline.datasets._tree import nfc
+from pipeline.datasets.reading.file_tree import nfc
 from pipeline.process.errors import UserError
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.datasets._tree import FileError
+from pipeline.datasets.reading.file_tree import FileError
 from serving.recording import GAP, TOLERANCE, Sampling
 
 MOST_CHANNELS = 1024

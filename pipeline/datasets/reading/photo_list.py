@@ -15,7 +15,8 @@ from pydantic import PositiveInt
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.config.parts import one_class_each
-from pipeline.datasets import Raw, _labels
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import label_meaning
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Box
@@ -78,7 +79,8 @@ class Candidates(Sequence[Candidate]):
 class Listed(NamedTuple):
     """The files of a dataset, the names of its classes, and what is left out, with reasons.
 
-    `target` is that of `Raw`; several labels of a candidate are one text, by `_labels.joined`.
+    `target` is that of `Raw`; several labels of a candidate are one text, by
+    `label_meaning.joined`.
     """
 
     candidates: Sequence[Candidate]
@@ -103,14 +105,14 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     root, reading = Path(params.path), Reading()
     table = Table.of(reading.pictures(pictures.source(root), candidates), len(candidates))
     images = Pictures(root, table, shape(params), params.framing)
-    labels = _labels.array(target, reading.labels, class_names)
+    labels = label_meaning.array(target, reading.labels, class_names)
     parts = np.array(reading.parts, TEXT)
     test, named = (np.flatnonzero(parts == part) for part in ("test", "validation"))
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "class" if one_class_each(target) else "label"
-    counts = _labels.counts(target, labels[train], class_names)
+    counts = label_meaning.counts(target, labels[train], class_names)
     check_classes(f"{params.path}: {noun}", counts, "picture", framing.SUFFIXES)
-    order = stratified(_labels.strata(target, labels[train]))
+    order = stratified(label_meaning.strata(target, labels[train]))
     validation = np.flatnonzero(order >= len(train) - len(named))
     train = train[order]
     say_what_is_left_out(len(candidates), reading.unreadable, left_out)
@@ -179,7 +181,7 @@ def opened(candidate: Candidate, data: bytes) -> tuple[Picture, int]:
     """The picture in the file `data`, and the bits of its grey levels, as `inspect` gives them."""
     hash_, bits = picture_file.inspect(data, candidate.box)
     sha256 = hashlib.sha256(data).hexdigest()
-    columns = {"label": " + ".join(_labels.separate(candidate.label)), **candidate.columns}
+    columns = {"label": " + ".join(label_meaning.separate(candidate.label)), **candidate.columns}
     return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
 

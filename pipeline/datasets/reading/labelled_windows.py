@@ -10,11 +10,11 @@ from typing import IO
 
 import numpy as np
 
-from pipeline.datasets import _recording_files, _windows
-from pipeline.datasets._recording_columns import CERTAIN, LABELS
-from pipeline.datasets._recording_list import RecordingFile
-from pipeline.datasets._tree import nfc
-from pipeline.datasets._windows import Block, Recording, Window
+from pipeline.datasets.reading import recording_files, recording_windows
+from pipeline.datasets.reading.file_tree import nfc
+from pipeline.datasets.reading.recording_columns import CERTAIN, LABELS
+from pipeline.datasets.reading.recording_list import RecordingFile
+from pipeline.datasets.reading.recording_windows import Block, Recording, Window
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
 from serving.recording import Sampling
@@ -61,14 +61,14 @@ class Cutting:
 
 def read(file: IO[bytes], row: RecordingFile, how: Cutting) -> Iterator[Part]:
     """The windows of each recording in a file. Raises FileError."""
-    for recording in _recording_files.recordings(file, row.file, how.channels):
+    for recording in recording_files.recordings(file, row.file, how.channels):
         how.channels = how.channels or recording.channels
         codes: dict[str, int] = {}
         seen: dict[str, set[str]] = defaultdict(set)
         recording.blocks = _observed(recording.blocks, seen)
         marks = _marks_of(row, recording, how.rate, codes)
         most = MOST_VALUES // (how.length * len(how.channels))
-        windows = _windows.windows(recording, how.sampling, how.length, marks, how.is_even)
+        windows = recording_windows.windows(recording, how.sampling, how.length, marks, how.is_even)
         labelled = (window for window in windows if window.mark != UNLABELLED)
         used = list(islice(labelled, most))
         is_longer = next(labelled, None) is not None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 
-from pipeline.datasets._tree import FileError
+from pipeline.datasets.reading.file_tree import FileError
 from serving.recording import TIME
 
 BEGINNING = 16  # lines that tell how all of them are written

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.datasets import _parts
-from pipeline.datasets._photos import Candidate
-from pipeline.datasets._tree import Tree, nfc
+from pipeline.datasets.reading import part_folders
+from pipeline.datasets.reading.file_tree import Tree, nfc
+from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.files import pictures
 
 SUFFIX = ".txt"
@@ -29,7 +29,7 @@ def candidates(root: Path, tree: Tree) -> list[Candidate]:
     tracks = {
         file: tracks[stem] for file in tree.files if (stem := file.rpartition(".")[0]) in tracks
     }
-    parts = _parts.parts(tree) if tracks else {}
+    parts = part_folders.parts(tree) if tracks else {}
     found = [
         Candidate(file, label, part, seconds=(start, end))
         for part, prefix in parts.items()

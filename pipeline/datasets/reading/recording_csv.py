@@ -10,9 +10,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.datasets import _logged_lines, _recording_columns
-from pipeline.datasets._tree import FileError
-from pipeline.datasets._windows import (
+from pipeline.datasets.reading import logged_lines, recording_columns
+from pipeline.datasets.reading.file_tree import FileError
+from pipeline.datasets.reading.recording_windows import (
     Block,
     Recording,
     check_channels,
@@ -37,8 +37,8 @@ class Line(NamedTuple):
 
 
 def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Recording]:
-    """As `_recording_files.recordings`. Raises FileError."""
-    lines = _logged_lines.as_csv(_lines(text))
+    """As `recording_files.recordings`. Raises FileError."""
+    lines = logged_lines.as_csv(_lines(text))
     first = next(lines, "")
     rows: Iterator[Row] = cells(first, lines)
     names = [cell.strip() for cell in next(filter(None, rows), [])]
@@ -99,7 +99,7 @@ def _of_numbers(names: Row, cells: Row) -> list[str]:
     return [
         name
         for name, cell in zip(names, map(str.strip, cells), strict=False)
-        if _is_number(cell) and _recording_columns.is_channel(name, cell)
+        if _is_number(cell) and recording_columns.is_channel(name, cell)
     ]
 
 
@@ -109,15 +109,15 @@ class _Columns:
 
     names: Row
     channels: tuple[str, ...]
-    clock: _recording_columns.Clock | None
+    clock: recording_columns.Clock | None
     parts: list[int]
 
     @classmethod
     def of(cls, header: Row, start: list[Row], channels: Sequence[str] | None) -> _Columns:
         """Of the names in the `header` and the first rows. Raises FileError."""
         shown = dict(zip(header, map(str.strip, start[0]), strict=False))
-        names = _recording_columns.canonical(header, shown, channels or ())
-        is_named = channels or {TIME, *_recording_columns.CERTAIN} & set(names)
+        names = recording_columns.canonical(header, shown, channels or ())
+        is_named = channels or {TIME, *recording_columns.CERTAIN} & set(names)
         if not is_named and any("." in name and _is_number(name) for name in header):
             raise FileError(
                 f"has {', '.join(header)[:SHOWN]!r} in its first line; expected the names of the "
@@ -136,11 +136,11 @@ class _Columns:
         clock = None
         if TIME in names and TIME not in taken:
             name = header[names.index(TIME)]
-            clock = _recording_columns.clock(name, shown.get(name, "")) or float
+            clock = recording_columns.clock(name, shown.get(name, "")) or float
         parts = [
             place
             for place, name in enumerate(names)
-            if _recording_columns.begins_recordings(name)
+            if recording_columns.begins_recordings(name)
             and name not in taken
             and len({row[place] for row in start if len(row) == len(names)}) == 1
         ]
@@ -175,7 +175,7 @@ class _Columns:
 
 
 def _numbers(
-    lines: list[Line], places: list[int], names: Row, read: _recording_columns.Clock = float
+    lines: list[Line], places: list[int], names: Row, read: recording_columns.Clock = float
 ) -> Any:
     """The cells in these places (B, P) float64; an empty one is NaN. Raises FileError."""
     try:
@@ -187,7 +187,7 @@ def _numbers(
         return np.array(cells).reshape(len(lines), -1)
 
 
-def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> float:
+def _read(read: recording_columns.Clock, number: int, cell: str, name: str) -> float:
     try:
         return read(cell.strip() or "nan")
     except ValueError:

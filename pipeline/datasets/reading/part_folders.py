@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from pipeline.datasets._tree import Tree, split
+from pipeline.datasets.reading.file_tree import Tree, split
 from pipeline.process.errors import UserError
 
 PARTS = {

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.datasets import _parts
-from pipeline.datasets._tree import Tree, nfc
+from pipeline.datasets.reading import part_folders
+from pipeline.datasets.reading.file_tree import Tree, nfc
 
 
 def print_odd_folders(root: Path, tree: Tree) -> None:
     """Says which class folders may be meant as one, and which may hold the classes instead."""
-    parts = _parts.parts(tree)
+    parts = part_folders.parts(tree)
     print_alike(tree.children[parts["train"]])
     if not (len(parts) == 1 and _print_parts_inside(tree, parts["train"])):
         _print_folders_inside(root, tree, parts["train"])
@@ -42,7 +42,7 @@ def _print_parts_inside(tree: Tree, root: str) -> bool:
         [
             f"{name}/{child}"
             for child in tree.children[f"{root}{name}/"]
-            if _parts.part_of(child) and f"{root}{name}/{child}/" in tree.with_files
+            if part_folders.part_of(child) and f"{root}{name}/{child}/" in tree.with_files
         ]
         for name in tree.children[root]
     ]
@@ -63,7 +63,7 @@ def _print_folders_inside(root: Path, tree: Tree, train: str) -> None:
         name
         for name, folders in inside.items()
         if len(folders) > 1
-        and all(classes_of[folder] == 1 or _parts.part_of(folder) for folder in folders)
+        and all(classes_of[folder] == 1 or part_folders.part_of(folder) for folder in folders)
     ]
     if several:
         counts = Counter(file.removeprefix(train).partition("/")[0] for file in tree.files)

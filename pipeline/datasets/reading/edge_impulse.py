@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field, PositiveFloat
 
-from pipeline.datasets._tree import FileError
+from pipeline.datasets.reading.file_tree import FileError
 
 SUFFIXES = (".json", ".cbor")
 LARGEST = 2**27  # bytes

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.parts import is_number, one_class_each
-from pipeline.datasets import _labels
-from pipeline.datasets._tree import nfc
+from pipeline.datasets.reading import label_meaning
+from pipeline.datasets.reading.file_tree import nfc
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -32,7 +32,7 @@ Row = dict[str, str]  # `label` and `labels` stand for the names above
 
 @dataclass(frozen=True)
 class LabelTexts:
-    """A text for each row, as `_labels.array` takes it, and the columns it is from."""
+    """A text for each row, as `label_meaning.array` takes it, and the columns it is from."""
 
     target: str
     texts: list[str]
@@ -91,8 +91,8 @@ def _several(path: str, rows: Sequence[Row]) -> LabelTexts:
     else:
         between = next((mark for mark in BETWEEN if any(mark in cell for cell in cells)), None)
         parts = [cell.split(between) for cell in cells]
-    texts = [_labels.joined(filter(None, map(str.strip, part))) for part in parts]
-    names = sorted({name for text in texts for name in _labels.separate(text)})
+    texts = [label_meaning.joined(filter(None, map(str.strip, part))) for part in parts]
+    names = sorted({name for text in texts for name in label_meaning.separate(text)})
     if joint := _joint(names):
         print(
             f"note: {path}: the label {joint} joins names of other labels; separate the labels of "
@@ -127,7 +127,7 @@ def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> LabelTexts:
     target = "classes" if all(len(names) == 1 for names in held) else "labels"
     meaning = "a class" if one_class_each(target) else "one of several labels"
     print(f"{path}: each of these columns is {meaning}: {', '.join(columns)}")
-    return LabelTexts(target, list(map(_labels.joined, held)), columns, tuple(columns))
+    return LabelTexts(target, list(map(label_meaning.joined, held)), columns, tuple(columns))
 
 
 def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:

@@ -12,10 +12,10 @@ from typing import IO
 
 import numpy as np
 
-from pipeline.datasets import _parts, _recording_files, _tree
-from pipeline.datasets._label_columns import spelling
-from pipeline.datasets._recording_columns import LABEL, LABELS, label_in
-from pipeline.datasets._tree import FileError, Open, nfc
+from pipeline.datasets.reading import file_tree, part_folders, recording_files
+from pipeline.datasets.reading.file_tree import FileError, Open, nfc
+from pipeline.datasets.reading.label_columns import spelling
+from pipeline.datasets.reading.recording_columns import LABEL, LABELS, label_in
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
 
@@ -59,15 +59,15 @@ class RecordingFile:
     columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[RecordingFile]:
+def listed(root: Path, tree: file_tree.Tree, name: str, open_file: Open) -> list[RecordingFile]:
     """The files of a tree, with what its list says, or else its folders. Raises UserError."""
-    folder = _parts.folder_of_list(tree, name, tree.files)
+    folder = part_folders.folder_of_list(tree, name, tree.files)
     if folder is not None:
         tree.files.remove(f"{folder}{name}")
         with open_file(f"{folder}{name}") as file:
             return _of_list(f"{root / folder / name}", folder, tree, file)
     result = []
-    for part, prefix in _parts.parts(tree).items():
+    for part, prefix in part_folders.parts(tree).items():
         for path in (file for file in tree.files if file.startswith(prefix)):
             label, slash, _ = path.removeprefix(prefix).partition("/")
             result.append(RecordingFile(path, part, nfc(label) if slash else ""))
@@ -110,7 +110,7 @@ def _are_labels_named(rows: Sequence[RecordingFile], open_file: Open) -> bool:
 
 def _has_labels(name: str, open_file: Open) -> bool:
     with suppress(FileError, OSError), open_file(name) as file:
-        for recording in _recording_files.recordings(file, name):
+        for recording in recording_files.recordings(file, name):
             block = next(iter(recording.blocks), None)
             return block is not None and any(column in block.text for column in LABELS)
     return False
@@ -131,7 +131,7 @@ def renamed(row: dict[str, str]) -> dict[str, str]:
     return result
 
 
-def _of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[RecordingFile]:
+def _of_list(path: str, folder: str, tree: file_tree.Tree, file: IO[bytes]) -> list[RecordingFile]:
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
     table = list_file.read(path, file.read())
     names = [*renamed(dict.fromkeys(table.columns, ""))]
@@ -164,7 +164,7 @@ def _add_row(
     if file is None:
         raise UserError(f"{where} names {name or 'no file'}; expected a CSV or npz file beside it")
     label = nfc(row[LABEL])
-    split = _parts.part_of(row.get("split") or "train")
+    split = part_folders.part_of(row.get("split") or "train")
     start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
     if not label or split is None or not start < end:
         raise UserError(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from pipeline.datasets import _parts
-from pipeline.datasets._photos import Candidate, Candidates, Listed
-from pipeline.datasets._tree import Tree, nfc
+from pipeline.datasets.reading import part_folders
+from pipeline.datasets.reading.file_tree import Tree, nfc
+from pipeline.datasets.reading.photo_list import Candidate, Candidates, Listed
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -19,7 +19,7 @@ ANNOTATIONS = (".xml", ".json", ".txt", ".xlsx", ".xls", ".ods", ".mat")
 
 def listed(root: Path, tree: Tree) -> Listed:
     """The candidates among the files of a tree: none is opened. Raises UserError."""
-    parts = _parts.parts(tree)
+    parts = part_folders.parts(tree)
     class_names = sorted(set(map(_class_name, tree.children[parts["train"]])))
     if len(class_names) < 2:
         raise UserError(

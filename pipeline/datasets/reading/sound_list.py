@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _photos
-from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._tree import FileError, Open
+from pipeline.datasets import Raw
+from pipeline.datasets.reading import photo_list
+from pipeline.datasets.reading.file_tree import FileError, Open
+from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
@@ -88,7 +89,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     options = params.options(Options)
     mel = front_end(options)
     readable, unreadable = _read(candidates, open_file, mel, options)
-    _photos.say_what_is_left_out(len(candidates), unreadable, left_out, "recording")
+    photo_list.say_what_is_left_out(len(candidates), unreadable, left_out, "recording")
     if longer := sum(is_longer for _, (_, is_longer) in readable):
         print(
             f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
@@ -99,7 +100,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     train, test = (_part(rows, part, params, class_names) for part in ("train", "test"))
     held = np.bincount(train.labels, minlength=len(class_names))
     counts = dict(zip(class_names, held, strict=True))
-    _photos.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
+    photo_list.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
     validation = np.flatnonzero([row.part == "validation" for row in train.rows])
     return Raw(
         train.images,
@@ -157,7 +158,7 @@ def _part(
     return Part(images, labels, [row for row, _ in own])
 
 
-def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
+def _columns(rows: Sequence[photo_list.Candidate]) -> dict[str, list[str]]:
     """What is known of each recording, and its file, for `preprocess.group`."""
     names = rows[0].columns if rows else {}
     columns = {name: [row.columns[name] for row in rows] for name in names}

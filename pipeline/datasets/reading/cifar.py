@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from pipeline.datasets import Raw
-from pipeline.datasets import _published as published
+from pipeline.datasets.reading import published
 from pipeline.files.artifacts import Array
 from pipeline.files.fetch import SourceError
 

@@ -1,0 +1,1 @@
+"""What datasets share: how folders, lists, photos, sounds and recordings are read."""
