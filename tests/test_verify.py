@@ -286,3 +286,9 @@ def test_many_verdicts_are_one_line_for_each_file_and_verdict_with_the_worst_rea
         f"{name}, tflite_float32: could not run on 3 of 8: no kernel",
         "tflite_float32: could not run on 1 of 2: no emulator",
     ]
+
+
+def test_a_file_that_is_better_than_the_model_loses_at_most_nothing() -> None:
+    better, worse = compared(accuracy_lost_bound=-0.0001), compared(accuracy_lost_bound=0.02)
+    assert verdicts.bounds([better, better]) == "loses at most 0.00 %"
+    assert verdicts.bounds([better, worse]) == "loses at most 0.00 to 2.00 %"

@@ -87,8 +87,11 @@ def explanation(pairs: Sequence[RanPair]) -> str:
 
 
 def bounds(pairs: Sequence[RanPair]) -> str:
-    """The lowest and the highest of what each may lose, or add to the error."""
-    values = [pair.bound for pair in pairs]
+    """The lowest and the highest of what each may lose, or add to the error.
+
+    A bound below 0, of a file that is better than the model, reads as 0.
+    """
+    values = [max(pair.bound, 0.0) for pair in pairs]
     lowest_and_highest = min(values), max(values)
     if isinstance(pairs[0], NumberPair):
         ends = dict.fromkeys(f"{bound:.3g}" for bound in lowest_and_highest)
