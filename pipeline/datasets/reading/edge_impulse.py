@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import struct
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
+import cbor2
 import numpy as np
 from pydantic import BaseModel, Field, PositiveFloat
 
@@ -16,9 +15,7 @@ SUFFIXES = (".json", ".cbor")
 LARGEST = 2**27  # bytes
 DEEPEST = 16  # lists in lists
 SOUND = "audio"
-FLOATS = {25: ">e", 26: ">f", 27: ">d"}
-NAMED = {20: False, 21: True, 22: None, 23: None}
-END = object()
+SHAREABLE, REFERENCE = 28, 29  # tags of CBOR (http://cbor.schmorp.de/value-sharing)
 
 
 class Sensor(BaseModel):
@@ -42,10 +39,9 @@ def read(data: bytes, is_cbor: bool) -> tuple[list[str], Any, float]:
     if len(data) > LARGEST:
         raise FileError(f"has more than {LARGEST:,} bytes; convert it to CSV")
     try:
-        document = _Cbor(data).item() if is_cbor else json.loads(data)
-        payload = Document.model_validate(document).payload
+        payload = Document.model_validate(_cbor(data) if is_cbor else json.loads(data)).payload
         values = np.array(payload.values, np.float64).reshape(len(payload.values), -1)
-    except (ValueError, TypeError, struct.error, RecursionError):
+    except (ValueError, TypeError, RecursionError, cbor2.CBORDecodeError):
         raise FileError(
             "is not in Edge Impulse's data acquisition format; convert it to CSV"
         ) from None
@@ -57,54 +53,11 @@ def read(data: bytes, is_cbor: bool) -> tuple[list[str], Any, float]:
     return names, values, rate
 
 
-@dataclass
-class _Cbor:
-    """Reads an item after the other. Raises ValueError, TypeError or struct.error."""
+def _cbor(data: bytes) -> Any:
+    refused = dict.fromkeys((SHAREABLE, REFERENCE), _no_reference)
+    return cbor2.loads(data, semantic_decoders=refused, max_depth=DEEPEST)
 
-    data: bytes
-    place: int = 0
 
-    def take(self, count: int) -> bytes:
-        start, self.place = self.place, self.place + count
-        if self.place > len(self.data):
-            raise ValueError("the data end early")
-        return self.data[start : self.place]
-
-    def item(self, depth: int = 0) -> Any:
-        first = self.take(1)[0]
-        kind, size = first >> 5, first & 31
-        if depth > DEEPEST:
-            raise ValueError("lists are nested too deeply")
-        if kind == 7:
-            return self._simple(size)
-        count = None if size == 31 else self._count(size)
-        if kind in (2, 3):
-            joined = self._chunks(depth) if count is None else self.take(count)
-            return joined.decode() if kind == 3 else joined
-        if kind in (4, 5):
-            items = self._items(count if count is None or kind == 4 else 2 * count, depth)
-            return items if kind == 4 else dict(zip(items[::2], items[1::2], strict=True))
-        if count is None:
-            raise ValueError("a number has no end")
-        return self.item(depth + 1) if kind == 6 else -1 - count if kind == 1 else count
-
-    def _count(self, size: int) -> int:
-        return size if size < 24 else int.from_bytes(self.take(1 << (size - 24)), "big")
-
-    def _simple(self, size: int) -> Any:
-        if size in FLOATS:
-            return struct.unpack(FLOATS[size], self.take(1 << (size - 24)))[0]
-        return END if size == 31 else NAMED.get(size)
-
-    def _items(self, count: int | None, depth: int) -> list[Any]:
-        items: list[Any] = []
-        while count is None or len(items) < count:
-            item = self.item(depth + 1)
-            if item is END:
-                break
-            items.append(item)
-        return items
-
-    def _chunks(self, depth: int) -> bytes:
-        parts = self._items(None, depth)
-        return b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+def _no_reference(item: object, is_immutable: bool) -> NoReturn:
+    """A small file could refer to a list so often that no memory holds it."""
+    raise ValueError("the data refer to a part of them")
