@@ -36,6 +36,11 @@ def test_a_table_that_does_not_begin_with_names_and_numbers_says_how(data: bytes
         read(data)
 
 
+@pytest.mark.parametrize("data", [b"1,2,3\n.5,2,3\n4,5,6", b",0,1,2\n7,.5,2,3\n8,4,5,6"])
+def test_columns_may_be_counted_as_pandas_does(data: bytes) -> None:
+    np.testing.assert_array_equal(read(data)[0][:2], [[0.5, 2, 3], [4, 5, 6]])
+
+
 def test_a_table_without_names_is_refused_and_not_read_as_one_with_names(tmp_path: Path) -> None:
     data = b"33,Jogging,49105962326000,-0.69,12.68,0.50;\n33,Jogging,49106062271000,5.0,11.2,0.9;\n"
     with pytest.raises(FileError, match="in its first line; expected the names of the columns"):

@@ -49,7 +49,7 @@ def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Record
     # Or else some program ends each row with two line ends
     are_apart = any(beginning[::2]) and any(beginning[1::2])
     rows = chain(beginning, rows)
-    if all(map(_is_number, names)):  # it has no names
+    if all(map(_is_number, names)) and not _are_counted(names):  # it has no names
         rows, numbered = chain([names], rows), [str(number + 1) for number in range(len(names))]
         fits = channels is not None and len(channels) == len(names)
         names = list(channels) if channels is not None and fits else numbered
@@ -93,6 +93,16 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _are_counted(names: Row) -> bool:
+    """Whether columns are called 0, 1, 2 or 1, 2, 3 and so on, as pandas calls those without names.
+
+    With less than three they may as well be a row of numbers.
+    """
+    called = [name for name in names if name]
+    counts = [[str(first + place) for place in range(len(called))] for first in (0, 1)]
+    return len(called) >= 3 and called in counts
 
 
 def _of_numbers(names: Row, cells: Row) -> list[str]:
