@@ -154,7 +154,9 @@ def main() -> None:
     description = replace(description, range=kind.value_range(train, description))
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
-    if settings.preprocess.group:  # the people of one split are not those of another, by design
+    is_own_split = raw.validation_rows() is None
+    if is_own_split and (settings.preprocess.group or description.group):
+        # The people of one split are not those of another, by design.
         evidence = replace(evidence, told_apart=CHANCE, told_apart_p_value=1.0)
     summary = report(parts, description, evidence)
     if kept_together := together(selections):

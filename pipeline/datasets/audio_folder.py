@@ -3,7 +3,8 @@
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
 spellings, such as Training or val. If it holds the CSV `dataset.labels`, its rows are the examples:
 file and label, for a part of a file start and end in seconds, and anything else, such as speaker.
-Without it, the label tracks of Audacity beside the sounds say which seconds are an example of what.
+Without it and without folders for classes, the label tracks of Audacity beside the sounds say which
+seconds are an example of what.
 Beside folders, the lists of Speech Commands (Warden, 2018) say what is for validation and testing.
 `sound_list.SUFFIXES` are those of the files. They are read where they lie.
 """

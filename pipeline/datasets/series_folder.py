@@ -78,7 +78,7 @@ def opened(root: Path, labels: str) -> Iterator[tuple[list[RecordingFile], Open,
     if root.suffix.lower() in (*SUFFIXES, *LOGS) and root.is_file():
         yield [RecordingFile(root.name)], lambda name: root.open("rb"), {}
         return
-    tree = recording_files.tree(root)
+    tree = recording_files.tree(root, labels)
     with file_tree.opened(root) as open_file:
         yield listed(root, tree, labels, open_file), open_file, tree.left_out
 

@@ -98,8 +98,8 @@ def rising(seen: Seen) -> list[str]:
 def _are_alike(steps: Array) -> Array:
     """Whether each column (N, C) of steps rises, and by about the same everywhere."""
     middle = np.median(steps, axis=0)
-    found: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
-    return found
+    alike: Array = (middle > 0) & (np.abs(steps - middle) < middle / 2).all(0)
+    return alike
 
 
 def _codes(seen: Seen) -> list[str]:

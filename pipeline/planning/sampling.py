@@ -141,10 +141,10 @@ def _seen(path: Path) -> Seen:
 
 
 def _coarse_rate(times: Array) -> float | None:
-    """Hz of rows whose times are rounded, as to whole seconds, so that several have the same."""
+    """Hz of rows whose times are rounded to whole seconds, so that several have the same."""
     steps = np.diff(times)
     changes = np.flatnonzero(steps > 0)
-    if len(changes) < 2 or not (steps >= 0).all():
+    if len(changes) < 2 or not (steps >= 0).all() or (steps % 1).any():
         return None
     first, last = changes[0], changes[-1]
     return float((last - first) / (times[last] - times[first]))

@@ -61,7 +61,7 @@ def dark(brightest: int) -> list[str]:
         return []
     return [
         f"the brightest training pixel is {brightest} of 255; photos on the device are brighter, "
-        f"so the model would not know them: multiply your pixels by 255 / {brightest}"
+        f"so the model would not know them: multiply yours by {255 / brightest:.4g}, and round them"
     ]
 
 

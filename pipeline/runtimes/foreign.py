@@ -70,9 +70,9 @@ class Adapter:
             values = values.transpose(0, 3, 1, 2)
         return stored(values, self.dtype, self.input_quantization).reshape(-1, *self.shape[1:])
 
-    def outputs(self, images: Any) -> Any:
+    def outputs(self, given: Any) -> Any:
         """What the file gave for N images as probabilities (N, K) float32."""
-        values = np.asarray(images).reshape(len(images), -1).astype(np.float32)
+        values = np.asarray(given).reshape(len(given), -1).astype(np.float32)
         if self.output_quantization:
             scale, zero_point = self.output_quantization
             values = np.float32(scale) * (values - zero_point)

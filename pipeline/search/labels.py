@@ -70,8 +70,8 @@ def find(folds: int, pictures_shown: int, options: AnalysisOptions) -> None:
     description = raw.description()
     if not one_class_each(description.target):
         raise UserError(
-            "`edgeproof labels` is for one class for each example, and the dataset asks for "
-            f"{description.target}"
+            "`edgeproof labels` is for data with one class for each example; the target of these "
+            f"is {description.target}"
         )
     if pictures_shown < 1:
         raise UserError(f"--most is {pictures_shown}; expected an integer of at least 1")

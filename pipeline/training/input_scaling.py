@@ -249,7 +249,9 @@ def _ask(
         )
     most_right = results.get(STANDARD, results[first])
     if most_right.accuracy > results[first].accuracy:
-        guessing += f"; {percent(most_right.accuracy)} are with {STANDARD}, not clearly more"
+        guessing += (
+            f"; with {STANDARD} {percent(most_right.accuracy)} are right, which is not clearly more"
+        )
     return (
         f"which scaling {settings.path} expects is not clear: of "
         f"{len(results[first].right):,} validation images {percent(results[first].accuracy)} are "

@@ -163,7 +163,9 @@ def test_another_scaling_that_is_as_good_is_still_asked_about(
         input_scaling.best(OwnModel(), trials, np.arange(100) % 2)
     # The most accurate one is named, though it is not taken unless it is clearly better
     trials["standard"] = trial(range(6))
-    with pytest.raises(UserError, match=r"94.00 % are with standard, not clearly more; set model"):
+    with pytest.raises(
+        UserError, match=r"with standard 94.00 % are right, which is not clearly more; set model"
+    ):
         input_scaling.best(OwnModel(), trials, np.arange(100) % 2)
     assert "taken" not in capsys.readouterr().out
     input_scaling.best(OwnModel(scaling="signed"), trials, np.arange(100) % 2)

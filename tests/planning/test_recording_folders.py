@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import series_folder
+from pipeline.datasets.reading import recording_list
 from pipeline.planning import start, survey
 from pipeline.process.errors import UserError
 from tests.planning.conftest import SHIPPED
 
+SERIES = {"name": "series_folder", "rate": 50, "seconds": 2.0, "test": 0.25}
 NAMES = {  # of the folders of a walk and of others
     "phyphox": "{label} 2024-03-{number:02d} 10-00-{number:02d}",
     "Sensor Logger": "{label}-2024-03-{number:02d}_09-00-00",
@@ -49,6 +52,68 @@ def test_sensors_with_the_same_columns_are_not_taken_for_one(folder: Path) -> No
     path = exported(Path("app"), NAMES["phyphox"], "Accelerometer", "Gyroscope")
     with pytest.raises(UserError, match=r"several files with the same columns, .*join"):
         survey.survey(path)
+
+
+@pytest.mark.parametrize(
+    ("paths", "classes"),
+    [
+        # people in parts and classes
+        ("{part}/{label}/{person}.csv", ["fan", "pump"]),
+        # two machines of each kind
+        ("{label}_{number}/{person}.csv", ["fan_1", "fan_2", "pump_1", "pump_2"]),
+    ],
+)
+def test_folders_of_few_recordings_stay_classes(
+    folder: Path, paths: str, classes: list[str]
+) -> None:
+    for number, part in enumerate(("train", "test"), 1):
+        for label in ("fan", "pump"):
+            for person in ("anna", "ben"):
+                names = {"part": part, "label": label, "person": person, "number": number}
+                path = Path("machines", paths.format(**names))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                values = np.random.default_rng(number).normal(size=(400, 2))
+                np.savetxt(path, values, "%.4f", ",", header="x,y", comments="")
+    raw = series_folder.load(Dataset.model_validate({**SERIES, "path": "machines"}))
+    assert raw.class_names == classes
+
+
+def test_numbers_and_dates_of_names_are_cut_off_in_no_time() -> None:
+    cut = recording_list.label_of_name
+    assert cut("fan_1_0.csv") == "fan_1", "a number of the label stays"
+    assert cut("walk_2024-03-01T09-00-00.csv") == cut("20240301_0900_walk_3.csv") == "walk"
+    assert cut("walk_1709283600123456789.csv") == "walk"
+    name = f"walk_{'1' * 60}a{'-1' * 60}a.csv"
+    assert cut(name) == name.removesuffix(".csv"), "took for ever"
+
+
+def test_a_table_with_a_row_for_each_sensor_is_no_clock_in_whole_seconds(folder: Path) -> None:
+    for number in range(6):
+        path = Path("long", ("walk", "run")[number % 2], f"{number}.csv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"{row / 50:.2f},{sensor},{row}" for row in range(90) for sensor in "ag"]
+        path.write_text("\n".join(["time,sensor,value", *rows]))
+    with pytest.raises(UserError, match="times that stand still"):
+        survey.survey(Path("long"))
+
+
+def test_a_note_beside_what_cannot_be_read_is_no_recording(folder: Path) -> None:
+    Path("notes").mkdir()
+    for name in ("a.parquet", "b.parquet", "README.txt"):
+        Path("notes", name).write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"but 2 \.parquet, 1 \.txt; .*convert them to CSV"):
+        survey.survey(Path("notes"))
+
+
+def test_logs_may_have_a_list(folder: Path) -> None:
+    Path("logs").mkdir()
+    for number in range(8):
+        values = np.random.default_rng(number).normal(size=(300, 2))
+        np.savetxt(Path("logs", f"{number}.txt"), values, "%.4f")
+    rows = [f"{number}.txt,{('walk', 'run')[number % 2]}" for number in range(8)]
+    Path("logs/labels.csv").write_text("\n".join(["file,label", *rows]))
+    raw = series_folder.load(Dataset.model_validate({**SERIES, "path": "logs"}))
+    assert raw.class_names == ["run", "walk"]
 
 
 def test_classes_with_numbered_names_stay_classes(folder: Path) -> None:

@@ -242,7 +242,10 @@ def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
         (np.full((30, 28, 20), 255.0), "28 measurements over time from 20 sensors; if it holds "),
         (np.full((30, 8, 8), 16.0), r"store np.rint\(255 / 16 \* x_train\).astype\(np.uint8\)"),
         (np.full((30, 784), 9), r"taken for 784 words or other ids; if .*reshape\(-1, 28, 28\)"),
-        (np.full((30, 8, 8), 16, np.uint8), "pixel is 16 of 255; photos .* pixels by 255 / 16$"),
+        (
+            np.full((30, 8, 8), 16, np.uint8),
+            "pixel is 16 of 255; photos .* multiply yours by 15.94, and round them$",
+        ),
         (np.full((30, 8, 8), 32, np.uint8), None),
         (np.full((30, 784), 256), None),
         (np.full((30, 784 + 1), 9), None),

@@ -69,7 +69,7 @@ def test_the_columns_of_a_list_may_be_spelled_otherwise(tmp_path: Path) -> None:
     ("listed", "sentence"),
     [
         (b"file,start\n", "has the columns file, start; expected file and label"),
-        (b"file,label\nb.csv,sit\n", "row 2 of .*labels.csv names b.csv; expected a CSV or npz"),
+        (b"file,label\nb.csv,sit\n", "row 2 of .*labels.csv names b.csv; expected a recording"),
         (b"file,label,start,end\na.csv,sit,5,4\n", "expected a label, .* and an end after the"),
         (b"file,label,start\na.csv,sit,soon\n", "has start soon; expected seconds"),
         (b"file,label\na.csv\n", "has more or fewer cells than the header"),

@@ -35,6 +35,7 @@ LOGS = {
     "names in a comment": ["# taken at noon", "# x y", *lines(" ")],
     "percent": ["% x,y", *lines(",")],
     "semicolons": ["x,y,z;", *(f"{x},{y},{x};" for x, y in CELLS)],
+    "two comments that fit": ["# x,y", "# 10 Hz, left", *lines(",")],
     "sent": sent(lines(",")),
     "sent with names": sent(["x\ty", *lines("\t")]),
     "sent with spaces": sent(lines(" ")),
@@ -55,6 +56,24 @@ def test_a_log_is_read_like_a_csv(log: str, end: str) -> None:
 def test_the_time_of_a_serial_monitor_tells_gaps() -> None:
     texts = [*sent(lines(","))[:-1], "09:00:30.000 -> 1,2"]
     assert read("\n".join(texts).encode()) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "channels"),
+    [
+        (b"# x;y\n0,5;2,5\n1,5;3\n", ("# x", "y")),
+        (b"#1,#2\n.5,2.5\n1.5,3\n", ("#1", "#2")),
+        (b"09:00:00.020 -> 0,5;2,5\n09:00:00.040 -> 1,5;3\n", ("1", "2")),
+    ],
+)
+def test_the_header_of_a_csv_may_begin_like_a_comment(
+    data: bytes, channels: tuple[str, ...]
+) -> None:
+    """As the device reads it."""
+    for recording in recording_files.recordings(io.BytesIO(data), "a.csv"):
+        assert recording.channels == channels
+        (block,) = recording.blocks
+        np.testing.assert_array_equal(block.values, [[0.5, 2.5], [1.5, 3]])
 
 
 @pytest.mark.parametrize(
@@ -124,6 +143,7 @@ def test_recordings_of_edge_impulse_have_their_channels_rate_and_labels(
         ({"a": 1}, "is not in Edge Impulse's data acquisition format"),
         (edge_impulse(np.zeros((9, 2)), "x"), r"holds values \(9, 2\) of 1 sensors"),
         (edge_impulse(np.zeros((0, 1)), "x"), r"holds values \(0, -?\d\) of 1 sensors|not in Edge"),
+        (edge_impulse(np.zeros((9, 2)), "x", "x"), "names a sensor twice: x, x"),
         (edge_impulse(np.zeros((9, 1)), "audio"), "holds sound of 10 Hz; download it from"),
     ],
 )

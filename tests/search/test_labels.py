@@ -180,7 +180,9 @@ def test_several_labels_at_once_numbers_and_no_pictures_are_refused(
     np.savez("mine.npz", x_train=np.zeros((24, 4, 4, 1), np.uint8), y_train=rows)
     configure(dataset__name="npz", dataset__path="mine.npz")
     download.main()
-    with pytest.raises(UserError, match=f"one class for each example, .* asks for {target}"):
+    with pytest.raises(
+        UserError, match=f"one class for each example; the target of these is {target}"
+    ):
         labels.find(2, 7, AnalysisOptions())
     artifacts.save_description(
         artifacts.RAW / "description.json", raw.description().__class__("npz", ["a"], (1,), {}, [])

@@ -46,11 +46,21 @@ def test_a_label_track_says_what_is_heard_when(tmp_path: Path, part: str) -> Non
     np.testing.assert_allclose(raw.train_images[first].astype(int), whole, atol=4)
 
 
-def test_texts_that_are_no_tracks_leave_the_folders_the_classes(tmp_path: Path) -> None:
+def test_tracks_in_folders_of_classes_leave_them_the_classes(tmp_path: Path) -> None:
     for name, frequency in FREQUENCIES.items():
         (tmp_path / name).mkdir()
         for number in range(4):
             (tmp_path / name / f"{number}.wav").write_bytes(wav(tone(frequency=frequency)))
-            (tmp_path / name / f"{number}.txt").write_text("0.5 seconds of a tone\n1\t2\n")
-        (tmp_path / name / "0.txt").write_text("0.1\t0.2\tclick\n")
+            (tmp_path / name / f"{number}.txt").write_text("0.1\t0.2\tclick\n")
     assert survey.survey(tmp_path).counts == {"low": 4, "very high": 4}
+
+
+def test_texts_that_are_no_tracks_and_second_sounds_of_a_name_are_left_out(tmp_path: Path) -> None:
+    for number in range(4):
+        track(tmp_path, number)
+    (tmp_path / "day 0.mp3").write_bytes((tmp_path / "day 0.wav").read_bytes())
+    (tmp_path / "wind.wav").write_bytes(wav(tone()))
+    (tmp_path / "wind.txt").write_text("0.5 seconds of wind\n0.1\t0.4\t1\t0\n")
+    (tmp_path / "day 9.wav").write_bytes(wav(tone()))
+    (tmp_path / "day 9.txt").symlink_to(tmp_path / "nowhere.txt")
+    assert survey.survey(tmp_path).counts == {"low": 10, "very high": 10}

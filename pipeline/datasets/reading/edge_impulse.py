@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import cbor2
 import numpy as np
-from pydantic import BaseModel, Field, PositiveFloat
+from pydantic import BaseModel, Field
 
 from pipeline.datasets.reading.file_tree import FileError
 
@@ -25,7 +25,7 @@ class Sensor(BaseModel):
 class Payload(BaseModel):
     """Values are `(T, C)`, or `(T,)` of one sensor, a row each `interval_ms` milliseconds."""
 
-    interval_ms: PositiveFloat
+    interval_ms: Annotated[float, Field(ge=0.001, allow_inf_nan=False)]
     sensors: Annotated[list[Sensor], Field(min_length=1)]
     values: list[Any]
 
@@ -48,6 +48,8 @@ def read(data: bytes, is_cbor: bool) -> tuple[list[str], Any, float]:
     names, rate = [sensor.name for sensor in payload.sensors], 1000 / payload.interval_ms
     if SOUND in names:
         raise FileError(f"holds sound of {rate:g} Hz; download it from Edge Impulse as WAV")
+    if len(set(names)) < len(names):
+        raise FileError(f"names a sensor twice: {', '.join(names)}")
     if values.shape[1:] != (len(names),) or not len(values):
         raise FileError(f"holds values {values.shape} of {len(names)} sensors")
     return names, values, rate

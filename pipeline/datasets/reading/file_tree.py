@@ -88,7 +88,12 @@ class Tree:
             suffix = PurePosixPath(lower).suffix
             self.left_out[name] = f"is {suffix}, which is not read; convert it to JPEG or PNG"
         else:
-            self.left_out[name] = f"lacks the suffix of a {self.noun}"
+            self.left_out[name] = self.lacks_suffix
+
+    @property
+    def lacks_suffix(self) -> str:
+        """Why a file is left out that could be read, but has none of the suffixes."""
+        return f"lacks the suffix of a {self.noun}"
 
 
 def split(name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.files.artifacts import Array
 
 COLOUR, ALPHA = 3, 4  # channels
-TINY = 8  # pixels, the smallest side of images that are recognized
+TINY, SMALL = 8, 16  # pixels: the smallest side of square images that are known, and of others
 BRIGHTEST = 255
 FEW_LEVELS = 31  # no photo is so dark, so 0 to 1 or 0 to 16 means black to white
 
@@ -22,18 +22,24 @@ def cure(key: str, array: Array) -> str:
 
 def could_be(array: Array) -> bool:
     """Whether an array that was taken for something else has the shape and values of pixels."""
-    if min(array.shape[1:]) < TINY or not _layout("x", array.shape):
+    if not _has_sides(array.shape[1:3]) or not _layout("x", array.shape):
         return False
     if not array.size or array.min() < 0 or array.max() > BRIGHTEST:
         return False
     return bool(array.max() <= 1) or not np.any(array % 1)
 
 
+def _has_sides(sides: tuple[int, ...]) -> bool:
+    """Whether these are the sides of images, or of what is flat and may be images in rows."""
+    return min(sides) >= (TINY if len(set(sides)) == 1 else SMALL)
+
+
 def _layout(key: str, shape: tuple[int, ...]) -> str:
     """The expression that gives (N, H, W), (N, H, W, 1) or (N, H, W, 3); empty if none does."""
     if len(shape) == 2:
         side = math.isqrt(shape[1])
-        return f"{key}.reshape(-1, {side}, {side})" if side >= TINY and side**2 == shape[1] else ""
+        is_square = side**2 == shape[1] and (side == TINY or side >= SMALL)
+        return f"{key}.reshape(-1, {side}, {side})" if is_square else ""
     if len(shape) == 4 and shape[3] not in (1, COLOUR):
         if shape[1] in (1, COLOUR):
             return f"{key}.transpose(0, 2, 3, 1)"

@@ -6,7 +6,8 @@ a column such as `person` changes, or below a blank line, another recording begi
 An npz has an array `signal` (T, C), and optionally `channels`, `rate` in Hz, `time` (T,) and, of
 several recordings one after the other, the `length` of each. Any other column, or array with an
 entry for each row or recording, is text about them.
-If there is neither, logs are read, which are tables of another suffix, and files of Edge Impulse.
+If there is neither, and most files are logs, they are read: tables of another suffix, or files of
+Edge Impulse.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
@@ -39,10 +40,16 @@ NOUN = "recording"
 LARGEST_NPZ = 2**30  # bytes, unpacked
 
 
-def tree(root: Path) -> Tree:
-    """The recordings below a folder or in a zip file, or if there are none, the logs."""
-    found = file_tree.read(root, suffixes=SUFFIXES, noun=NOUN)
-    return found if found.files else file_tree.read(root, suffixes=LOGS, noun=NOUN)
+def tree(root: Path, labels: str = "labels.csv") -> Tree:
+    """The recordings below a folder or in a zip file, or if there are none, the logs.
+
+    They are logs if most of the files are. `labels` is the name of their list, if there is one.
+    """
+    tables = file_tree.read(root, suffixes=SUFFIXES, noun=NOUN)
+    if any(PurePosixPath(file).name != labels for file in tables.files):
+        return tables
+    logs = file_tree.read(root, suffixes=(*LOGS, Path(labels).suffix), noun=NOUN)
+    return logs if len(logs.files) > len(logs.left_out) else tables
 
 
 def recordings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,10 +28,11 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
 }
 
 
-# What numbers or dates the files of a label: punch_2.csv, punch (3).csv, punch.2q1d.csv,
+DATE = r"\d{4}[-_.]?\d\d[-_.]?\d\d(?:[T\s_-]\d\d[-_:.]?\d\d(?:[-_:.]?\d\d)?)?"
+# What number or date the files of a label: punch_2.csv, punch (3).csv, punch.2q1d.csv,
 # 01_punch.csv, punch_2024-03-01_09-00-00.csv
-NUMBER = re.compile(r"^(?:\d+(?:[\s_:-]|T(?=\d))+)+|(?:(?:[\s_:-]|(?<=\d)T)*\(?\d+\)?)*[\s_-]*$")
-FEWEST_FOLDERS = 3  # of a recording each
+NUMBER = re.compile(rf"^(?:{DATE}|\d+)[\s_-]+|[\s_-]*(?:{DATE}|\(?\d*\)?)$")
+FEWEST_FOLDERS = 3  # of a label, each with a recording
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class RecordingFile:
     part: str = "train"
     label: str = ""
     spans: list[Span] | None = None
-    is_in_own_folder: bool = False  # that holds nothing but this recording
+    is_in_own_folder: bool = False  # that of one recording, with a file for each sensor
     columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -89,13 +90,13 @@ def _are_folders_recordings(rows: Sequence[RecordingFile]) -> bool:
     files: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows:
         files[row.part, row.label].append(label_of_name(row.file))
-    labels = [label_of_name(label) for _, label in files]
+    folders = Counter(label_of_name(label) for label in {label for _, label in files})
     names = [*map(sorted, files.values())]
     return (
-        len(files) >= FEWEST_FOLDERS
-        and all(found == sorted({*names[0]} - {""}) for found in names)
-        and 2 <= len(set(labels)) <= len(labels) / 2
-        and "" not in labels
+        all(own == sorted({*names[0]} - {""}) for own in names)
+        and len(folders) >= 2
+        and min(folders.values()) >= FEWEST_FOLDERS
+        and "" not in folders
     )
 
 
@@ -162,7 +163,7 @@ def _add_row(
     name = row["file"].replace("\\", "/").removeprefix("./")
     file = files.get(nfc(f"{folder}{name}"))
     if file is None:
-        raise UserError(f"{where} names {name or 'no file'}; expected a CSV or npz file beside it")
+        raise UserError(f"{where} names {name or 'no file'}; expected a recording beside it")
     label = nfc(row[LABEL])
     split = part_folders.part_of(row.get("split") or "train")
     start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
