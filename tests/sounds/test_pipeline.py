@@ -22,6 +22,9 @@ from tests.conftest import OWN_PROBLEM, Project, run_here
 from tests.sounds.conftest import FRONT_END, tone, wav
 
 
+HISS = "hiss"
+
+
 def sweep(is_rising: bool, voice: float, delay: float) -> Array:
     """A tone that rises or falls by an octave in half a second, after some silence."""
     time = np.arange(4000) / 8000
@@ -31,10 +34,13 @@ def sweep(is_rising: bool, voice: float, delay: float) -> Array:
 
 
 def save_sweeps(root: Path) -> None:
+    """Rising, falling, and hiss, without which the pauses of a stream would be some word."""
     rng = np.random.default_rng(0)
-    for number in range(480):
-        label, voice = ("rising", "falling")[number % 2], number // 2 % 6
+    for number in range(720):
+        label, voice = ("rising", "falling", HISS)[number % 3], number // 3 % 6
         samples = sweep(label == "rising", 300 + 100 * voice, rng.uniform(0, 0.5))
+        if label == HISS:
+            samples = np.zeros(8000)
         path = root / label / f"{number}_voice{voice}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(wav(samples + rng.normal(0, 0.01, len(samples))))
@@ -128,7 +134,7 @@ def test_python_and_c_hear_the_words_in_a_stream(sweeps: Project, tmp_path: Path
     samples, expected = stream()
     (tmp_path / "stream.wav").write_bytes(wav(samples))
     raw = wav(samples)[44:]
-    options = ("--threshold", "0.9")
+    options = ("--threshold", "0.9", "--ignore", HISS)
     words = sweeps.run(*SERVING, "listen", BUNDLE, str(tmp_path / "stream.wav"), *options)
     lines = [line.split() for line in words.splitlines()]
     near = [
@@ -149,7 +155,7 @@ def test_python_and_c_hear_the_words_in_a_stream(sweeps: Project, tmp_path: Path
     python = listener.words(
         blocks, partial(c.classify, program), Bundle(sweeps.folder / BUNDLE).card.files[0].answers
     )
-    names = ("falling", "rising")
+    names = ("falling", HISS, "rising")
     assert in_c.stdout.decode().splitlines() == [
         f"{word.start / 8000:.2f}\t{names[word.number]}\t{word.probability:.9g}" for word in python
     ]
@@ -222,7 +228,7 @@ def test_ctrl_c_ends_listening_and_loses_no_word(sweeps: Project) -> None:
     samples, expected = stream()
     raw = wav(samples)[44:]
     with subprocess.Popen(
-        [*SERVING, "listen", BUNDLE, "-", "--threshold", "0.9"],
+        [*SERVING, "listen", BUNDLE, "-", "--threshold", "0.9", "--ignore", HISS],
         cwd=sweeps.folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
