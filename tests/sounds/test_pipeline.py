@@ -21,7 +21,6 @@ from serving.listening import Listener
 from tests.conftest import OWN_PROBLEM, Project, run_here
 from tests.sounds.conftest import FRONT_END, tone, wav
 
-
 HISS = "hiss"
 
 
