@@ -153,7 +153,7 @@ def _coarse_rate(times: Array) -> float | None:
 def _check_folders(path: Path, seen: Seen) -> None:
     """Raises UserError for folders of a recording each, in which sensors have the same columns."""
     files: dict[tuple[str, tuple[str, ...]], str] = {}
-    for part in (one for one in seen.beginnings if one.row.is_in_own_folder):
+    for part in (begun for begun in seen.beginnings if begun.row.is_in_own_folder):
         folder, _ = file_tree.split(part.row.file)
         other = files.setdefault((folder, part.channels), part.row.file)
         if other != part.row.file:

@@ -41,7 +41,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Pace:
-    """How a network learns: `decay` is AdamW's weight decay, `reason` says why so many epochs."""
+    """How a network learns: `decay` is AdamW's weight decay, `reason` explains the epochs."""
 
     batch: int
     rate: float

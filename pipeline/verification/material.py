@@ -34,7 +34,7 @@ class Material:
     target: Target
     labels: Array  # (N, ...)
     reference: Array  # (N, K), the outputs of the Keras model
-    tests: int  # so many of the N are the test set
+    tests: int  # how many of the N are the test set
     sample: Array  # (S,), rows of the test set in random order
     synthetic: Array  # the generated inputs among the golden vectors
     golden_tests: int  # test images that may be golden vectors; 0 if no data may be passed on

@@ -130,7 +130,7 @@ def test_times_in_whole_seconds_count_rows(folder: Path, clock: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         axes = np.random.default_rng(number).normal(size=(220, 2)).round(3).tolist()
         times = [clock.format((row + 7 * number) // 25) for row in range(220)]
-        lines = [f"{now},{x},{y}" for now, (x, y) in zip(times, axes, strict=True)]
+        lines = [f"{moment},{x},{y}" for moment, (x, y) in zip(times, axes, strict=True)]
         path.write_text("\n".join(["time,ax,ay", *lines]))
     data = survey.survey(Path("seconds"))
     assert (data.rate, data.size, data.values["gaps"]) == (25, (50, 2), "ignore")
