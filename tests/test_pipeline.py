@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,13 @@ def test_every_exported_file_passes_on_every_runtime(
     report = json.loads((finished.folder / "reports/verify.json").read_text())
     pairs = [pair for pair in report["pairs"] if pair["processor"] == processor]
     assert len(pairs) == count
-    least_agreement = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995, "int8": 0.99}
+    most_different = {"float32": 0, "float16": 0.001, "dynamic": 0.005, "int8": 0.01}
     for pair in pairs:
         assert pair["state"] == "proven", pair
-        assert pair["agreement"] >= least_agreement[pair["format"].split("_")[1]], pair
+        different = round((1 - pair["agreement"]) * pair["test_images"])
+        # rounded up: of few examples one may differ on some processor
+        share = most_different[pair["format"].split("_")[1]]
+        assert different <= ceil(share * pair["test_images"]), pair
 
 
 def test_a_second_repro_has_nothing_to_do(finished: Project) -> None:

@@ -111,7 +111,7 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(
 
 @quick
 @given(
-    asked=some.lists(
+    requested=some.lists(
         some.tuples(some.sampled_from(["probabilities", "class"]), some.booleans()),
         unique_by=lambda output: output[0],
     ),

@@ -104,7 +104,9 @@ def test_fused_batch_normalization_equals_that_of_keras(raw_mnist: Raw) -> None:
         moving = [layer.moving_mean.value, layer.moving_variance.value]
         results.append([outputs, *gradients, *moving, layer(maps, training=False)])
     for expected, actual in zip(*results, strict=True):
-        np.testing.assert_allclose(expected, actual, rtol=2e-4, atol=2e-4)
+        # a sum near zero of large terms is as exact as the terms are
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(expected, actual, rtol=2e-4, atol=1e-5 * max(20, largest))
 
 
 def test_a_trained_model_consists_of_keras_layers_alone(raw_mnist: Raw, tmp_path: Path) -> None:
