@@ -43,7 +43,7 @@ NO_DEPENDENCY = (
     "serving/__init__.py",
 )
 # Where photos are. `download` lists them with their SHA-256, and later stages read nothing else.
-LISTED_BY_DOWNLOAD = ("pipeline/files/s3.py", "pipeline/files/shards.py")
+LISTED_BY_DOWNLOAD = ("pipeline/files/s3.py",)
 # Of these folders, params.yaml names the one module that a stage uses.
 NAMED = {"datasets": "${dataset.name}", "architectures": "${train.architecture}"}
 

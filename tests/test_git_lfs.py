@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import picture_file
+from pipeline.files.pictures import picture_file
 from pipeline.process.errors import UserError
 from pipeline.runtimes import inspect_foreign
 from pipeline.training import foreign_file

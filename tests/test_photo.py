@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 from pipeline.bundle.description import describe
 from pipeline.config import params
 from pipeline.datasets import Raw
-from pipeline.files import picture_file
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures import picture_file
+from pipeline.files.pictures.picture_file import Framing
 from serving import Classifier, InputError, photo
 from serving.framing import upright
 from serving.model_card import ModelCard, Preprocessing, Tensor

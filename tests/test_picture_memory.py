@@ -12,8 +12,9 @@ from PIL import Image
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder
-from pipeline.files import groups, picture_table, pictures
-from pipeline.files.picture_table import Picture, Table
+from pipeline.files import groups, pictures
+from pipeline.files.pictures import picture_table
+from pipeline.files.pictures.picture_table import Picture, Table
 
 FEW, MANY = 3000, 6000
 

@@ -29,8 +29,8 @@ from pipeline.datasets.reading.label_columns import LABEL, SEVERAL, Row, spellin
 from pipeline.datasets.reading.listed_files import Files
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import list_file, pictures, s3
-from pipeline.files.picture_file import Box
-from pipeline.files.picture_table import OWN_COLUMNS
+from pipeline.files.pictures.picture_file import Box
+from pipeline.files.pictures.picture_table import OWN_COLUMNS
 from pipeline.process.errors import UserError
 
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of

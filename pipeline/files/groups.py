@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_table import TEXT, Table
+from pipeline.files.pictures.picture_table import TEXT, Table
 from pipeline.process.errors import UserError
 
 # The name of each test example's group, if `preprocess.group` says what a group is

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import params
-from pipeline.files import artifacts, corrections, picture_table, pictures
+from pipeline.files import artifacts, corrections, pictures
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import Edits
-from pipeline.files.pictures import Pictures
+from pipeline.files.pictures import Pictures, picture_table
 from pipeline.process.errors import UserError
 
 LEFT_OUT = artifacts.RAW / "left_out.csv"

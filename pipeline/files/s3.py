@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.files import artifacts
-from pipeline.files.picture_file import PictureError, check_size
+from pipeline.files.pictures.picture_file import PictureError, check_size
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 

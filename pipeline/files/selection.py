@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, decoding, groups, picture_table, pictures, raw, split_files
+from pipeline.files import artifacts, decoding, groups, pictures, raw, split_files
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import Edits
-from pipeline.files.pictures import Pictures
+from pipeline.files.pictures import Pictures, picture_table
 from pipeline.files.reports.preprocess import (
     Corrected,
     Together,

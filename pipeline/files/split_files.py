@@ -11,9 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config import params
-from pipeline.files import artifacts, picture_table, pictures
+from pipeline.files import artifacts, pictures
 from pipeline.files.artifacts import PREPARED, Array
-from pipeline.files.pictures import Pictures
+from pipeline.files.pictures import Pictures, picture_table
 
 IMAGES, OTHERS = "images", "other"
 

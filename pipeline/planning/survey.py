@@ -31,8 +31,9 @@ from pipeline.datasets.reading import (
 from pipeline.datasets.reading.file_tree import Tree
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.datasets.reading.recording_columns import held_together
-from pipeline.files import groups, picture_file, pictures, s3
-from pipeline.files.picture_table import Picture, Table
+from pipeline.files import groups, pictures, s3
+from pipeline.files.pictures import picture_file
+from pipeline.files.pictures.picture_table import Picture, Table
 from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.process import imports

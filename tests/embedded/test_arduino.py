@@ -14,7 +14,7 @@ from benchmarks import cortex_m
 from pipeline.embedded import c
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures.picture_file import Framing
 from serving.framing import frame
 from tests.conftest import ROOT
 from tests.embedded.conftest import run

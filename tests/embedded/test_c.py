@@ -17,7 +17,7 @@ from pipeline.bundle import acceptance
 from pipeline.embedded import c
 from pipeline.embedded._proof import on_all_cores
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures.picture_file import Framing
 from serving import Bundle, photo
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.embedded import _zig, c
 from pipeline.embedded._kinds import pixels as images
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures.picture_file import Framing
 from serving.framing import FRAMINGS as METHODS
 from serving.framing import ORIENTATION
 

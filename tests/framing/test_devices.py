@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures.picture_file import Framing
 from serving import photo
 from serving.framing import frame
 from tests.conftest import ROOT

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.bundle import golden_photos
-from pipeline.files import picture_file
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures import picture_file
+from pipeline.files.pictures.picture_file import Framing
 from serving import photo
 from serving.framing import upright
 from tests.framing.conftest import FRAMINGS, SHAPES, framed_in_c, turned

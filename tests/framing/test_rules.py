@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.files import artifacts, picture_file
+from pipeline.files import artifacts
 from pipeline.files.artifacts import Description
-from pipeline.files.picture_file import Framing
+from pipeline.files.pictures import picture_file
+from pipeline.files.pictures.picture_file import Framing
 from serving import BundleError, InputError, photo
 from serving.framing import frame
 from serving.model_card import ModelCard, Preprocessing

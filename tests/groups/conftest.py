@@ -14,8 +14,8 @@ from pipeline import download
 from pipeline.config import params
 from pipeline.config.params import Params, Preprocess
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import inspect
-from pipeline.files.picture_table import Picture, Table
+from pipeline.files.pictures.picture_file import inspect
+from pipeline.files.pictures.picture_table import Picture, Table
 from tests.conftest import ROOT
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from pipeline.files import groups, splits
-from pipeline.files.picture_table import Picture
+from pipeline.files.pictures.picture_table import Picture
 from pipeline.process.errors import UserError
 from tests.groups.conftest import picture, scene, settings, table
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, image_folder
 from pipeline.files import pictures
-from pipeline.files.picture_table import Picture
+from pipeline.files.pictures.picture_table import Picture
 
 
 def picture(

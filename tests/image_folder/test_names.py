@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.datasets import Raw
 from pipeline.datasets.reading import file_tree
-from pipeline.files import picture_file, picture_table
-from pipeline.files.picture_table import Table
+from pipeline.files.pictures import picture_file, picture_table
+from pipeline.files.pictures.picture_table import Table
 from pipeline.process.errors import UserError
 from tests.image_folder.conftest import load, picture, rows
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets.reading.listed_files import Files
-from pipeline.files import picture_file, picture_table, pictures
-from pipeline.files.pictures import Pictures
+from pipeline.files import pictures
+from pipeline.files.pictures import Pictures, picture_file, picture_table
 from pipeline.process.errors import UserError
 from tests.image_folder.conftest import rows
 from tests.image_list.conftest import load

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.config import params
 from pipeline.datasets import image_list
 from pipeline.datasets.reading import part_folders
-from pipeline.files import picture_file
+from pipeline.files.pictures import picture_file
 from pipeline.planning import lists, outlook, start, survey
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError

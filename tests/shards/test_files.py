@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.files.shards import Shards
+from pipeline.files.pictures.shards import Shards
 from pipeline.process.errors import UserError
 from tests.shards.conftest import SIDE, check_equal, load, sharded
 

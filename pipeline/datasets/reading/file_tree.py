@@ -15,9 +15,10 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.files import pictures, s3, shards
+from pipeline.files import pictures, s3
+from pipeline.files.pictures import shards
+from pipeline.files.pictures.shards import Shards
 from pipeline.files.s3 import Bucket
-from pipeline.files.shards import Shards
 from pipeline.process.errors import UserError
 from serving import framing
 

@@ -17,9 +17,9 @@ from pipeline.datasets.reading import file_tree, part_folders, photo_list
 from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Framing, Shape
-from pipeline.files.picture_table import Picture, Table
 from pipeline.files.pictures import Pictures
+from pipeline.files.pictures.picture_file import Framing, Shape
+from pipeline.files.pictures.picture_table import Picture, Table
 from pipeline.process.errors import UserError
 
 TRAIN, TEST = "train", "test"

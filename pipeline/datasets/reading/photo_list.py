@@ -17,11 +17,11 @@ from pipeline.config.params import Dataset
 from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw
 from pipeline.datasets.reading import label_meaning
-from pipeline.files import groups, picture_file, pictures
+from pipeline.files import groups, pictures
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Box
-from pipeline.files.picture_table import TEXT, Picture, Table
-from pipeline.files.pictures import Pictures, Source
+from pipeline.files.pictures import Pictures, Source, picture_file
+from pipeline.files.pictures.picture_file import Box
+from pipeline.files.pictures.picture_table import TEXT, Picture, Table
 from pipeline.files.splits import stratified
 from pipeline.process import imports
 from pipeline.process.errors import UserError

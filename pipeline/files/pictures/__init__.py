@@ -20,11 +20,12 @@ from typing import IO, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from pipeline.files import artifacts, picture_file, s3, shards
+from pipeline.files import artifacts, s3
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Framing, PictureError, Shape, check_size
-from pipeline.files.picture_table import Table
-from pipeline.files.shards import Shards
+from pipeline.files.pictures import picture_file, shards
+from pipeline.files.pictures.picture_file import Framing, PictureError, Shape, check_size
+from pipeline.files.pictures.picture_table import Table
+from pipeline.files.pictures.shards import Shards
 from pipeline.process.errors import UserError
 
 Item = TypeVar("Item")

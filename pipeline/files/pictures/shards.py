@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from typing import IO, Protocol
 from zipfile import ZipInfo
 
-from pipeline.files.picture_file import PictureError, check_size
+from pipeline.files.pictures.picture_file import PictureError, check_size
 from pipeline.process.errors import UserError
 from serving import framing
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.files import artifacts, atomic
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Box
+from pipeline.files.pictures.picture_file import Box
 
 OWN_COLUMNS = ("file", "sha256", "hash", "left", "top", "right", "bottom")
 TEXT = np.dtypes.StringDType()

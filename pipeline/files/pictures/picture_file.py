@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.files.artifacts import Array
-from pipeline.files.perceptual_hash import SIDE, perceptual_hash
+from pipeline.files.pictures.perceptual_hash import SIDE, perceptual_hash
 from pipeline.process import git_lfs
 from serving.errors import InputError
 from serving.framing import FORMATS, LARGEST_PIXELS, ORIENTATION, frame, upright
