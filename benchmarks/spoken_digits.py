@@ -86,18 +86,21 @@ def row(name: str, seed: object, values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    files = fsdd.published()
-    everybody = sorted({name.split("_")[1] for name in files})
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--speakers", nargs="+", default=everybody, choices=everybody)
+    parser.add_argument("--speakers", nargs="+", help="default: all six")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--float", action="store_true", help="stop after `evaluate`")
     arguments = parser.parse_args()
+    files = fsdd.published()
+    everybody = sorted({name.split("_")[1] for name in files})
+    speakers = arguments.speakers or everybody
+    if unknown := set(speakers) - set(everybody):
+        parser.error(f"--speakers: no {', '.join(unknown)}; expected of {', '.join(everybody)}")
     columns = [*FLOAT, *([] if arguments.float else EXPORTED)]
     print(f"| speaker held out | seed | {' | '.join(columns)} |")
     print(f"|{' --- |' * (2 + len(columns))}")
     results = []
-    runs = measured(files, arguments.speakers, arguments.seeds, arguments.float)
+    runs = measured(files, speakers, arguments.seeds, arguments.float)
     for speaker, seed, values in runs:
         results.append(values)
         print(row(speaker, seed, values), flush=True)
