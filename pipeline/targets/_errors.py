@@ -25,6 +25,7 @@ from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import amount, amounts
 from pipeline.targets import Goal
+from pipeline.targets._gate import MORE_EXAMPLES
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -146,11 +147,13 @@ def _missed(error: float, goal: float, unit: str) -> str:
 
 def _not_beaten(error: float, baseline: float, p_value: float, unit: str) -> str:
     against = f"the baseline's {amount(baseline, unit)}"
-    fault = f"not significantly below {against} (p = {p_value:.3f})"
+    fault = f"not significantly below {against} (p = {p_value:.3f}); "
     if error > baseline:
-        fault = f"above {against}"
+        fault = f"above {against}; "
+    elif error < baseline:
+        fault += MORE_EXAMPLES
     return (
-        f"the mean absolute error on the test set, {amount(error, unit)}, is {fault}; change the "
+        f"the mean absolute error on the test set, {amount(error, unit)}, is {fault}change the "
         "model or the data, and train again"
     )
 

@@ -14,6 +14,8 @@ from pipeline.targets import Goal
 from pipeline.targets._per_class import never_predicted
 
 SIGNIFICANT = 0.05
+# The first cure of a model that is better, but not significantly
+MORE_EXAMPLES = "more test examples may show that it is better; else "
 
 
 def by_goal(
@@ -93,7 +95,7 @@ def _not_beaten(score: MetricScore, p_value: float) -> str:
             f"not show that the model adds anything to it; {change}add more or harder test examples"
         )
     against = f"the baseline's {score.baseline:.4f}"
-    fault = f"not significantly better than {against} (p = {p_value:.3f})"
+    fault = f"not significantly better than {against} (p = {p_value:.3f}); {MORE_EXAMPLES}"
     if score.value < score.baseline:
-        fault = f"below {against}"
-    return f"{name} {score.value:.4f} is {fault}; change the model or the data, and train again"
+        fault = f"below {against}; "
+    return f"{name} {score.value:.4f} is {fault}change the model or the data, and train again"

@@ -56,6 +56,9 @@ def test_the_gates_say_what_is_missing_in_the_unit() -> None:
     (worse,) = _errors.judge(errors, errors - 0.1, 2.0, "degrees").sentences
     assert "test set, 2 degrees, is above the baseline's 1.9 degrees; change" in worse
     assert _errors.judge(errors, errors + 0.1, 2.0, "degrees").passed
+    (better,) = _errors.judge(errors, errors[::-1] + 0.1, 2.0, "degrees").sentences
+    assert "not significantly below the baseline's 2.1 degrees (p = " in better
+    assert "; more test examples may show that it is better; else change the model" in better
 
 
 @pytest.mark.parametrize(

@@ -224,3 +224,15 @@ def test_a_model_without_a_mistake_is_not_told_to_train_longer() -> None:
     [equal] = _gate.judge(half, half, 0.5, []).failures["baseline"]
     assert perfect.endswith("adds anything to it; add more or harder test examples")
     assert "train longer" in equal
+
+
+def test_a_better_model_with_too_few_test_images_to_show_it_is_told_so_first() -> None:
+    model, baseline = np.arange(40) < 35, np.arange(40) < 32
+    [better] = _gate.judge(model, baseline, 0.5, []).failures["baseline"]
+    assert "0.8750 is not significantly better than the baseline's 0.8000 (p = 0.250); " in better
+    assert better.endswith(
+        "; more test examples may show that it is better; "
+        "else change the model or the data, and train again"
+    )
+    [worse] = _gate.judge(baseline, model, 0.5, []).failures["baseline"]
+    assert worse.endswith("the baseline's 0.8750; change the model or the data, and train again")
