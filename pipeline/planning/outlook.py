@@ -5,7 +5,6 @@ from __future__ import annotations
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
-from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
 from pipeline.planning.data import Survey
@@ -52,7 +51,7 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         )
     if parts.test < statistics.FEW_TESTED:
         outside = parts.train + parts.validation
-        folds = f"{FOLDS} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
+        folds = f"{parts.folds} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
         lines[-1] += (
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
@@ -126,16 +125,17 @@ def training(settings: Params, parts: Parts, speed: Speed) -> str:
     on_features = cost.epochs_on_features(settings)
     seconds = parts.train * speed.training + parts.validation * speed.inference
     total = (epochs - on_features) * seconds
-    in_folds = (FOLDS - 1) * total  # each trains on all folds but one
+    in_folds = (parts.folds - 1) * total  # each trains on all folds but one
     if on_features:  # which are computed once
-        in_folds += FOLDS * on_features * HEAD_SECONDS
+        in_folds += parts.folds * on_features * HEAD_SECONDS
         total += on_features * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
-    folds = f", {_range(in_folds)} for the same in {FOLDS} folds" if has_folds(settings) else ""
+    folds = f", {_range(in_folds)} for the same in {parts.folds} folds"
     low, high = OTHER_STAGES_SECONDS
     emulated = emulated_images(settings) * EMULATED * speed.inference / CORES
     others = f"{stage.duration(low + emulated)} to {stage.duration(high + SLOWER * emulated)}"
     return (
-        f"time: {_range(total)} for {epochs} epochs of {train.architecture} on this machine{folds}"
+        f"time: {_range(total)} for {epochs} epochs of {train.architecture} on this machine"
+        f"{folds if has_folds(settings) else ''}"
         f", and {others} for the other stages; memory: {_bytes(speed.memory_bytes)}"
     )
 

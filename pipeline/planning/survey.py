@@ -151,14 +151,16 @@ def _photographs(
     candidates, class_names, left_out, target = listed
     looks, faults = _looks(path, listed)
     readable = [candidate for candidate in candidates if candidate.file not in faults]
-    texts = [candidate.label for candidate in readable if candidate.part != "test"]
+    train = [candidate for candidate in readable if candidate.part != "test"]
+    texts = [candidate.label for candidate in train]
     labels = label_meaning.array(target, texts, class_names)
     counts = label_meaning.counts(target, labels, class_names)
     media_files.check_classes(path, counts, "picture", faults)
     if one_class_each(target):
         media_files.check_own_parts(listed)
     columns = candidates[0].columns if candidates else {}
-    group = held_together([*columns])
+    group, one_each = held_together([*columns]), one_class_each(target)
+    grouped = [(row.columns[group], row.label if one_each else "") for row in train if group]
     examples = Counter(candidate.part for candidate in readable)
     return Survey(
         values=values,
@@ -171,7 +173,8 @@ def _photographs(
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),
         group=group,
-        groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
+        groups=len({name for name, _ in grouped}),
+        groups_of_class=media_files.groups_of_class(grouped),
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),

@@ -105,7 +105,7 @@ def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
     arrays = {"length": np.full(4, 200), "label": np.array(labels), "subject": np.array(people)}
     np.savez("motion.npz", allow_pickle=False, signal=signal, rate=20.0, **arrays)
     data = survey.survey(Path("motion.npz"))
-    assert (data.rate, data.group, data.groups) == (20, None, 4)
+    assert (data.rate, data.group, data.groups, data.groups_of_class) == (20, None, 4, 2)
     assert "the column subject has fewer than 3 values" in data.remarks[1]
     assert data.class_names == ["a", "b"]
     assert values(data)["train.augmentation"] == []
