@@ -11,7 +11,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import NamedTuple
 
@@ -38,6 +38,7 @@ from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
+from pipeline.process.words import counted
 
 SAMPLE = 2000  # pictures that are opened
 GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
@@ -73,6 +74,12 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         )
     path, named = lists.folder_of(path) if is_csv else (path, None)
     tree = file_tree.read(path)
+    media = _beside_recordings(tree)
+    if media and not (dataset or named or given.number):
+        data = sensors.survey(path, given)
+        left_out = counted(len(media), "picture or sound", "pictures or sounds")
+        note = f"left out {left_out}, such as {media[0]}: there are more recordings of sensors"
+        return replace(data, remarks=[*data.remarks, note])
     survey_files = _pictures if _are_pictures(tree, dataset) else _recorded
     return survey_files(path, tree, given, dataset, named)
 
@@ -84,6 +91,24 @@ def _are_pictures(tree: Tree, dataset: Dataset | None) -> bool:
     return len(tree.files) > sum(
         name.lower().endswith(sound_list.SUFFIXES) for name in tree.left_out
     )
+
+
+def _beside_recordings(tree: Tree) -> list[str]:
+    """The pictures and sounds, if recordings of sensors are more, else none.
+
+    A table that is called like a picture or a sound describes it.
+    """
+    unread = [name for name, reason in tree.left_out.items() if reason == tree.lacks_suffix]
+    sounds_there = [name for name in unread if name.lower().endswith(sound_list.SUFFIXES)]
+    media = [*tree.files, *sounds_there]
+    described = {PurePosixPath(name).with_suffix("") for name in media}
+    recordings = [
+        name
+        for name in unread
+        if name.lower().endswith(recording_files.SUFFIXES)
+        and PurePosixPath(name).with_suffix("") not in described
+    ]
+    return media if len(recordings) > len(media) else []
 
 
 def _recorded(

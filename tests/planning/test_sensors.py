@@ -18,7 +18,7 @@ from pipeline.planning.cost import Shape
 from pipeline.planning.data import Given, Survey
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
-from tests.planning.conftest import SHIPPED, values
+from tests.planning.conftest import SHIPPED, photo, values
 
 PEOPLE = ("anna", "bob", "eve", "tom")
 
@@ -97,6 +97,20 @@ def test_a_gesture_is_a_window_however_long_it_takes(folder: Path) -> None:
     assert data.cut == "only one of twenty is longer; a shorter recording is held at its last row"
     labelled = survey.survey(recorded(Path("walks"), seconds=4), Given(rate=25))
     assert labelled.size == (50, 3), "recordings of two labels are cut as before"
+
+
+def test_a_plot_beside_recordings_does_not_make_them_pictures(folder: Path) -> None:
+    path = recorded(Path("walks"))
+    photo(path / "plot.png", 0)
+    data = survey.survey(path)
+    assert (data.kind, data.groups) == ("series", 4)
+    assert data.remarks[-1] == (
+        "left out 1 picture or sound, such as plot.png: there are more recordings of sensors"
+    )
+    for table in folder.rglob("*.png"):
+        table.with_suffix(".csv").write_text("left,top\n1,2\n")
+    (folder / "classes.csv").write_text("name\ncat\n")
+    assert survey.survey(folder).counts == {"cat": 30, "dog": 20}, "each table is of a picture"
 
 
 def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
