@@ -33,7 +33,7 @@ from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
-from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
+from pipeline.planning import arrays, lists, media_files, sensors, sounds, speakers, unreadable
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -186,6 +186,7 @@ def _photographs(
     columns = candidates[0].columns if candidates else {}
     group, one_each = held_together([*columns]), one_class_each(target)
     grouped = [(row.columns[group], row.label if one_each else "") for row in train if group]
+    files = [(row.file, row.label) for row in train]
     examples = Counter(candidate.part for candidate in readable)
     return Survey(
         values=values,
@@ -203,6 +204,7 @@ def _photographs(
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
+            *speakers.possible(files if one_each and group is None else []),
         ],
     )
 
