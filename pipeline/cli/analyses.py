@@ -130,7 +130,7 @@ def folds(
         typer.Option(
             metavar="K",
             help="The number of folds.",
-            show_default="5; with --by group, one for each group",
+            show_default="5, or 3 of few groups; with --by group, one for each group",
         ),
     ] = None,
     by: Annotated[
@@ -147,14 +147,13 @@ def folds(
     cluster: Cluster = None,
 ) -> None:
     """Cross-validate: how good is this recipe, and how much of that is due to a lucky split?"""
-    from pipeline.files.reports.folds import FOLDS
     from pipeline.search import folds as validation
     from pipeline.search import group_folds
     from pipeline.search.analysis import AnalysisOptions
 
     options = AnalysisOptions(overrides or (), workers, quick, cluster)
     if by is None:
-        validation.cross_validate(FOLDS if folds is None else folds, options)
+        validation.cross_validate(folds, options)
     else:
         group_folds.cross_validate(folds, options)
 

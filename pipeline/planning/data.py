@@ -76,6 +76,7 @@ class Survey:
     opened: int = 0  # examples that were looked at
     group: str | None = None
     groups: int = 0  # how many there are in training and validation; 0: no group is known
+    groups_of_class: int = 0  # that hold the class which the fewest of them hold
     rate: float = 0  # Hz of sensors, and of sounds: one in twenty files has less
     seconds: float = 0.0  # of windows, and of sounds: one in twenty files is longer
     cut: str = field(default="a window", compare=False)  # why windows have that length

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,11 @@ def check_own_parts(listed: Listed) -> None:
         missing = [name for name in listed.class_names if name not in there]
         if there and missing:
             raise UserError(empty_classes.of_own_part(missing[0], part))
+
+
+def groups_of_class(pairs: Iterable[tuple[object, object]]) -> int:
+    """How many groups hold the class that the fewest hold; `pairs` are groups and classes."""
+    return min(Counter(label for _, label in set(pairs)).values(), default=0)
 
 
 def left_out(left_out: dict[str, str], faults: dict[str, str], noun: str) -> list[str]:

@@ -52,7 +52,9 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         )
     if parts.test < statistics.FEW_TESTED:
         outside = parts.train + parts.validation
-        folds = f"{FOLDS} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
+        folds = (
+            f"{_folds(parts)} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
+        )
         lines[-1] += (
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
@@ -75,6 +77,11 @@ def rejection(validation: int, settings: Params) -> list[str]:
     if possible < LEAST_COVERAGE:
         return [line]
     return [f"{line}; problem.coverage: {possible:g} is the most that they can promise"]
+
+
+def _folds(parts: Parts) -> int:
+    """How many there are if params.yaml asks for them, even though they judge badly."""
+    return parts.folds or FOLDS
 
 
 def has_folds(settings: Params) -> bool:
@@ -126,16 +133,18 @@ def training(settings: Params, parts: Parts, speed: Speed) -> str:
     on_features = cost.epochs_on_features(settings)
     seconds = parts.train * speed.training + parts.validation * speed.inference
     total = (epochs - on_features) * seconds
-    in_folds = (FOLDS - 1) * total  # each trains on all folds but one
+    count = _folds(parts)
+    in_folds = (count - 1) * total  # each trains on all folds but one
     if on_features:  # which are computed once
-        in_folds += FOLDS * on_features * HEAD_SECONDS
+        in_folds += count * on_features * HEAD_SECONDS
         total += on_features * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
-    folds = f", {_range(in_folds)} for the same in {FOLDS} folds" if has_folds(settings) else ""
+    folds = f", {_range(in_folds)} for the same in {count} folds"
     low, high = OTHER_STAGES_SECONDS
     emulated = emulated_images(settings) * EMULATED * speed.inference / CORES
     others = f"{stage.duration(low + emulated)} to {stage.duration(high + SLOWER * emulated)}"
     return (
-        f"time: {_range(total)} for {epochs} epochs of {train.architecture} on this machine{folds}"
+        f"time: {_range(total)} for {epochs} epochs of {train.architecture} on this machine"
+        f"{folds if has_folds(settings) else ''}"
         f", and {others} for the other stages; memory: {_bytes(speed.memory_bytes)}"
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.files.reports import folds
+from pipeline.files.reports.folds import FOLDS
 from pipeline.files.splits import has_one_of_each, validation_count
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
@@ -15,11 +17,12 @@ FEW = 2000  # images outside the test set: below that a fifth of them validates,
 
 @dataclass(frozen=True)
 class Parts:
-    """How many examples each split will have."""
+    """How many examples each split will have, and how many folds can judge the recipe."""
 
     train: int
     validation: int
     test: int
+    folds: int = FOLDS
 
     @property
     def unseen(self) -> int:
@@ -51,7 +54,18 @@ def parts(data: Survey) -> Parts:
     if not validation:
         validation = max(validation_count(validation_share(examples), examples), fewest)
         examples -= validation
-    return Parts(examples, validation, test)
+    return Parts(examples, validation, test, _folds(data))
+
+
+def _folds(data: Survey) -> int:
+    """As many as the groups outside the test set allow."""
+    if not data.groups:
+        return FOLDS
+    if data.examples.get("test"):
+        return folds.number(data.groups, data.groups_of_class)
+    return folds.number(
+        *(count - max(1, round(TEST * count)) for count in (data.groups, data.groups_of_class))
+    )
 
 
 def validation_share(examples: int) -> float:

@@ -18,6 +18,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.networks import Candidate
 from pipeline.planning.parts import FEW, TEST, parts, validation_share
+from pipeline.process.words import counted
 from pipeline.reporting.statistics import FEW_TESTED
 
 ARENA_BYTES = 65_536  # of a microcontroller that is not named
@@ -79,15 +80,19 @@ def _folds(data: Survey) -> Choice:
     if data.number:
         return Choice("evaluate.folds", NONE, f"{reason}folds judge no number")
     outside = 1 - (0 if data.examples.get("test") else TEST)
-    if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
-        units = "groups" if data.groups else "examples of a class"
-        return Choice("evaluate.folds", NONE, f"{reason}there are too few {units} for folds")
+    if outside * min(data.counts.values()) < FOLDS:
+        return Choice("evaluate.folds", NONE, f"{reason}folds need more examples of a class")
+    if not expected.folds:
+        few = f"a class is in {data.groups_of_class} of {counted(data.groups, 'group')}"
+        too_few = "too few for folds with an interval that holds"
+        return Choice("evaluate.folds", NONE, f"{reason}{few}, {too_few}")
     others = expected.train + expected.validation
+    wide = "" if expected.folds == FOLDS else f"; of {data.groups} groups their interval is wide"
     return Choice(
         "evaluate.folds",
         str(FoldsReport.PATH),
-        f"the test set would hold {expected.test:,}, too few to judge by, so {FOLDS} trainings on "
-        f"parts of the other {others:,} do; `edgeproof run` makes them first",
+        f"the test set would hold {expected.test:,}, too few to judge by, so {expected.folds} "
+        f"trainings on parts of the other {others:,} do; `edgeproof run` makes them first{wide}",
     )
 
 

@@ -16,7 +16,7 @@ from pipeline.datasets.reading.recording_list import label_of_name
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.planning import sampling, speakers
+from pipeline.planning import media_files, sampling, speakers
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, Survey
 from pipeline.planning.kinds import Recipe
@@ -45,6 +45,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     assert raw.series is not None
     options = read.options(series_folder.Options)
     named, group, names = _groups(raw)
+    together = _together(raw, group)
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
     values |= {"columns": options.columns} if options.columns else {}
     values |= {"gaps": options.gaps} if options.gaps != "split" else {}
@@ -57,7 +58,10 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         size=tuple(raw.train_images.shape[1:]),
         opened=len(raw.train_labels),
         group=group,
-        groups=len(names or set(raw.train_columns[group or RECORDING])),
+        groups=len(np.unique(together)),
+        groups_of_class=media_files.groups_of_class(
+            zip(together.tolist(), raw.train_labels.tolist(), strict=True)
+        ),
         rate=options.rate,
         seconds=options.seconds,
         cut=plan.reason,

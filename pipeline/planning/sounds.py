@@ -19,6 +19,7 @@ from pipeline.datasets.reading import file_tree, sound_list
 from pipeline.datasets.reading.file_tree import FileError, Open, Tree
 from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.files import groups as example_groups
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
@@ -46,6 +47,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     _check_readable(path, headers, faults)
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     group, names = _groups(train)
+    classes = [row.label for row in train]
     listed = {"labels": labels} if labels else {}
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
@@ -57,12 +59,13 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
         rate=int(np.quantile(rates, 0.05, method="lower")),
         seconds=float(np.quantile(seconds, 0.95)),
         group=group,
-        groups=len(names),
+        groups=len(set(names)),
+        groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
         remarks=[
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
-            *speakers.remarks(group, names),
+            *speakers.remarks(group, sorted(set(names))),
         ],
     )
 
@@ -74,16 +77,17 @@ def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str
 
 
 def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
-    """The value of `preprocess.group`, a column of a list if it names people, and the names.
+    """The value of `preprocess.group`, a column of a list if it names people, and each row's name.
 
     Without either, parts of one file stay in one split.
     """
+    files = [row.file for row in rows]
     if column := held_together([*rows[0].columns]):
-        return column, sorted({row.columns[column] for row in rows})
-    expression, names = speakers.find([(row.file, row.label) for row in rows])
-    if expression is None and any(row.seconds for row in rows):
-        names = sorted({row.file for row in rows})
-    return expression, names
+        return column, [row.columns[column] for row in rows]
+    expression, _ = speakers.find([(row.file, row.label) for row in rows])
+    if expression is not None:
+        return expression, example_groups.of_files(files, {}, expression)
+    return None, files if any(row.seconds for row in rows) else []
 
 
 def _headers(

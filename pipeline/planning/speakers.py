@@ -17,10 +17,13 @@ NAMES = (
     rf"[_-]({FIELD})[_-][^/]*$",
     rf"[_-]({FIELD})\.[^/.]*$",
 )
+# A word before a number that says how often, and not who
+COUNTED = r"(?i:trial|take|try|rep|run|part|clip|sample|segment)"
 # Numbers behind a name that several files have, as of pieces that were cut out of one recording
 PIECES = (
     r"(?:^|/)([^/]*?[^\W_][^/]*?)(?:[_-]\d+)+\.[^/.]*$",
     r"(?:^|/)([^/]*[^\W_][^/]*)[_-]\d+\.[^/.]*$",
+    rf"(?:^|/)([^/]*[^\W_][^/]*)[_-]{COUNTED}\d+\.[^/.]*$",
 )
 FEWEST_NAMES = 3
 
@@ -42,7 +45,10 @@ def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
             len(pairs) == len(labelled)
             and FEWEST_NAMES <= len(names) <= len(labelled) / 2
             and not all(
-                (name.isdigit() and expression != FOLDER) or part_of(name) for name in names
+                (name.isdigit() and expression != FOLDER)
+                or part_of(name)
+                or re.fullmatch(rf"{COUNTED}\d+", name)
+                for name in names
             )
             and shared > len(labelled) / 2
         ):
@@ -63,6 +69,18 @@ def _pieces(labelled: Sequence[tuple[str, str]], expression: str) -> dict[str, s
     count = sum(map(len, names.values()))
     are_some = all(len(of_class) >= FEWEST_NAMES for of_class in names.values())
     return dict(names) if are_some and count <= len(labelled) / 2 else {}
+
+
+def possible(labelled: Sequence[tuple[str, str]]) -> list[str]:
+    """What may be a group of pictures, whose names say who took them less often than of sounds."""
+    expression, names = find(labelled)
+    if expression is None:
+        return []
+    return [
+        f"the names of the files may say what belongs together ({len(names)} names, such as "
+        f"{names[0]} and {names[1]}): if these are people, objects or sessions, set "
+        f"preprocess.group: '{expression}', or the accuracy is that for those it knows"
+    ]
 
 
 def remarks(group: str | None, names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import NamedTuple
 
@@ -34,11 +34,12 @@ from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import groups, pictures, s3
 from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
-from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
+from pipeline.planning import arrays, lists, media_files, sensors, sounds, speakers, unreadable
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
+from pipeline.process.words import counted
 
 SAMPLE = 2000  # pictures that are opened
 GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
@@ -74,6 +75,12 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         )
     path, named = lists.folder_of(path) if is_csv else (path, None)
     tree = file_tree.read(path)
+    media = _beside_recordings(tree)
+    if media and not (dataset or named or given.number):
+        data = sensors.survey(path, given)
+        left_out = counted(len(media), "picture or sound", "pictures or sounds")
+        note = f"left out {left_out}, such as {media[0]}: there are more recordings of sensors"
+        return replace(data, remarks=[*data.remarks, note])
     survey_files = _pictures if _are_pictures(tree, dataset) else _recorded
     return survey_files(path, tree, given, dataset, named)
 
@@ -85,6 +92,24 @@ def _are_pictures(tree: Tree, dataset: Dataset | None) -> bool:
     return len(tree.files) > sum(
         name.lower().endswith(sound_list.SUFFIXES) for name in tree.left_out
     )
+
+
+def _beside_recordings(tree: Tree) -> list[str]:
+    """The pictures and sounds, if recordings of sensors are more, else none.
+
+    A table that is called like a picture or a sound describes it.
+    """
+    unread = [name for name, reason in tree.left_out.items() if reason == tree.lacks_suffix]
+    sounds_there = [name for name in unread if name.lower().endswith(sound_list.SUFFIXES)]
+    media = [*tree.files, *sounds_there]
+    described = {PurePosixPath(name).with_suffix("") for name in media}
+    recordings = [
+        name
+        for name in unread
+        if name.lower().endswith(recording_files.SUFFIXES)
+        and PurePosixPath(name).with_suffix("") not in described
+    ]
+    return media if len(recordings) > len(media) else []
 
 
 def _recorded(
@@ -152,14 +177,17 @@ def _photographs(
     candidates, class_names, left_out, target = listed
     looks, faults = _looks(path, listed)
     readable = [candidate for candidate in candidates if candidate.file not in faults]
-    texts = [candidate.label for candidate in readable if candidate.part != "test"]
+    train = [candidate for candidate in readable if candidate.part != "test"]
+    texts = [candidate.label for candidate in train]
     labels = label_meaning.array(target, texts, class_names)
     counts = label_meaning.counts(target, labels, class_names)
     media_files.check_classes(path, counts, "picture", faults)
     if one_class_each(target):
         media_files.check_own_parts(listed)
     columns = candidates[0].columns if candidates else {}
-    group = held_together([*columns])
+    group, one_each = held_together([*columns]), one_class_each(target)
+    grouped = [(row.columns[group], row.label if one_each else "") for row in train if group]
+    files = [(row.file, row.label) for row in train]
     examples = Counter(candidate.part for candidate in readable)
     return Survey(
         values=values,
@@ -172,10 +200,12 @@ def _photographs(
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),
         group=group,
-        groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
+        groups=len({name for name, _ in grouped}),
+        groups_of_class=media_files.groups_of_class(grouped),
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
+            *speakers.possible(files if one_each and group is None else []),
         ],
     )
 

@@ -23,9 +23,11 @@ import numpy as np
 from pipeline.config.params import Params
 from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
+from pipeline.files.reports import folds as folds_report
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.files.selection import together_in_splits
+from pipeline.files.splits import has_one_of_each
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, drawing
@@ -46,13 +48,13 @@ def refresh(settings: Params) -> None:
         if FoldsReport.load().recipe == recipe(settings, raw.description()):
             return
     print(f"folds: they come first, as {FoldsReport.PATH} (evaluate.folds) judges the target")
-    cross_validate(FOLDS, AnalysisOptions())
+    cross_validate(None, AnalysisOptions())
 
 
-def cross_validate(folds: int, options: AnalysisOptions) -> None:
-    """Raises UserError."""
+def cross_validate(folds: int | None, options: AnalysisOptions) -> None:
+    """In as many folds as the data allow, if the user asks for no number. Raises UserError."""
     analysis = Analysis("folds", options, folds=folds)
-    todo = trainings(analysis, folds)
+    todo = trainings(analysis, folds or number(analysis.params))
     announce(todo, options.engine)
     results = analysis.results(todo)
     parts = [training.judged(analysis.metric) for training in todo]
@@ -60,6 +62,24 @@ def cross_validate(folds: int, options: AnalysisOptions) -> None:
     key = recipe(analysis.params, raw.description())
     FoldsReport(recipe=key, score=score).save()
     analysis.publish(report(parts, results, score), lambda figure: draw(figure, parts))
+
+
+def number(settings: Params) -> int:
+    """How many folds the groups outside the test set allow."""
+    _, strata, groups = _examples(settings)
+    if groups is None:
+        return FOLDS
+    one_each = has_one_of_each(raw.description().target)
+    pairs = np.unique(np.stack([strata if one_each else np.zeros_like(strata), groups]), axis=1)
+    of_class = np.unique(pairs[0], return_counts=True)[1].min()
+    return folds_report.number(len(np.unique(groups)), int(of_class)) or FOLDS
+
+
+def _examples(settings: Params) -> tuple[Array, Array, Array | None]:
+    """The rows outside the test set (N,), their strata (N,) and their groups (N,), if any."""
+    rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
+    groups = raw.groups(settings.preprocess.group)
+    return rows, cached_training.strata()[rows], None if groups is None else groups[rows]
 
 
 def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
@@ -89,15 +109,13 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
 def validating(analysis: Analysis, folds: int) -> list[CachedTraining]:
     """One training per fold, by which its epoch is chosen. Raises UserError."""
     settings = analysis.params
-    rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
-    strata = cached_training.strata()[rows]
+    rows, strata, groups = _examples(settings)
     fewest = int(np.unique(strata, return_counts=True)[1].min())
     if not 2 <= folds <= fewest:
         raise UserError(
             f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
         )
-    groups = raw.groups(settings.preprocess.group)
-    pairs = split(strata, None if groups is None else groups[rows], folds, settings.preprocess.seed)
+    pairs = split(strata, groups, folds, settings.preprocess.seed)
     return [
         CachedTraining(
             f"fold {number} of {folds}",

@@ -33,6 +33,19 @@ def test_folds_keep_groups_apart(cameras: Params) -> None:
         folds.split(labels, members, 5, 0)
 
 
+def test_four_cameras_outside_the_test_set_are_judged_by_three_folds(cameras: Params) -> None:
+    download.main()
+    count = folds.number(cameras)
+    assert count == 3
+    each = folds.trainings(Analysis("folds", AnalysisOptions()), count)
+    cameras_of = np.array(raw.group_names("train", cameras.preprocess.group))
+    for training in each:
+        parts = (training.rows, training.validation_rows, training.predicted_rows)
+        sets = [set(cameras_of[rows]) for rows in parts]
+        assert sum(map(len, sets)) == len(set.union(*sets)) == 4
+    assert folds.number(params.override(cameras, {"preprocess.group": None})) == 5
+
+
 @pytest.fixture
 def people(cameras: Params, monkeypatch: pytest.MonkeyPatch) -> Analysis:
     """Folds by group of three people, one of whom has the labels of the other class."""

@@ -18,7 +18,7 @@ from pipeline.planning.cost import Shape
 from pipeline.planning.data import Given, Survey
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
-from tests.planning.conftest import SHIPPED, values
+from tests.planning.conftest import SHIPPED, photo, values
 
 PEOPLE = ("anna", "bob", "eve", "tom")
 
@@ -99,13 +99,27 @@ def test_a_gesture_is_a_window_however_long_it_takes(folder: Path) -> None:
     assert labelled.size == (50, 3), "recordings of two labels are cut as before"
 
 
+def test_a_plot_beside_recordings_does_not_make_them_pictures(folder: Path) -> None:
+    path = recorded(Path("walks"))
+    photo(path / "plot.png", 0)
+    data = survey.survey(path)
+    assert (data.kind, data.groups) == ("series", 4)
+    assert data.remarks[-1] == (
+        "left out 1 picture or sound, such as plot.png: there are more recordings of sensors"
+    )
+    for table in folder.rglob("*.png"):
+        table.with_suffix(".csv").write_text("left,top\n1,2\n")
+    (folder / "classes.csv").write_text("name\ncat\n")
+    assert survey.survey(folder).counts == {"cat": 30, "dog": 20}, "each table is of a picture"
+
+
 def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
     signal = np.random.default_rng(0).normal(size=(800, 2)).astype(np.float32)
     labels, people = ["a", "b", "a", "b"], [1, 1, 2, 2]
     arrays = {"length": np.full(4, 200), "label": np.array(labels), "subject": np.array(people)}
     np.savez("motion.npz", allow_pickle=False, signal=signal, rate=20.0, **arrays)
     data = survey.survey(Path("motion.npz"))
-    assert (data.rate, data.group, data.groups) == (20, None, 4)
+    assert (data.rate, data.group, data.groups, data.groups_of_class) == (20, None, 4, 2)
     assert "the column subject has fewer than 3 values" in data.remarks[1]
     assert data.class_names == ["a", "b"]
     assert values(data)["train.augmentation"] == []

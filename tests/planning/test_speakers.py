@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from pipeline.planning import speakers
+from pipeline.config.params import Dataset
+from pipeline.datasets import image_folder
+from pipeline.files import groups
+from pipeline.planning import speakers, survey
+from tests.planning.conftest import photo, values
 
 LANGUAGES = [
     f"{name}/{file}.wav"
@@ -44,6 +49,8 @@ def test_pieces_of_one_recording_are_told_by_all_numbers_behind_its_name() -> No
         ([f"{p}l/04-{p}{n}-f-{i}.wav" for p in "ik" for n in "123" for i in "45"], "000000"),
         ([f"{p}l/04-{p}{n}-f-{i}.wav" for p in "ik" for n in "12" for i in "456"], ""),  # too few
         ([f"{p}l/04-{p}{n}-f-4.wav" for p in "ik" for n in "123456789"], ""),  # one file each
+        ([f"{d}/{d}{n}_trial{i}.wav" for d in "st" for n in "123" for i in "45"], "sssttt"),
+        ([f"{d}/trial{i}_{d}.wav" for d in "st" for i in "12345"], ""),  # numbers
         (LANGUAGES, ""),  # the name stands in several folders, but of one class
     ],
 )
@@ -51,3 +58,23 @@ def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> N
     expression, speaker_names = speakers.find([(file, re.split("[/-]", file)[0]) for file in files])
     assert "".join(name[0] for name in speaker_names) == names
     assert (expression is None) == (not names)
+
+
+def test_sessions_in_the_names_of_photos_are_told_with_the_value_to_set(folder: Path) -> None:
+    """Nobody knows whether the numbers are sessions, so no group is proposed."""
+    for number in range(32):
+        label = ("hammer", "saw")[number % 2]
+        photo(Path("tools") / label / f"train_{30 + number // 8}_{number % 8}.png", number)
+    data = survey.survey(Path("tools"))
+    assert (data.group, values(data)["preprocess.group"]) == (None, None)
+    note = data.remarks[-1]
+    assert note.startswith(
+        "the names of the files may say what belongs together (4 names, such as train_30 and "
+        "train_31): if these are people, objects or sessions, set preprocess.group: '"
+    )
+    expression = note.split("'")[1]
+    files = [
+        row.file for row in image_folder.listed(Dataset.model_validate(data.values)).candidates
+    ]
+    assert len(set(groups.of_files(files, {}, expression))) == 4
+    assert not any("belong" in line for line in survey.survey(folder).remarks)

@@ -67,7 +67,7 @@ def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> Non
     (folder / "people.csv").write_text(text)
     data = survey.survey(folder)
     assert (data.values["name"], data.values["labels"]) == ("image_list", "people.csv")
-    assert (data.group, data.groups) == ("sender_id", 7)
+    assert (data.group, data.groups, data.groups_of_class) == ("sender_id", 7, 7)
     assert values(data)["preprocess.group"] == "sender_id"
 
 

@@ -12,6 +12,7 @@ import pytest
 from pipeline.search import cached_training, sweep
 from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.sweep import SweepSettings
+from pipeline.tracking import local_store
 from tests.conftest import Project
 
 TINY = {
@@ -37,6 +38,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 @pytest.fixture
 def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tiny.folder)
+    # MLflow keeps the store of an earlier test of this process in the environment
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.address(tiny.folder))
     cached_training.data_digests.cache_clear()
     yield tiny.folder
     cached_training.data_digests.cache_clear()

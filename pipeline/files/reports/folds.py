@@ -13,6 +13,7 @@ from pipeline.files.reports.report import Report
 from serving.metric import ACCURACY
 
 FOLDS = 5  # unless the user asks for another number
+FEW_FOLDS = 3  # of few groups
 SECTIONS = {"dataset", "preprocess", "train"}  # of params.yaml: the recipe
 NO_DIFFERENCE = {"preprocess": {"store"}}  # it only says where pixels are
 
@@ -22,6 +23,18 @@ class FoldsReport(Report):
 
     recipe: str  # `recipe` of the params and data
     score: FoldScore
+
+
+def number(groups: int, of_class: int) -> int:
+    """How many folds judge so many groups outside the test set; 0 if none do.
+
+    `of_class` of them hold the class that the fewest hold. A group is in one fold, and each class
+    needs one to hold out, one to validate by and one to train on. Five folds of fewer than eight
+    groups often differ too little by chance, as tests/groups/test_fold_intervals.py shows.
+    """
+    if groups >= 8 and of_class >= 4:
+        return FOLDS
+    return FEW_FOLDS if of_class >= 4 or of_class == groups == FEW_FOLDS else 0
 
 
 def recipe(settings: Params, description: Description) -> str:
