@@ -11,6 +11,7 @@ from pipeline.config.params import Dataset
 from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.datasets import Raw, npz
 from pipeline.datasets.reading import image_arrays, label_meaning
+from pipeline.files.artifacts import Array
 from pipeline.files.splits import has_one_of_each
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import Parts, parts
@@ -62,9 +63,14 @@ def _is_sorted(raw: Raw, sizes: Parts) -> bool:
     if not has_one_of_each(raw.target):
         return False
     ends = [sizes.train, sizes.train + sizes.validation]
-    count = len(np.unique(raw.train_labels))
-    class_counts = [len(np.unique(part)) for part in np.split(raw.train_labels, ends) if len(part)]
+    count = _distinct(raw.train_labels)
+    class_counts = [_distinct(part) for part in np.split(raw.train_labels, ends) if len(part)]
     return min(class_counts, default=count) < count
+
+
+def _distinct(labels: Array) -> int:
+    """How many classes there are, or how many of several labels some example has."""
+    return int(labels.any(0).sum()) if labels.ndim > 1 else len(np.unique(labels))
 
 
 def _like_images(raw: Raw) -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.config.parts import one_class_each
+from pipeline.datasets.reading import label_meaning
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import empty_classes
 from pipeline.files.splits import stratified
@@ -28,20 +30,19 @@ def check_classes(path: Path, counts: dict[str, int], noun: str, faults: dict[st
             why = f" (the first {reasons[0]})" if reasons else ""
             raise UserError(
                 f"{path}: class {name} holds no readable {noun} for training{why}; add some, or "
-                "take its folder out"
+                "leave it out"
             )
 
 
 def check_own_parts(listed: Listed) -> None:
-    """Raises UserError if a part that the data name themselves lacks a class."""
-    labels = {
-        part: {candidate.label for candidate in listed.candidates if candidate.part == part}
-        for part in ("validation", "test")
-    }
-    for part, there in labels.items():
+    """Raises UserError if a part that the data name themselves lacks a class or label."""
+    noun = "class" if one_class_each(listed.target) else "label"
+    for part in ("validation", "test"):
+        texts = {row.label for row in listed.candidates if row.part == part}
+        there = {name for text in texts for name in label_meaning.separate(text)}
         missing = [name for name in listed.class_names if name not in there]
-        if there and missing:
-            raise UserError(empty_classes.of_own_part(missing[0], part))
+        if texts and missing:
+            raise UserError(empty_classes.of_own_part(missing[0], part, noun))
 
 
 def left_out(left_out: dict[str, str], faults: dict[str, str], noun: str) -> list[str]:

@@ -111,12 +111,8 @@ def classes(data: Survey) -> list[str]:
     if rare:
         lines.append(
             f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
-            "from, and to test with; add some, or leave the class out"
+            f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
         )
-    outside_test = sum(data.examples.values()) - data.examples.get("test", 0)
-    always = [name for name in names if not one_each and counts[name] == outside_test]
-    if always:
-        lines.append(f"every example has {', '.join(always[:5])}: nothing to learn; leave it out")
     return lines
 
 

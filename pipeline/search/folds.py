@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import targets
 from pipeline.config.params import Params
 from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
+from pipeline.files.corrections import TRAINING
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.files.selection import together_in_splits
@@ -90,8 +92,10 @@ def validating(analysis: Analysis, folds: int) -> list[CachedTraining]:
     """One training per fold, by which its epoch is chosen. Raises UserError."""
     settings = analysis.params
     rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
-    strata = cached_training.strata()[rows]
-    fewest = int(np.unique(strata, return_counts=True)[1].min())
+    strata, description = cached_training.strata()[rows], raw.description()
+    labels = raw.edits(TRAINING).labels(np.asarray(raw.load("train")[1]))[rows]
+    target = targets.recognition(description.target)
+    fewest = int(target.counts(labels, labels, len(description.class_names)).images.min())
     if not 2 <= folds <= fewest:
         raise UserError(
             f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
@@ -115,6 +119,9 @@ def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tu
     """Row numbers of training and validation for each fold; no group (N,) is in both."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+    _, numbers, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    # Too few for each fold to have one join the most frequent ones
+    strata = np.where(sizes[numbers] < folds, sizes.argmax(), numbers)
     if groups is None or len(np.unique(groups)) == len(groups):
         return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata))
     if folds > len(np.unique(groups)):

@@ -17,6 +17,7 @@ from pipeline.datasets.reading import part_folders
 from pipeline.files import picture_file
 from pipeline.planning import lists, outlook, start, survey
 from pipeline.planning.data import Given
+from pipeline.planning.parts import check_classes
 from pipeline.process.errors import UserError
 from tests.planning.conftest import arrays, one_folder, strangers, values
 
@@ -164,11 +165,33 @@ def test_a_board_takes_several_labels(folder: Path, capsys: pytest.CaptureFixtur
     assert "\nesp32-s3 takes it\n" in capsys.readouterr().out
 
 
-def test_a_label_that_every_picture_has_is_said(folder: Path) -> None:
-    data = survey.survey(
-        listed(folder, "id,tags", lambda number: "old;cat"[: 3 + 4 * (number % 2)])
-    )
-    assert outlook.classes(data) == ["every example has old: nothing to learn; leave it out"]
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        (
+            lambda number: "old;cat"[: 3 + 4 * (number % 2)],
+            "every example has the label old: there is nothing to learn; leave it out",
+        ),
+        (
+            lambda number: ["old", "cat", "old;cat;wet"][2 if number < 2 else number % 2],
+            "1 label with fewer than 3 examples, wet with 2; expected one for each of training",
+        ),
+    ],
+)
+def test_a_label_from_which_nothing_can_be_learned_is_refused(
+    folder: Path, label: Callable[[int], str], sentence: str
+) -> None:
+    data = survey.survey(listed(folder, "id,tags", label))
+    with pytest.raises(UserError, match=sentence):
+        check_classes(data)
+
+
+def test_a_part_of_the_user_that_lacks_a_label_is_refused(folder: Path) -> None:
+    def label(number: int) -> str:
+        return "cat;wet,train" if number % 2 else f"{'cat' * (number < 40)},test"
+
+    with pytest.raises(UserError, match="label 'wet' has no example in the test part of your dat"):
+        survey.survey(listed(folder, "id,tags,split", label))
 
 
 def test_a_list_that_is_no_text_is_refused_in_a_sentence(folder: Path) -> None:
