@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
+from pipeline.datasets.reading import recording_columns
 from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
-from pipeline.planning.data import Survey
+from pipeline.planning.data import Survey, plain
 from pipeline.planning.parts import Parts
 from pipeline.planning.problem import UNEVEN
 from pipeline.process import stage
+from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
 from pipeline.verification.rejection import RISK, fewest
 
+MOST_CLASSES = 20  # that whole numbers are likely to name
+LONG = 10_000
+AMOUNT = re.compile(r"-?(0|[1-9]\d*)([.,]\d+)?")
+# How to have a number predicted, by dataset.name
+NUMBERS = {
+    "npz": "store y_train as floats",
+    "image_list": "give `edgeproof start` --number with the name of its column",
+    "image_folder": "write a CSV with the columns file and number, and give `edgeproof start` "
+    "--number number",
+    "audio_folder": "use classes of ranges, as a sound has a class",
+    "series_folder": recording_columns.WINDOWS,
+}
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
@@ -114,6 +130,37 @@ def classes(data: Survey) -> list[str]:
             f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
         )
     return lines
+
+
+def numbers(data: Survey) -> list[str]:
+    """What is odd about the numbers to predict, or about classes that are numbers."""
+    if data.number is not None:
+        far, largest = data.number.far, max(abs(data.number.low), abs(data.number.high))
+        lines = []
+        if far:
+            lines.append(
+                f"{counted(len(far), 'number')} {verb(len(far), 'is', 'are')} far from all others, "
+                f"such as {plain(far[0])}: if that stands for an unknown one, take them out"
+            )
+        elif largest >= LONG:
+            lines.append(
+                f"answers and errors have four digits, so {plain(largest)} is shown as "
+                f"{largest:.4g}; a larger unit, such as thousands, reads better"
+            )
+        return lines
+    names = data.class_names
+    are_whole = all(map(str.isdecimal, names))
+    if not all(map(_is_amount, names)) or (are_whole and len(names) <= MOST_CLASSES):
+        return []
+    return [
+        f"the {len(names)} classes are numbers, such as {names[0]} and {names[1]}: if the number "
+        f"itself is the answer, {NUMBERS[str(data.values['name'])]}"
+    ]
+
+
+def _is_amount(name: str) -> bool:
+    """Whether a name is a number that was not filled up with zeros, as that of a class may be."""
+    return AMOUNT.fullmatch(name) is not None
 
 
 def training(settings: Params, parts: Parts, speed: Speed) -> str:

@@ -93,6 +93,11 @@ def _recorded(
     if named:
         lists.check_pictures(path / named)
     recorded = file_tree.read(path, suffixes=sound_list.SUFFIXES, noun="sound")
+    if recorded.files and given.number:
+        raise UserError(
+            f"--number is {given.number}, which names a column of a list of pictures, and the data "
+            "are sounds, which have a class each; leave it out, and make a class of each range"
+        )
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
         return sounds.survey(path, recorded, labels or lists.find(path, recorded))

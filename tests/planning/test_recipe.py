@@ -96,7 +96,7 @@ def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
     uneven = Survey({}, ["a", "b"], {"train": 100}, {"a": 90, "b": 10}, side=50)
     assert values(uneven)["problem.metric"] == "balanced_accuracy"
     assert values(uneven)["problem.target"] == 0.8, "the largest class alone gives a half of it"
-    assert "Of b there were only 10 photos." in values(uneven)["problem.limits"]
+    assert "There were few photos of b: 10." in values(uneven)["problem.limits"]
 
 
 def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
@@ -162,7 +162,9 @@ def test_rare_classes_are_named() -> None:
     lines = outlook.classes(uneven)
     assert lines[0].startswith("cat has 400 examples and dog 12; with train.class_weights")
     assert lines[1].startswith("fewer than 20 examples of dog")
-    assert outlook.classes(replace(uneven, target="labels")) == lines[1:]
+    assert outlook.classes(replace(uneven, target="labels")) == [
+        lines[1].replace("the class", "the label")
+    ]
     assert outlook.classes(photos(70)) == []
 
 

@@ -78,7 +78,7 @@ def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
         if not text:
             raise UserError(f"row {number} of {path} has an empty label; expected one")
     names = sorted(set(texts))
-    if joint := _joint(names):
+    if joint := joined_name(names):
         print(
             f"note: {path}: the class {joint} joins names of other classes; if a picture may have "
             "several labels at once, call the column labels"
@@ -100,7 +100,7 @@ def _several(path: str, rows: Sequence[Row]) -> LabelTexts:
         parts = [cell.split(between) for cell in cells]
     texts = [label_meaning.joined(filter(None, map(str.strip, part))) for part in parts]
     names = sorted({name for text in texts for name in label_meaning.separate(text)})
-    if joint := _joint(names):
+    if joint := joined_name(names):
         print(
             f"note: {path}: the label {joint} joins names of other labels; separate the labels of "
             "all rows by semicolons"
@@ -108,7 +108,7 @@ def _several(path: str, rows: Sequence[Row]) -> LabelTexts:
     return LabelTexts("labels", texts, names, ("labels",))
 
 
-def _joint(names: Sequence[str]) -> str | None:
+def joined_name(names: Sequence[str]) -> str | None:
     """The first name that consists of others, with a mark between them."""
     for name in names:
         parts = list(map(str.strip, re.split(r"[;|,/+&]", name)))
