@@ -23,6 +23,7 @@ from pipeline.verification.rejection import RISK, fewest
 
 MOST_CLASSES = 20  # that whole numbers are likely to name
 LONG = 10_000
+DEGREES, ROUND = ("°", "deg", "degree", "degrees"), 300
 AMOUNT = re.compile(r"-?(0|[1-9]\d*)([.,]\d+)?")
 # How to have a number predicted, by dataset.name
 NUMBERS = {
@@ -137,6 +138,11 @@ def numbers(data: Survey) -> list[str]:
     if data.number is not None:
         far, largest = data.number.far, max(abs(data.number.low), abs(data.number.high))
         lines = []
+        if data.number.unit.lower() in DEGREES and data.number.high - data.number.low > ROUND:
+            lines.append(
+                "angles that go all the way round are far apart where they meet, such as 359 and 1 "
+                "degrees: turn their zero to where no example is, or predict classes of directions"
+            )
         if far:
             lines.append(
                 f"{counted(len(far), 'number')} {verb(len(far), 'is', 'are')} far from all others, "

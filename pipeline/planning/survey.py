@@ -123,7 +123,7 @@ def _pictures(
         if given.number:
             raise UserError(
                 f"--number is {given.number}, and {path} has no list with that column; name the "
-                "CSV that has it"
+                f"CSV that has it, or write one with the columns file and {given.number}"
             )
         return _photographs(path, values, image_folder.listed(Dataset.model_validate(values)))
     values |= {"name": "image_list", "labels": labels}

@@ -26,7 +26,10 @@ SCORING = "_scores"
 ONE_CLASS_EACH = False
 IS_NUMBER = False
 RIGHT = "exact match"
-ANSWER = "the labels whose probability reaches their threshold are the answer"
+ANSWER = (
+    "the labels whose probability reaches their threshold are the answer, which is right if all of "
+    "them are"
+)
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
 COMBINATIONS = 100  # the most frequent ones, that the baseline tells apart

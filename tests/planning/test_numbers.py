@@ -37,6 +37,15 @@ def test_long_numbers_are_said_to_be_shown_with_an_exponent(folder: Path) -> Non
     assert "so 345,000 is shown as 3.45e+05; a larger unit" in line
 
 
+@pytest.mark.parametrize(("step", "is_said"), [(7, True), (3, False)])
+def test_angles_that_go_round_are_said(folder: Path, step: int, is_said: bool) -> None:
+    listed(folder, "id,angle", lambda number: f"{number * step}")
+    lines = outlook.numbers(survey.survey(folder, Given(number="angle", unit="degrees")))
+    assert [line.startswith("angles that go all the way round") for line in lines] == (
+        [True] * is_said
+    )
+
+
 @pytest.mark.parametrize(
     ("label", "is_said"),
     [
