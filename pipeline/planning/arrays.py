@@ -13,6 +13,7 @@ from pipeline.datasets import Raw, npz
 from pipeline.datasets.reading import image_arrays, label_columns, label_meaning
 from pipeline.files.artifacts import Array
 from pipeline.files.splits import has_one_of_each
+from pipeline.planning import media_files
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import Parts, parts
 from pipeline.process.errors import UserError
@@ -38,6 +39,7 @@ def survey(path: Path, given: Given) -> Survey:
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
     is_pictures = declared("inputs", raw.kind)["IMAGES"]
+    group, groups, too_few = media_files.held_apart(raw.train_columns, examples)
     data = Survey(
         values=values,
         class_names=raw.class_names,
@@ -51,7 +53,9 @@ def survey(path: Path, given: Given) -> Survey:
         side=min(size[:2]) if is_pictures else 0,
         colour=is_pictures and size[-1] == 3,
         opened=len(raw.train_labels),
-        remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw), *_joined(raw)],
+        group=group,
+        groups=groups,
+        remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw), *_joined(raw), *too_few],
     )
     if not declared("inputs", raw.kind)["AXES"] or not _is_sorted(raw, parts(data)):
         return data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from pipeline.config.parts import one_class_each
 from pipeline.datasets.reading import label_meaning
 from pipeline.datasets.reading.photo_list import Candidate, Listed
-from pipeline.files import empty_classes
+from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.files import empty_classes, groups
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -43,6 +44,28 @@ def check_own_parts(listed: Listed) -> None:
         missing = [name for name in listed.class_names if name not in there]
         if texts and missing:
             raise UserError(empty_classes.of_own_part(missing[0], part, noun))
+
+
+def held_apart(
+    columns: Mapping[str, Sequence[str]], examples: Mapping[str, int]
+) -> tuple[str | None, int, list[str]]:
+    """The column that says what must stay in one split, how many values it has, and a remark.
+
+    There is none if they are too few for the splits to be made; `columns` are of what is not for
+    the test, `examples` the number in each part.
+    """
+    group = held_together([*columns])
+    if group is None:
+        return None, 0, []
+    made = 3 - len({"validation", "test"} & {part for part, count in examples.items() if count})
+    values = len(set(groups.distinct(columns[group])))
+    if values >= made:
+        return group, values, []
+    remark = (
+        f"the column {group} has {counted(values, 'value')}, too few to keep each in one split; "
+        "the accuracy will be that for those it knows"
+    )
+    return None, 0, [remark]
 
 
 def left_out(left_out: dict[str, str], faults: dict[str, str], noun: str) -> list[str]:

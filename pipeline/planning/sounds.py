@@ -6,7 +6,7 @@ All files are counted, but of at most SAMPLE the beginning is read: their length
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,6 @@ from pipeline.datasets import audio_folder
 from pipeline.datasets.reading import file_tree, sound_list
 from pipeline.datasets.reading.file_tree import FileError, Open, Tree
 from pipeline.datasets.reading.photo_list import Candidate
-from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
@@ -45,12 +44,13 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     media_files.check_classes(path, counts, "recording", faults)
     _check_readable(path, headers, faults)
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
-    group, names = _groups(train)
+    examples = Counter(row.part for row in readable)
+    group, names, too_few = _groups(train, examples)
     listed = {"labels": labels} if labels else {}
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
         class_names=list(class_names),
-        examples=Counter(row.part for row in readable),
+        examples=examples,
         counts=counts,
         kind="sounds",
         opened=len(headers),
@@ -63,6 +63,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
             *speakers.remarks(group, names),
+            *too_few,
         ],
     )
 
@@ -73,17 +74,21 @@ def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str
         raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")
 
 
-def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
-    """The value of `preprocess.group`, a column of a list if it names people, and the names.
+def _groups(
+    rows: Sequence[Candidate], examples: Mapping[str, int]
+) -> tuple[str | None, list[str], list[str]]:
+    """The value of `preprocess.group`, a column of a list if it names people, the names, a remark.
 
     Without either, parts of one file stay in one split.
     """
-    if column := held_together([*rows[0].columns]):
-        return column, sorted({row.columns[column] for row in rows})
+    columns = {name: [row.columns[name] for row in rows] for name in rows[0].columns}
+    column, _, too_few = media_files.held_apart(columns, examples)
+    if column:
+        return column, sorted(set(columns[column])), []
     expression, names = speakers.find([(row.file, row.label) for row in rows])
     if expression is None and any(row.seconds for row in rows):
         names = sorted({row.file for row in rows})
-    return expression, names
+    return expression, names, too_few
 
 
 def _headers(

@@ -30,7 +30,6 @@ from pipeline.datasets.reading import (
 )
 from pipeline.datasets.reading.file_tree import Tree
 from pipeline.datasets.reading.photo_list import Candidate, Listed
-from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import groups, picture_file, pictures, s3
 from pipeline.files.picture_table import Picture, Table
 from pipeline.planning import arrays, lists, media_files, sensors, sounds, unreadable
@@ -163,9 +162,10 @@ def _photographs(
         media_files.check_classes(path, counts, "picture", faults)
     if not is_number(target):
         media_files.check_own_parts(listed)
-    columns = candidates[0].columns if candidates else {}
-    group = held_together([*columns])
     examples = Counter(candidate.part for candidate in readable)
+    train = [candidate for candidate in readable if candidate.part != "test"]
+    columns = {name: [row.columns[name] for row in train] for name in candidates[0].columns}
+    group, groups_of_it, too_few = media_files.held_apart(columns, examples)
     return Survey(
         values=values,
         class_names=list(class_names),
@@ -177,10 +177,11 @@ def _photographs(
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),
         group=group,
-        groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
+        groups=groups_of_it,
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
+            *too_few,
         ],
     )
 

@@ -54,10 +54,12 @@ def augmentation(now: Situation) -> Change | None:
     if not now.inputs.AUGMENTATION or now.params.train.augmentation:
         return None
     cost = "though every epoch then computes the frozen layers" if now.is_backbone else "at no cost"
+    is_number = now.params.problem.unit is not None
+    unless = " of the same number, unless it is a place in them" if is_number else ""
     return Change(
         "augmentation",
         {"train.augmentation": [TRANSLATION]},
-        f"slightly shifted images are new images, {cost}",
+        f"slightly shifted images are new images{unless}, {cost}",
     )
 
 

@@ -97,6 +97,28 @@ def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
 
 
 @pytest.mark.parametrize(
+    ("people", "split", "group"),
+    [(3, "", "person"), (2, "", None), (2, "test", "person"), (1, "", None)],
+)
+def test_groups_that_cannot_be_in_each_split_are_not_proposed(
+    folder: Path, people: int, split: str, group: str | None
+) -> None:
+    def cell(number: int) -> str:
+        part = split if number % 5 == 4 else "train"
+        return f"{number % 2},p{number % people},{part}"
+
+    data = survey.survey(listed(folder, "id,label,person,split", cell))
+    assert (data.group, data.groups) == (group, people if group else 0)
+    too_few = [line for line in data.remarks if "too few to keep each in one split" in line]
+    assert len(too_few) == (group is None)
+
+
+def test_people_in_an_array_are_groups(tmp_path: Path) -> None:
+    data = survey.survey(arrays(tmp_path / "n.npz", person_train=np.arange(30) % 6))
+    assert (data.group, data.groups) == ("person", 6)
+
+
+@pytest.mark.parametrize(
     ("header", "given", "target"),
     [
         ("image,category", Given(), "classes"),
