@@ -56,7 +56,7 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         f"{parts.test:,} for the test"
     )
     if settings.problem.unit is not None:
-        return [sizes]
+        return [sizes, *_interval(parts.validation, settings)]
     interval = statistics.expected_interval(share, parts.test)
     lines = [
         sizes,
@@ -75,6 +75,17 @@ def splits(parts: Parts, settings: Params) -> list[str]:
             f"{statistics.expected_interval(share, outside)}"
         )
     return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+
+
+def _interval(validation: int, settings: Params) -> list[str]:
+    """A line if an answer that is a number has too few validation examples for an interval."""
+    coverage = settings.problem.coverage
+    if coverage is None or validation >= fewest(coverage):
+        return []
+    return [
+        f"interval: {validation:,} validation examples are too few to say within what distance "
+        f"{100 * coverage:g} % of true numbers are, which takes {fewest(coverage):,}: there is none"
+    ]
 
 
 def rejection(validation: int, settings: Params) -> list[str]:

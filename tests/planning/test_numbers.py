@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.config import params
 from pipeline.planning import outlook, problem, survey
 from pipeline.planning.data import Given
+from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
+from tests.conftest import ROOT
 from tests.planning.conftest import arrays, one_folder
 
 
@@ -35,6 +38,16 @@ def test_long_numbers_are_said_to_be_shown_with_an_exponent(folder: Path) -> Non
     listed(folder, "id,price", lambda number: f"{100_000 + 5_000 * number}")
     (line,) = outlook.numbers(survey.survey(folder, Given(number="price", unit="euros")))
     assert "so 345,000 is shown as 3.45e+05; a larger unit" in line
+
+
+@pytest.mark.parametrize(("validation", "is_said"), [(58, True), (59, False)])
+def test_too_few_numbers_for_an_interval_are_said(validation: int, is_said: bool) -> None:
+    changes = {"problem.unit": "kg", "problem.target": 1.0, "problem.coverage": 0.95}
+    settings = params.override(params.load(ROOT / "params.yaml"), changes)
+    lines = outlook.splits(Parts(320, validation, 100), settings)
+    assert [line.startswith("interval: 58 validation examples") for line in lines[1:]] == (
+        [True] * is_said
+    )
 
 
 @pytest.mark.parametrize(("step", "is_said"), [(7, True), (3, False)])
