@@ -54,8 +54,7 @@ def augmentation(now: Situation) -> Change | None:
     if not now.inputs.AUGMENTATION or now.params.train.augmentation:
         return None
     cost = "though every epoch then computes the frozen layers" if now.is_backbone else "at no cost"
-    is_number = now.params.problem.unit is not None
-    unless = " of the same number, unless it is a place in them" if is_number else ""
+    unless = " of the same number, unless it is a place" * (now.params.problem.unit is not None)
     return Change(
         "augmentation",
         {"train.augmentation": [TRANSLATION]},

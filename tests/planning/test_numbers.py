@@ -15,14 +15,7 @@ from pipeline.planning.data import Given
 from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
-from tests.planning.conftest import arrays, one_folder
-
-
-def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
-    """A list of the 50 pictures, without class folders."""
-    rows = [f"{number},{cell(number)}" for number in range(50)]
-    (one_folder(folder) / "train.csv").write_text("\n".join([header, *rows]))
-    return folder
+from tests.planning.conftest import arrays, listed
 
 
 def test_a_number_far_from_all_others_is_named_without_an_exponent(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ from pipeline.datasets.reading import part_folders
 from pipeline.files import picture_file
 from pipeline.planning import lists, outlook, start, survey
 from pipeline.planning.data import Given
-from pipeline.planning.parts import check_classes
 from pipeline.process.errors import UserError
-from tests.planning.conftest import arrays, one_folder, strangers, values
+from tests.planning.conftest import arrays, listed, one_folder, strangers, values
 
 
 def test_a_survey_counts_classes_sizes_and_colours(folder: Path) -> None:
@@ -89,35 +87,6 @@ def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder:
     assert survey.survey(folder, dataset=params.Dataset.model_validate(data.values)) == data
 
 
-def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
-    """A list of the 50 pictures, without class folders."""
-    rows = [f"{number},{cell(number)}" for number in range(50)]
-    (one_folder(folder) / "train.csv").write_text("\n".join([header, *rows]))
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("people", "split", "group"),
-    [(3, "", "person"), (2, "", None), (2, "test", "person"), (1, "", None)],
-)
-def test_groups_that_cannot_be_in_each_split_are_not_proposed(
-    folder: Path, people: int, split: str, group: str | None
-) -> None:
-    def cell(number: int) -> str:
-        part = split if number % 5 == 4 else "train"
-        return f"{number % 2},p{number % people},{part}"
-
-    data = survey.survey(listed(folder, "id,label,person,split", cell))
-    assert (data.group, data.groups) == (group, people if group else 0)
-    too_few = [line for line in data.remarks if "too few to keep each in one split" in line]
-    assert len(too_few) == (group is None)
-
-
-def test_people_in_an_array_are_groups(tmp_path: Path) -> None:
-    data = survey.survey(arrays(tmp_path / "n.npz", person_train=np.arange(30) % 6))
-    assert (data.group, data.groups) == ("person", 6)
-
-
 @pytest.mark.parametrize(
     ("header", "given", "target"),
     [
@@ -185,35 +154,6 @@ def test_a_board_takes_several_labels(folder: Path, capsys: pytest.CaptureFixtur
     listed(folder, "id,tags", lambda number: "old;cat" if number % 2 else "")
     start.start(folder, "esp32-s3", folder / "params.yaml", force=True)
     assert "\nesp32-s3 takes it\n" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("label", "sentence"),
-    [
-        (
-            lambda number: "old;cat"[: 3 + 4 * (number % 2)],
-            "every example has the label old: there is nothing to learn; leave it out",
-        ),
-        (
-            lambda number: ["old", "cat", "old;cat;wet"][2 if number < 2 else number % 2],
-            "1 label with fewer than 3 examples, wet with 2; expected one for each of training",
-        ),
-    ],
-)
-def test_a_label_from_which_nothing_can_be_learned_is_refused(
-    folder: Path, label: Callable[[int], str], sentence: str
-) -> None:
-    data = survey.survey(listed(folder, "id,tags", label))
-    with pytest.raises(UserError, match=sentence):
-        check_classes(data)
-
-
-def test_a_part_of_the_user_that_lacks_a_label_is_refused(folder: Path) -> None:
-    def label(number: int) -> str:
-        return "cat;wet,train" if number % 2 else f"{'cat' * (number < 40)},test"
-
-    with pytest.raises(UserError, match="label 'wet' has no example in the test part of your dat"):
-        survey.survey(listed(folder, "id,tags,split", label))
 
 
 def test_a_list_that_is_no_text_is_refused_in_a_sentence(folder: Path) -> None:
