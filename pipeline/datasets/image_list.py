@@ -126,18 +126,18 @@ def _one_of_each(
 
     Raises UserError for a picture with two classes.
     """
+    first = {(row.file, row.box): row for row in reversed(candidates)}
+    if one_class_each(target):
+        for row in candidates if len(first) < len(candidates) else ():
+            if (label := first[row.file, row.box].label) != row.label:
+                raise UserError(
+                    f"{path} says that {row.file} is {label} and {row.label}; expected one label "
+                    "for a picture; if it may have several at once, call the column labels"
+                )
+        return target, candidates
     joined = defaultdict[tuple[str, Box | None], set[str]](set)
     for row in candidates:
         joined[row.file, row.box].update(label_meaning.separate(row.label))
-    if one_class_each(target):
-        for (file, _), names in joined.items():
-            if len(names) > 1:
-                raise UserError(
-                    f"{path} says that {file} is {' and '.join(sorted(names)[:2])}; expected one "
-                    "label for a picture; if it may have several at once, call the column labels"
-                )
-        return target, candidates
-    first = {(row.file, row.box): row for row in reversed(candidates)}
     if len(first) < len(candidates):
         print(f"note: {path} has several rows for a picture: it has the labels of all of them")
         candidates = [

@@ -31,8 +31,6 @@ class Given:
 
 NOTHING = Given()
 THOUSANDS = 1000
-
-
 FAR = 10  # interquartile ranges beyond the quartiles: prices and incomes are nearer
 
 

@@ -41,7 +41,9 @@ class LabelTexts:
     columns: tuple[str, ...]
 
     def check(self, path: str) -> None:
-        """Raises UserError if they are too few to tell apart."""
+        """Raises UserError if there are none, or too few to tell apart."""
+        if not self.texts:
+            raise UserError(f"{path} has no rows below its first; expected one for each picture")
         if not is_number(self.target) and len(self.names) < 2:
             raise UserError(f"{path} has {counted(len(self.names), 'label')}; expected at least 2")
 
