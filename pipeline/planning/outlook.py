@@ -8,7 +8,7 @@ from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
 from pipeline.datasets.reading import recording_columns
-from pipeline.files.reports.folds import FOLDS
+from pipeline.files.reports.folds import FOLDS, command
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
 from pipeline.planning.data import Survey, plain
@@ -48,8 +48,11 @@ LEAST_COVERAGE = 0.9  # that is worth a promise
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
-def splits(parts: Parts, settings: Params) -> list[str]:
-    """The size of each split, and what the test and the gate can show with it."""
+def splits(parts: Parts, settings: Params, fewest: int = FOLDS) -> list[str]:
+    """The size of each split, and what the test and the gate can show with it.
+
+    `fewest` are the examples of the rarest class outside the test set.
+    """
     share = settings.problem.target
     sizes = (
         f"about {parts.train:,} examples for training, {parts.validation:,} for validation, "
@@ -69,7 +72,7 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         )
     if parts.test < statistics.FEW_TESTED:
         outside = parts.train + parts.validation
-        folds = f"{FOLDS} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
+        folds = f"{FOLDS} folds judge" if has_folds(settings) else f"{command(fewest)} judges"
         lines[-1] += (
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"

@@ -52,6 +52,12 @@ def check_classes(data: Survey) -> None:
         )
 
 
+def fewest_outside_test(data: Survey) -> int:
+    """How many examples of the rarest class or label are left for training and validation."""
+    share = 1 if data.examples.get("test") else 1 - TEST
+    return int(share * min(data.counts.values(), default=0))
+
+
 def parts(data: Survey) -> Parts:
     """The splits, with TEST and `validation_share` where the data have none of their own."""
     examples, test = data.examples["train"], data.examples.get("test", 0)

@@ -17,7 +17,7 @@ from pipeline.planning import kinds, problem, training
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.networks import Candidate
-from pipeline.planning.parts import FEW, TEST, parts, validation_share
+from pipeline.planning.parts import FEW, fewest_outside_test, parts, validation_share
 from pipeline.reporting.statistics import FEW_TESTED
 
 ARENA_BYTES = 65_536  # of a microcontroller that is not named
@@ -78,8 +78,7 @@ def _folds(data: Survey) -> Choice:
     reason = f"{expected.test:,} examples for the test are few, but "
     if data.number:
         return Choice("evaluate.folds", NONE, f"{reason}folds judge no number")
-    outside = 1 - (0 if data.examples.get("test") else TEST)
-    if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
+    if fewest_outside_test(data) < FOLDS or 0 < data.groups < 2 * FOLDS:
         units = "groups" if data.groups else "examples of a class"
         return Choice("evaluate.folds", NONE, f"{reason}there are too few {units} for folds")
     others = expected.train + expected.validation

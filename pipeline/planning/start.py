@@ -21,7 +21,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey, plain
 from pipeline.planning.networks import Candidate
-from pipeline.planning.parts import check_classes, parts
+from pipeline.planning.parts import check_classes, fewest_outside_test, parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -220,7 +220,7 @@ def _print_others(count: int, other: Path) -> None:
 
 def _print_outlook(settings: Params, data: Survey) -> None:
     expected = parts(data)
-    for line in outlook.splits(expected, settings):
+    for line in outlook.splits(expected, settings, fewest_outside_test(data)):
         print(line)
     if one_class_each(data.target):
         for line in outlook.rejection(expected.validation, settings):
