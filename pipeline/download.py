@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.config import params
 from pipeline.config.params import Dataset
-from pipeline.config.parts import declared, one_class_each
+from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.datasets import Raw
 from pipeline.datasets.reading import other_pictures
 from pipeline.files import artifacts, pictures
@@ -88,9 +88,10 @@ def main() -> None:
     if raw.left_out:
         artifacts.save_csv(raw_files.LEFT_OUT, ("file", "reason"), sorted(raw.left_out.items()))
     artifacts.save_description(folder / "description.json", description)
+    what = f"{len(raw.class_names)} {raw.target}" if not is_number(raw.target) else "a number"
     print(
         f"{dataset.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test "
-        f"examples, {len(raw.class_names)} classes"
+        f"examples, {what}"
     )
 
 

@@ -39,7 +39,7 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
             "x_train is float32",
         ),
         ({"x_train": np.zeros((2, 3, 3), np.uint8)}, "has no array y_train"),
-        ({"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.zeros((2, 2))}, "is float64"),
+        ({"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.full((2, 2), 0.5)}, "is float64"),
         ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "holds Python objects"),
         (
             {**SOUND, "x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.zeros(2, int)},

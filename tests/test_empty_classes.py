@@ -26,6 +26,23 @@ def without(part: str, *others: str) -> dict[str, Any]:
     }
 
 
+def test_one_of_several_labels_is_looked_for_too() -> None:
+    several = np.eye(3, dtype=np.int64)[LABELS]
+    several[:, 0] = 1
+    selections = {
+        part: Selection(several, several, np.array(rows), None, Edits(), 0)
+        for part, rows in without("test").items()
+    }
+    settings = Preprocess.model_validate(
+        {"subset": None, "validation": 0.1, "order": "stratified", "seed": 42}
+    )
+    with pytest.raises(
+        UserError,
+        match="label 'c' has no example in the test part: the data have 6 examples of it; raise ",
+    ):
+        empty_classes.check(selections, ["a", "b", "c"], {}, np.arange(18), settings)
+
+
 @pytest.mark.parametrize(
     ("rows", "own", "values", "sentence"),
     [

@@ -73,6 +73,14 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
         assert changed != start, change.name
 
 
+@pytest.mark.parametrize(("unit", "is_said"), [("degrees", True), (None, False)])
+def test_shifts_are_proposed_for_a_number_that_is_no_place(unit: str | None, is_said: bool) -> None:
+    shipped = params.load(ROOT / "params.yaml")
+    settings = params.override(shipped, {"train.augmentation": [], "problem.unit": unit})
+    advice = {change.name: change for change in advise(Situation(settings, "overfit", 1300))}
+    assert ("unless it is a place" in advice["augmentation"].reason) == is_said
+
+
 @pytest.mark.parametrize("verdict", ["good_fit", "overfit", "too_little_capacity"])
 def test_the_upper_layers_of_a_published_network_may_learn(verdict: str) -> None:
     settings = params.load(ROOT / "params.yaml")

@@ -187,5 +187,7 @@ def test_few_test_images_and_few_for_calibration_are_told() -> None:
         "100 test examples: an accuracy of 99 % would have a 95 % interval of 94"
     )
     assert tested.endswith("`edgeproof folds` judges the recipe on all 400 others")
+    rare, _ = split_notes.few({"train": 320, "validation": 80, "test": 100}, default, 2)
+    assert rare.endswith("`edgeproof folds --folds 2` judges the recipe on all 400 others")
     assert calibrated.startswith("320 training examples are fewer than export.calibration_images")
     assert split_notes.few({"train": 54_000, "validation": 6_000, "test": 10_000}, default) == []

@@ -109,7 +109,7 @@ def _known(path: str, names: Collection[str]) -> dict[str, str]:
     if heard is None:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected a column label: rename the one "
-            "that says what is heard"
+            "that says what is heard, one class for each row"
         )
     result[LABEL] = result.pop(heard)
     return result

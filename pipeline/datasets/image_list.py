@@ -10,17 +10,20 @@ column.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.config.parts import is_number
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.datasets import Raw
 from pipeline.datasets.reading import (
     doubtful_names,
     file_tree,
     label_columns,
+    label_meaning,
     part_folders,
     photo_list,
 )
@@ -29,6 +32,7 @@ from pipeline.datasets.reading.label_columns import LABEL, SEVERAL, Row, spellin
 from pipeline.datasets.reading.listed_files import Files
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import list_file, pictures, s3
+from pipeline.files.list_file import ListFile
 from pipeline.files.pictures.picture_file import Box
 from pipeline.files.pictures.picture_table import OWN_COLUMNS
 from pipeline.process.errors import UserError
@@ -87,7 +91,9 @@ def listed(params: Dataset) -> Listed:
     tree = file_tree.read(root)
     folder, rows = rows_of(root, tree, options.labels)
     path = s3.shown(root / folder / options.labels)
-    labels = label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
+    own = ("split", *OWN_COLUMNS)
+    others = own if rows and {*BOX} <= {*rows[0]} else set(own).difference(BOX)
+    labels = label_columns.read(path, rows, options.number, others)
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = split_column(path, rows, labels.columns)
     candidates = []
@@ -97,8 +103,10 @@ def listed(params: Dataset) -> Listed:
         part = part_of(where, row, split)
         candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
-    if not is_number(labels.target):
+    target = labels.target
+    if not is_number(target):
         doubtful_names.print_alike(labels.names)
+        target, candidates = _one_of_each(path, target, candidates)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     named = {candidate.file for candidate in candidates}
@@ -108,7 +116,38 @@ def listed(params: Dataset) -> Listed:
             f"has the file {rows[0]['file']}; expected their paths, relative to the CSV"
         )
     tree.leave_out_unlisted(named)
-    return Listed(candidates, labels.names, tree.left_out, labels.target)
+    return Listed(candidates, labels.names, tree.left_out, target)
+
+
+def _one_of_each(
+    path: str, target: str, candidates: list[Candidate]
+) -> tuple[str, list[Candidate]]:
+    """Of several labels, the rows of one picture joined; they are classes if each has one.
+
+    Raises UserError for a picture with two classes.
+    """
+    first = {(row.file, row.box): row for row in reversed(candidates)}
+    if one_class_each(target):
+        for row in candidates if len(first) < len(candidates) else ():
+            if (label := first[row.file, row.box].label) != row.label:
+                raise UserError(
+                    f"{path} says that {row.file} is {label} and {row.label}; expected one label "
+                    "for a picture; if it may have several at once, call the column labels"
+                )
+        return target, candidates
+    joined = defaultdict[tuple[str, Box | None], set[str]](set)
+    for row in candidates:
+        joined[row.file, row.box].update(label_meaning.separate(row.label))
+    if len(first) < len(candidates):
+        print(f"note: {path} has several rows for a picture: it has the labels of all of them")
+        candidates = [
+            replace(row, label=label_meaning.joined(joined[key]))
+            for key, row in reversed(first.items())
+        ]
+    if any(len(names) != 1 for names in joined.values()):
+        return target, candidates
+    print(f"note: each picture of {path} has exactly one label, so they are classes")
+    return "classes", candidates
 
 
 def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
@@ -122,7 +161,7 @@ def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     del tree.left_out[f"{folder}{name}"]
     path = s3.shown(root / folder / name)
     table = list_file.read(path, pictures.source(root).read(f"{folder}{name}"))
-    _check_columns(path, table.columns)
+    _check_columns(path, table)
     known = _known(table.columns)
     rows = [dict(zip(known, map(str.strip, row), strict=True)) for row in table.rows]
     if not _is_sized(table.columns):
@@ -150,8 +189,9 @@ def _known(names: Collection[str]) -> list[str]:
     if not files:
         ends = [spelling(name) for name in names if ENDS.search(name)]
         files = ends if len(ends) == 1 else []
+    edges = EDGES if {*BOX} <= {EDGES.get(name) for name in spellings} else {}
     known = {
-        **(CORNER if _is_sized(spellings) else EDGES),
+        **(CORNER if _is_sized(spellings) else edges),
         "split": "split",
         **dict.fromkeys(SEVERAL, "labels"),
         **dict.fromkeys([name for name in labels if name != NUMBERED] or labels, "label"),
@@ -177,19 +217,24 @@ def _with_far_edges(row: Row) -> Row:
     return result
 
 
-def _check_columns(path: str, names: list[str]) -> None:
-    known = _known(names)
+def _check_columns(path: str, table: ListFile) -> None:
+    names, known = table.columns, _known(table.columns)
     if "file" not in known:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label in its first row, "
             f"and optionally split, {', '.join(BOX)} and others"
         )
-    twice = [name for name in names if known.count(_known([name])[0]) > 1]
+    twice = [name for name, meant in zip(names, known, strict=True) if known.count(meant) > 1]
     if twice:
         raise UserError(f"{path} has the columns {' and '.join(twice)}; expected one of them")
-    boxes = [] if _is_sized(names) else [name for name in BOX if name in known]
-    if boxes and len(boxes) < len(BOX):
-        raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
+    if _is_sized(names) or {*BOX} <= {*known}:
+        return
+    cells = dict(zip(names, zip(*table.rows, strict=True), strict=False))
+    edges = [name for name in names if spelling(name) in EDGES]
+    # A label may be called top
+    edges = [name for name in edges if not label_columns.are_truths(cells.get(name, ()))]
+    if edges:
+        raise UserError(f"{path} has {', '.join(edges)}; expected all of {', '.join(BOX)}, or none")
 
 
 def split_column(path: str, rows: list[Row], taken: Collection[str]) -> str | None:
@@ -231,7 +276,7 @@ def candidate_of(where: str, part: str, row: Row, label: str, files: Files) -> C
 
 def _box(where: str, row: Row) -> Box | None:
     cells = [row.get(name, "") for name in BOX]
-    if not any(cells):
+    if not any(cells) or not {*BOX} <= {*row}:
         return None
     try:
         edges = [float(cell) for cell in cells]

@@ -23,6 +23,8 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving.inputs import KINDS, InputKind
 
+FLOATS = "if they are a number to predict, such as an age, store y_train.astype(float)"
+
 
 def load(params: Dataset) -> Raw:
     path = Path(params.path)
@@ -48,6 +50,12 @@ def _with_numbers(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
     if any(array.dtype.kind not in "US" or array.ndim != 1 for array in labels.values()):
         return arrays
     texts = {key: np.array(_texts(array)) for key, array in labels.items()}
+    for key, array in texts.items():
+        if (array == "").any():
+            raise UserError(
+                f"{path}: {key} has an empty text in number {(array == '').argmax()}, counted from "
+                "0; expected the name of a class, such as none"
+            )
     names = arrays.get("class_names", np.unique(np.concatenate([*texts.values()])))
     numbers = {name: number for number, name in enumerate(_texts(names))}
     numbered: dict[str, Array] = {}
@@ -201,14 +209,20 @@ def _labels(path: Path, key: str, labels: Array) -> Array:
         labels = labels[:, 0]
     if labels.ndim == 1 and labels.dtype.kind == "f":
         return _numbers(path, key, labels)
-    if labels.ndim == 2 and labels.dtype.kind == "f" and _one_hot(labels):
+    if labels.ndim == 2 and labels.dtype.kind == "f" and np.isin(labels, (0, 1)).all():
         return labels.astype(np.int64)  # as Keras's to_categorical gives them
+    others = labels[~np.isin(labels, (0, 1))] if labels.ndim == 2 else labels[:0]
+    if labels.dtype.kind in "iu" and len(others):
+        raise UserError(
+            f"{path}: {key} holds {others[0]}; expected 0 and 1, a column for each of several "
+            f"labels: if what is above 0 holds, store ({key} > 0).astype(int)"
+        )
     types = "iu" if labels.ndim == 1 else "iub"
     if labels.ndim not in (1, 2) or labels.dtype.kind not in types:
         raise UserError(
             f"{path}: {key} is {labels.dtype} of shape {labels.shape}; expected integers or texts "
             "of shape (N,), or 0 and 1 of shape (N, K) for several labels at once, or floats of "
-            "shape (N,) for a number"
+            "shape (N,) for one number"
         )
     return labels.astype(np.int64)
 
@@ -259,6 +273,6 @@ def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[s
     if highest >= max(examples, 1):
         raise UserError(
             f"{path} has labels up to {highest} and {examples} examples; "
-            "expected labels that number the classes from 0"
+            f"expected labels that number the classes from 0; {FLOATS}"
         )
     return [str(label) for label in range(highest + 1)]

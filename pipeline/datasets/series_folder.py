@@ -26,7 +26,7 @@ from pipeline.datasets import Raw
 from pipeline.datasets.reading import file_tree, labelled_windows, photo_list, recording_files
 from pipeline.datasets.reading.file_tree import FileError, Open
 from pipeline.datasets.reading.labelled_windows import Cutting, Part
-from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.datasets.reading.recording_columns import LABEL, NUMBERS, held_together
 from pipeline.datasets.reading.recording_files import LOGS, NOUN, SUFFIXES
 from pipeline.datasets.reading.recording_list import RecordingFile, listed
 from pipeline.files.raw import FILE, RECORDING
@@ -146,6 +146,8 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
 def _others(how: Cutting) -> str:
     """What to do if one of the columns is the label by another name."""
     others = f", and the others {', '.join(sorted(how.others))[:200]}" if how.others else ""
+    if LABEL in how.others:
+        return f"{others}; no label lasts for a window; {NUMBERS}"
     return f"{others}; if a column holds the label, call it `label`"
 
 

@@ -1,4 +1,4 @@
-"""Why a class has no example in one of the splits, and what to do."""
+"""Why a class or label has no example in one of the splits, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check(
     groups: Array,
     settings: Preprocess,
 ) -> None:
-    """Raises UserError for a class that a split lacks.
+    """Raises UserError for a class, or one of several labels, that a split lacks.
 
     `own` are the rows of the splits that the data themselves name. The others are made of the raw
     training part, whose rows have these `groups` (N,).
@@ -30,28 +30,31 @@ def check(
     cut = [split for split in selections if split not in own]
     for split, selection in selections.items():
         labels = selection.labels[selection.rows]
-        missing = np.setdiff1d(np.arange(len(names)), labels)
+        several = labels.ndim > 1
+        present = np.flatnonzero(labels.any(0)) if several else labels
+        missing = np.setdiff1d(np.arange(len(names)), present)
         if len(labels) and len(missing):
-            number = int(missing[0])
-            lacks = f"class {names[number]!r} has no example in the {split} part"
+            number, noun = int(missing[0]), "label" if several else "class"
+            lacks = f"{noun} {names[number]!r} has no example in the {split} part"
             if split in own:
-                raise UserError(of_own_part(names[number], split))
-            rows = np.flatnonzero(selection.labels == number)
+                raise UserError(of_own_part(names[number], split, noun))
+            has = selection.labels[:, number] if several else selection.labels == number
+            rows = np.flatnonzero(has)
             rows = np.setdiff1d(rows, own.get("validation", []))
             independent = len(np.unique(groups[rows]))
             cure = _cure(split, independent, cut, settings)
             raise UserError(
                 f"{lacks}: the data have {counted(len(rows), 'example')} of it{_outside(own)}"
-                f"{_together(len(rows), independent)}; {cure}, or leave the class out"
+                f"{_together(len(rows), independent)}; {cure}, or leave the {noun} out"
             )
 
 
-def of_own_part(name: str, split: str) -> str:
-    """What is wrong if a class is missing from a part that the data name themselves."""
+def of_own_part(name: str, split: str, noun: str = "class") -> str:
+    """What is wrong if one is missing from a part that the data name themselves."""
     joined = ", or join that part with train, of which a share then validates"
     return (
-        f"class {name!r} has no example in the {split} part of your data; add one to it, or leave "
-        f"the class out{joined * (split == 'validation')}"
+        f"{noun} {name!r} has no example in the {split} part of your data; add one to it, or leave "
+        f"the {noun} out{joined * (split == 'validation')}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Preprocess
-from pipeline.config.parts import one_class_each
+from pipeline.config.parts import is_number
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -31,11 +31,8 @@ class Groups:
 
 
 def has_one_of_each(target: str) -> bool:
-    """Whether a split has an example of each stratum in every part.
-
-    Only of classes: several labels at once have a stratum for each of their combinations.
-    """
-    return one_class_each(target)
+    """Whether every part must have an example of each class or label."""
+    return not is_number(target)
 
 
 def split_off(

@@ -10,8 +10,10 @@ import numpy as np
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.datasets import Raw, npz
-from pipeline.datasets.reading import image_arrays, label_meaning
+from pipeline.datasets.reading import image_arrays, label_columns, label_meaning
+from pipeline.files.artifacts import Array
 from pipeline.files.splits import has_one_of_each
+from pipeline.planning import media_files
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import Parts, parts
 from pipeline.process.errors import UserError
@@ -37,6 +39,8 @@ def survey(path: Path, given: Given) -> Survey:
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
     is_pictures = declared("inputs", raw.kind)["IMAGES"]
+    group, names, too_few = media_files.held_apart(raw.train_columns, examples)
+    classes = raw.train_labels.tolist() if one_class_each(raw.target) else [""] * len(names)
     data = Survey(
         values=values,
         class_names=raw.class_names,
@@ -50,7 +54,10 @@ def survey(path: Path, given: Given) -> Survey:
         side=min(size[:2]) if is_pictures else 0,
         colour=is_pictures and size[-1] == 3,
         opened=len(raw.train_labels),
-        remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw)],
+        group=group,
+        groups=len(set(names)),
+        groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
+        remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw), *_joined(raw), *too_few],
     )
     if not declared("inputs", raw.kind)["AXES"] or not _is_sorted(raw, parts(data)):
         return data
@@ -62,9 +69,14 @@ def _is_sorted(raw: Raw, sizes: Parts) -> bool:
     if not has_one_of_each(raw.target):
         return False
     ends = [sizes.train, sizes.train + sizes.validation]
-    count = len(np.unique(raw.train_labels))
-    class_counts = [len(np.unique(part)) for part in np.split(raw.train_labels, ends) if len(part)]
+    count = _distinct(raw.train_labels)
+    class_counts = [_distinct(part) for part in np.split(raw.train_labels, ends) if len(part)]
     return min(class_counts, default=count) < count
+
+
+def _distinct(labels: Array) -> int:
+    """How many classes there are, or how many of several labels some example has."""
+    return int(labels.any(0).sum()) if labels.ndim > 1 else len(np.unique(labels))
 
 
 def _like_images(raw: Raw) -> list[str]:
@@ -102,6 +114,17 @@ def _like_classes(raw: Raw) -> list[str]:
     return ["y_train holds floats, so a number is predicted; if they are classes, store integers"]
 
 
+def _joined(raw: Raw) -> list[str]:
+    """What to do if texts that are taken for classes join several labels."""
+    joint = label_columns.joined_name(raw.class_names) if one_class_each(raw.target) else None
+    if joint is None:
+        return []
+    return [
+        f"the class {joint} joins names of other classes; if an example may have several labels at "
+        "once, store y_train as 0 and 1, (N, K), with class_names"
+    ]
+
+
 def _counts(path: Path, raw: Raw) -> dict[str, int]:
     """How many training examples have each class, or each of several labels. Raises UserError."""
     labels, names = raw.train_labels, raw.class_names
@@ -122,10 +145,12 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
     if empty == ["0"]:
         raise UserError(
             f"{path}: y_train goes from 1 to {labels.max()}; expected numbers from 0, or texts, "
-            "such as y_train.astype(str)"
+            f"such as y_train.astype(str); {npz.FLOATS}"
         )
     if empty:
-        raise UserError(f"{path}: class {empty[0]} has no example in x_train; expected some")
+        raise UserError(
+            f"{path}: class {empty[0]} has no example in x_train; expected some; {npz.FLOATS}"
+        )
     if len(names) < 2:
         raise UserError(f"{path}: y_train has one class; expected at least two")
     return counts

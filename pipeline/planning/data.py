@@ -30,6 +30,13 @@ class Given:
 
 
 NOTHING = Given()
+THOUSANDS = 1000
+FAR = 10  # interquartile ranges beyond the quartiles: prices and incomes are nearer
+
+
+def plain(number: float) -> str:
+    """A number without an exponent."""
+    return f"{number:,.0f}" if abs(number) >= THOUSANDS else f"{number:.4g}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class NumberRange:
     low: float
     high: float
     deviation: float
+    far: tuple[float, ...] = ()  # those that FAR tells from all others
 
     @classmethod
     def of(cls, numbers: Array, unit: str | None) -> NumberRange:
@@ -55,7 +63,10 @@ class NumberRange:
                 "at least 2"
             )
         deviation = float(np.abs(values - values.mean()).mean())
-        return cls(unit or "units", float(values.min()), float(values.max()), deviation)
+        low, high = np.quantile(values, (0.25, 0.75))
+        is_far = (values < low - FAR * (high - low)) | (values > high + FAR * (high - low))
+        far = tuple(values[is_far & (low < high)].tolist())
+        return cls(unit or "units", float(values.min()), float(values.max()), deviation, far)
 
 
 @dataclass(frozen=True)

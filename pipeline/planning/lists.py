@@ -45,9 +45,10 @@ def find(path: Path, tree: Tree) -> str | None:
     if not usable:
         return None
     if len(usable) > 1:
+        train = [name for name in usable if part_folders.part_of(Path(name).stem) == "train"]
         raise UserError(
             f"{path} has no class folders, and several lists: {', '.join(sorted(usable))}; name "
-            f"one of them, such as {path / min(usable)}"
+            f"one of them, such as {path / min(train or usable)}"
         )
     return usable[0]
 
@@ -71,11 +72,21 @@ def is_of_sensors(path: Path) -> bool:
     with path.open("rb") as file:
         is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
     row = _first_row(path)
-    named = (image_list.file_of(row) or "").lower()
+    name = image_list.file_of(row) or ""
+    named = name.lower()
     if not is_text or image_list.is_list(row) or named.endswith(file_tree.Tree.suffixes):
+        return False
+    if _names_picture(path, name):
         return False
     # A recording may have columns such as id and event
     return not (named.endswith(sound_list.SUFFIXES) and audio_folder.is_list(row))
+
+
+def _names_picture(path: Path, file: str) -> bool:
+    """Whether a CSV names, without its suffix, a picture beside it or in a folder beside it."""
+    name = glob.escape(PurePosixPath(file.replace("\\", "/")).name)
+    found = [*path.parent.glob(f"{name}.*"), *path.parent.glob(f"*/{name}.*")] if name else []
+    return any(picture.suffix.lower() in file_tree.Tree.suffixes for picture in found)
 
 
 def check_pictures(path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.config.parts import one_class_each
+from pipeline.datasets.reading import label_meaning
 from pipeline.datasets.reading.photo_list import Candidate, Listed
-from pipeline.files import empty_classes
+from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.files import empty_classes, groups
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -28,20 +31,42 @@ def check_classes(path: Path, counts: dict[str, int], noun: str, faults: dict[st
             why = f" (the first {reasons[0]})" if reasons else ""
             raise UserError(
                 f"{path}: class {name} holds no readable {noun} for training{why}; add some, or "
-                "take its folder out"
+                "leave it out"
             )
 
 
 def check_own_parts(listed: Listed) -> None:
-    """Raises UserError if a part that the data name themselves lacks a class."""
-    labels = {
-        part: {candidate.label for candidate in listed.candidates if candidate.part == part}
-        for part in ("validation", "test")
-    }
-    for part, there in labels.items():
+    """Raises UserError if a part that the data name themselves lacks a class or label."""
+    noun = "class" if one_class_each(listed.target) else "label"
+    for part in ("validation", "test"):
+        texts = {row.label for row in listed.candidates if row.part == part}
+        there = {name for text in texts for name in label_meaning.separate(text)}
         missing = [name for name in listed.class_names if name not in there]
-        if there and missing:
-            raise UserError(empty_classes.of_own_part(missing[0], part))
+        if texts and missing:
+            raise UserError(empty_classes.of_own_part(missing[0], part, noun))
+
+
+def held_apart(
+    columns: Mapping[str, Sequence[str]], examples: Mapping[str, int]
+) -> tuple[str | None, list[str], list[str]]:
+    """The column that says what must stay in one split, its names in each row, and a remark.
+
+    There is none if they are too few for the splits to be made; `columns` are of what is not for
+    the test, `examples` the number in each part.
+    """
+    group = held_together([*columns])
+    if group is None:
+        return None, [], []
+    made = 3 - len({"validation", "test"} & {part for part, count in examples.items() if count})
+    names = groups.distinct(columns[group])
+    values = len(set(names))
+    if values >= made:
+        return group, names, []
+    remark = (
+        f"the column {group} has {counted(values, 'value')}, too few to keep each in one split; "
+        "the accuracy will be that for those it knows"
+    )
+    return None, [], [remark]
 
 
 def groups_of_class(pairs: Iterable[tuple[object, object]]) -> int:

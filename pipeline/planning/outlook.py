@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
-from pipeline.files.reports.folds import FOLDS
+from pipeline.datasets.reading import recording_columns
+from pipeline.files.reports.folds import FOLDS, command
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
-from pipeline.planning.data import Survey
+from pipeline.planning.data import Survey, plain
 from pipeline.planning.parts import Parts
 from pipeline.planning.problem import UNEVEN
 from pipeline.process import stage
+from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
 from pipeline.verification.rejection import RISK, fewest
 
+MOST_CLASSES = 20  # that whole numbers are likely to name
+LONG = 10_000
+DEGREES, ROUND = ("°", "deg", "degree", "degrees"), 300
+AMOUNT = re.compile(r"-?(0|[1-9]\d*)([.,]\d+)?")
+# How to have a number predicted, by dataset.name
+NUMBERS = {
+    "npz": "store y_train as floats",
+    "image_list": "give `edgeproof start` --number with the name of its column",
+    "image_folder": "write a CSV with the columns file and number, and give `edgeproof start` "
+    "--number number",
+    "audio_folder": "use classes of ranges, as a sound has a class",
+    "series_folder": recording_columns.WINDOWS,
+}
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
@@ -31,15 +48,18 @@ LEAST_COVERAGE = 0.9  # that is worth a promise
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
-def splits(parts: Parts, settings: Params) -> list[str]:
-    """The size of each split, and what the test and the gate can show with it."""
+def splits(parts: Parts, settings: Params, fewest: int = FOLDS) -> list[str]:
+    """The size of each split, and what the test and the gate can show with it.
+
+    `fewest` are the examples of the rarest class outside the test set.
+    """
     share = settings.problem.target
     sizes = (
         f"about {parts.train:,} examples for training, {parts.validation:,} for validation, "
         f"{parts.test:,} for the test"
     )
     if settings.problem.unit is not None:
-        return [sizes]
+        return [sizes, *_interval(parts.validation, settings)]
     interval = statistics.expected_interval(share, parts.test)
     lines = [
         sizes,
@@ -53,13 +73,24 @@ def splits(parts: Parts, settings: Params) -> list[str]:
     if parts.test < statistics.FEW_TESTED:
         outside = parts.train + parts.validation
         folds = (
-            f"{_folds(parts)} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
+            f"{_folds(parts)} folds judge" if has_folds(settings) else f"{command(fewest)} judges"
         )
         lines[-1] += (
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
         )
     return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+
+
+def _interval(validation: int, settings: Params) -> list[str]:
+    """A line if an answer that is a number has too few validation examples for an interval."""
+    coverage = settings.problem.coverage
+    if coverage is None or validation >= fewest(coverage):
+        return []
+    return [
+        f"interval: {validation:,} validation examples are too few to say within what distance "
+        f"{100 * coverage:g} % of true numbers are, which takes {fewest(coverage):,}: there is none"
+    ]
 
 
 def rejection(validation: int, settings: Params) -> list[str]:
@@ -118,13 +149,45 @@ def classes(data: Survey) -> list[str]:
     if rare:
         lines.append(
             f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
-            "from, and to test with; add some, or leave the class out"
+            f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
         )
-    outside_test = sum(data.examples.values()) - data.examples.get("test", 0)
-    always = [name for name in names if not one_each and counts[name] == outside_test]
-    if always:
-        lines.append(f"every example has {', '.join(always[:5])}: nothing to learn; leave it out")
     return lines
+
+
+def numbers(data: Survey) -> list[str]:
+    """What is odd about the numbers to predict, or about classes that are numbers."""
+    if data.number is not None:
+        far, largest = data.number.far, max(abs(data.number.low), abs(data.number.high))
+        lines = []
+        if data.number.unit.lower() in DEGREES and data.number.high - data.number.low > ROUND:
+            lines.append(
+                "angles that go all the way round are far apart where they meet, such as 359 and 1 "
+                "degrees: turn their zero to where no example is, or predict classes of directions"
+            )
+        if far:
+            lines.append(
+                f"{counted(len(far), 'number')} {verb(len(far), 'is', 'are')} far from all others, "
+                f"such as {plain(far[0])}: if that stands for an unknown one, take them out"
+            )
+        elif largest >= LONG:
+            lines.append(
+                f"answers and errors have four digits, so {plain(largest)} is shown as "
+                f"{largest:.4g}; a larger unit, such as thousands, reads better"
+            )
+        return lines
+    names = data.class_names
+    are_whole = all(map(str.isdecimal, names))
+    if not all(map(_is_amount, names)) or (are_whole and len(names) <= MOST_CLASSES):
+        return []
+    return [
+        f"the {len(names)} classes are numbers, such as {names[0]} and {names[1]}: if the number "
+        f"itself is the answer, {NUMBERS[str(data.values['name'])]}"
+    ]
+
+
+def _is_amount(name: str) -> bool:
+    """Whether a name is a number that was not filled up with zeros, as that of a class may be."""
+    return AMOUNT.fullmatch(name) is not None
 
 
 def training(settings: Params, parts: Parts, speed: Speed) -> str:

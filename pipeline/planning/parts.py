@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.config.parts import one_class_each
 from pipeline.files.reports import folds
 from pipeline.files.reports.folds import FOLDS
 from pipeline.files.splits import has_one_of_each, validation_count
@@ -12,6 +13,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 TEST = 0.2
+NAMED = 5  # classes in a sentence
 FEW = 2000  # images outside the test set: below that a fifth of them validates, not a tenth
 
 
@@ -30,17 +32,33 @@ class Parts:
 
 
 def check_classes(data: Survey) -> None:
-    """Raises UserError if a class has too few examples for each split to have one."""
-    needed = 2 if data.examples.get("test") else 3
-    few = [name for name, count in data.counts.items() if count < needed]
-    if not (few and has_one_of_each(data.target)):
+    """Raises UserError if each split cannot have an example of each class or label, or all do."""
+    if not has_one_of_each(data.target):
         return
-    where = "training and validation" if needed == 2 else "training, validation and test"
-    raise UserError(
-        f"{counted(len(few), 'class', 'classes')} with fewer than {needed} examples, such as "
-        f"{few[0]} with {data.counts[few[0]]}; expected one for each of {where}: add some, or "
-        "leave such a class out"
-    )
+    noun, plural = ("class", "classes") if one_class_each(data.target) else ("label", "labels")
+    needed = 2 if data.examples.get("test") else 3
+    few = sorted((count, name) for name, count in data.counts.items() if count < needed)
+    if few:
+        where = "training and validation" if needed == 2 else "training, validation and test"
+        named = ", ".join(f"{name} with {count}" for count, name in few[:NAMED])
+        such = f"such as {named}" if len(few) > NAMED else named
+        raise UserError(
+            f"{counted(len(few), noun, plural)} with fewer than {needed} examples, {such}; "
+            f"expected one for each of {where}: add some, or leave out such a {noun}"
+        )
+    outside_test = sum(data.examples.values()) - data.examples.get("test", 0)
+    always = [name for name, count in data.counts.items() if count == outside_test]
+    if always:
+        raise UserError(
+            f"every example has the {noun} {' and '.join(always[:NAMED])}: there is nothing to "
+            "learn; leave it out"
+        )
+
+
+def fewest_outside_test(data: Survey) -> int:
+    """How many examples of the rarest class or label are left for training and validation."""
+    share = 1 if data.examples.get("test") else 1 - TEST
+    return int(share * min(data.counts.values(), default=0))
 
 
 def parts(data: Survey) -> Parts:

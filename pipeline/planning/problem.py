@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.config.parts import one_class_each
 from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
-from pipeline.planning.data import NumberRange, Survey
+from pipeline.planning.data import NumberRange, Survey, plain
 
 UNEVEN = 3  # times that the largest class may exceed the smallest
 EVERY = "every class counts the same, also those with few examples"
@@ -27,14 +27,18 @@ def propose(data: Survey, path: Path) -> list[Choice]:
     limits = [other_inputs, _trained_on(data, plural)]
     rarest = min(data.counts, key=lambda name: data.counts[name])
     if data.counts[rarest] < RARE:
-        limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
-    all_classes = named(data.class_names, "and")
-    use = f"Telling apart {all_classes}, in {plural} made like those of the training set."
+        limits.append(f"There were few {plural} of {rarest}: {data.counts[rarest]}.")
+    all_classes, made = named(data.class_names, "and"), "made like those of the training set"
+    use = f"Telling apart {all_classes}, in {plural} {made}."
+    why = "a guess: set what is good enough for the job, as there is no bundle below it"
+    if not one_class_each(data.target):
+        use = f"Finding {all_classes} in {plural} {made}."
+        why = f"{why}; an answer is right if all of its labels are"
     metric = Choice("problem.metric", "accuracy")
     if is_uneven(data):
         metric = Choice("problem.metric", "balanced_accuracy", EVERY)
     return [
-        Choice("problem.name", _slug(path)),
+        Choice("problem.name", _slug(Path(str(data.values.get("path", path))))),
         Choice("problem.version", "1.0.0"),
         Choice("problem.statement", question),
         Choice("problem.use", use),
@@ -42,7 +46,7 @@ def propose(data: Survey, path: Path) -> list[Choice]:
         Choice(
             "problem.target",
             _target(data),
-            "a guess: set what is good enough for the job, as there is no bundle below it",
+            why,
         ),
         metric,
         Choice("problem.unit", None),
@@ -77,11 +81,12 @@ def _of_a_number(data: Survey, path: Path, number: NumberRange) -> list[Choice]:
     """The target is half the error of the mean, by two digits."""
     noun, plural, _ = kinds.kind_of(data).words(data)
     name = data.class_names[0]
-    between = f"between {number.low:.4g} and {number.high:.4g} {number.unit}"
+    between = f"between {plain(number.low)} and {plain(number.high)} {number.unit}"
     guess = float(f"{number.deviation / 2:.2g}")
-    error = f"always answering the mean has an error of {number.deviation:.2g} {number.unit}"
+    deviation = plain(float(f"{number.deviation:.2g}"))
+    error = f"always answering the mean has an error of {deviation} {number.unit}"
     return [
-        Choice("problem.name", _slug(path)),
+        Choice("problem.name", _slug(Path(str(data.values.get("path", path))))),
         Choice("problem.version", "1.0.0"),
         Choice("problem.statement", f"What is the {name} in this {noun}, in {number.unit}?"),
         Choice("problem.use", f"Estimating the {name} in {plural} made like the training set."),

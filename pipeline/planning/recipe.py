@@ -17,7 +17,7 @@ from pipeline.planning import kinds, problem, training
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.networks import Candidate
-from pipeline.planning.parts import FEW, TEST, parts, validation_share
+from pipeline.planning.parts import FEW, fewest_outside_test, parts, validation_share
 from pipeline.process.words import counted
 from pipeline.reporting.statistics import FEW_TESTED
 
@@ -79,8 +79,7 @@ def _folds(data: Survey) -> Choice:
     reason = f"{expected.test:,} examples for the test are few, but "
     if data.number:
         return Choice("evaluate.folds", NONE, f"{reason}folds judge no number")
-    outside = 1 - (0 if data.examples.get("test") else TEST)
-    if outside * min(data.counts.values()) < FOLDS:
+    if fewest_outside_test(data) < FOLDS:
         return Choice("evaluate.folds", NONE, f"{reason}folds need more examples of a class")
     if not expected.folds:
         few = f"a class is in {data.groups_of_class} of {counted(data.groups, 'group')}"

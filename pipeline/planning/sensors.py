@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.config.params import NONE, Dataset
 from pipeline.datasets import Raw, series_folder
-from pipeline.datasets.reading.recording_columns import held_together
+from pipeline.datasets.reading.recording_columns import NUMBERS, held_together
 from pipeline.datasets.reading.recording_list import label_of_name
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
@@ -36,7 +36,8 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if given.number:
         raise UserError(
             f"--number is {given.number}, which names a column of a list of pictures, and the data "
-            f"are series; leave it out; {sampling.TABLE}, and the numbers as y_train"
+            f"are recordings, of which classes are learned; leave it out, or, {NUMBERS} (T is 1 if "
+            "each row is an example)"
         )
     values: dict[str, object] = {"name": "series_folder", "path": str(path), "other": NONE}
     plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")

@@ -6,7 +6,7 @@ All files are counted, but of at most SAMPLE the beginning is read: their length
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,6 @@ from pipeline.datasets import audio_folder
 from pipeline.datasets.reading import file_tree, sound_list
 from pipeline.datasets.reading.file_tree import FileError, Open, Tree
 from pipeline.datasets.reading.photo_list import Candidate
-from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import groups as example_groups
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
@@ -46,13 +45,14 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     media_files.check_classes(path, counts, "recording", faults)
     _check_readable(path, headers, faults)
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
-    group, names = _groups(train)
+    examples = Counter(row.part for row in readable)
+    group, names, too_few = _groups(train, examples)
     classes = [row.label for row in train]
     listed = {"labels": labels} if labels else {}
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
         class_names=list(class_names),
-        examples=Counter(row.part for row in readable),
+        examples=examples,
         counts=counts,
         kind="sounds",
         opened=len(headers),
@@ -66,6 +66,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
             *speakers.remarks(group, sorted(set(names))),
+            *too_few,
         ],
     )
 
@@ -76,18 +77,23 @@ def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str
         raise UserError(f"{path}: none of {len(faults):,} sounds can be read; {file} {reason}")
 
 
-def _groups(rows: Sequence[Candidate]) -> tuple[str | None, list[str]]:
-    """The value of `preprocess.group`, a column of a list if it names people, and each row's name.
+def _groups(
+    rows: Sequence[Candidate], examples: Mapping[str, int]
+) -> tuple[str | None, list[str], list[str]]:
+    """The value of `preprocess.group`, a column of a list if it names people, and a remark.
 
-    Without either, parts of one file stay in one split.
+    Between them are the names, one for each row. Without groups, parts of one file stay in one
+    split.
     """
+    columns = {name: [row.columns[name] for row in rows] for name in rows[0].columns}
+    column, names, too_few = media_files.held_apart(columns, examples)
+    if column:
+        return column, names, []
     files = [row.file for row in rows]
-    if column := held_together([*rows[0].columns]):
-        return column, [row.columns[column] for row in rows]
     expression, _ = speakers.find([(row.file, row.label) for row in rows])
     if expression is not None:
-        return expression, example_groups.of_files(files, {}, expression)
-    return None, files if any(row.seconds for row in rows) else []
+        return expression, example_groups.of_files(files, {}, expression), too_few
+    return None, files if any(row.seconds for row in rows) else [], too_few
 
 
 def _headers(

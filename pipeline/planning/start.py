@@ -19,9 +19,9 @@ from pipeline.files.artifacts import Inputs
 from pipeline.planning import cost, kinds, others, outlook, params_file, problem, recipe, survey
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
-from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey
+from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey, plain
 from pipeline.planning.networks import Candidate
-from pipeline.planning.parts import check_classes, parts
+from pipeline.planning.parts import check_classes, fewest_outside_test, parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -196,11 +196,11 @@ def _print_survey(data: Survey) -> None:
     examples = f"{sum(data.examples.values()):,} {noun} ({counts})"
     if data.number:
         low, high, unit = data.number.low, data.number.high, data.number.unit
-        print(f"{examples}, with {data.class_names[0]} from {low:.4g} to {high:.4g} {unit}")
+        print(f"{examples}, with {data.class_names[0]} from {plain(low)} to {plain(high)} {unit}")
     else:
         print(f"{examples}, {len(data.class_names)} {data.target}")
         _print_counts(data)
-    notes = [*outlook.classes(data), *others.among(data)]
+    notes = [*outlook.classes(data), *outlook.numbers(data), *others.among(data)]
     for line in [*data.remarks, *notes]:
         print(f"note: {line}")
 
@@ -220,7 +220,7 @@ def _print_others(count: int, other: Path) -> None:
 
 def _print_outlook(settings: Params, data: Survey) -> None:
     expected = parts(data)
-    for line in outlook.splits(expected, settings):
+    for line in outlook.splits(expected, settings, fewest_outside_test(data)):
         print(line)
     if one_class_each(data.target):
         for line in outlook.rejection(expected.validation, settings):

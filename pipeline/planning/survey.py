@@ -30,7 +30,6 @@ from pipeline.datasets.reading import (
 )
 from pipeline.datasets.reading.file_tree import Tree
 from pipeline.datasets.reading.photo_list import Candidate, Listed
-from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import groups, pictures, s3
 from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
@@ -119,6 +118,11 @@ def _recorded(
     if named:
         lists.check_pictures(path / named)
     recorded = file_tree.read(path, suffixes=sound_list.SUFFIXES, noun="sound")
+    if recorded.files and given.number:
+        raise UserError(
+            f"--number is {given.number}, which names a column of a list of pictures, and the data "
+            "are sounds, which have a class each; leave it out, and make a class of each range"
+        )
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
         return sounds.survey(path, recorded, labels or lists.find(path, recorded))
@@ -144,7 +148,7 @@ def _pictures(
         if given.number:
             raise UserError(
                 f"--number is {given.number}, and {path} has no list with that column; name the "
-                "CSV that has it"
+                f"CSV that has it, or write one with the columns file and {given.number}"
             )
         return _photographs(path, values, image_folder.listed(Dataset.model_validate(values)))
     values |= {"name": "image_list", "labels": labels}
@@ -181,14 +185,16 @@ def _photographs(
     texts = [candidate.label for candidate in train]
     labels = label_meaning.array(target, texts, class_names)
     counts = label_meaning.counts(target, labels, class_names)
-    media_files.check_classes(path, counts, "picture", faults)
     if one_class_each(target):
+        media_files.check_classes(path, counts, "picture", faults)
+    if not is_number(target):
         media_files.check_own_parts(listed)
-    columns = candidates[0].columns if candidates else {}
-    group, one_each = held_together([*columns]), one_class_each(target)
-    grouped = [(row.columns[group], row.label if one_each else "") for row in train if group]
-    files = [(row.file, row.label) for row in train]
     examples = Counter(candidate.part for candidate in readable)
+    columns = {name: [row.columns[name] for row in train] for name in candidates[0].columns}
+    group, names, too_few = media_files.held_apart(columns, examples)
+    one_each = one_class_each(target)
+    classes = texts if one_each else [""] * len(texts)
+    files = [(row.file, row.label) for row in train]
     return Survey(
         values=values,
         class_names=list(class_names),
@@ -200,12 +206,13 @@ def _photographs(
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),
         group=group,
-        groups=len({name for name, _ in grouped}),
-        groups_of_class=media_files.groups_of_class(grouped),
+        groups=len(set(names)),
+        groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
             *speakers.possible(files if one_each and group is None else []),
+            *too_few,
         ],
     )
 

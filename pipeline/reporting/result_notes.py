@@ -46,11 +46,12 @@ def meanings(verification: VerificationReport) -> list[str]:
             f"{name} lost against Keras, {on_all}",
         ]
     return [
-        f"Error is the mean absolute error of the worst runtime on {judged_on.test:,} test {noun}.",
+        f"Error is the mean absolute error of the worst runtime on {judged_on.test:,} test {noun}, "
+        f"in {verification.numbers[0].unit}.",
         '"Adds at most" is the one-sided upper 95 % bound of what a file adds to it against Keras, '
         + on_all,
-        '"Interval" is the distance within which the true number is, fitted on the validation set, '
-        'and "holds" the share of the test set for which that is so.',
+        '"Interval" is the distance within which the true number is, fitted on the validation set.',
+        '"Holds" is the share of the test set for which that is so.',
     ]
 
 

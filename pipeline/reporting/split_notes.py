@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.params import NONE, Params
+from pipeline.files.reports.folds import FOLDS, command
 from pipeline.files.reports.preprocess import PreprocessReport, Together
 from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
@@ -16,7 +17,9 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
     sizes = {name: split.images for name, split in summary.splits.items()}
     if note := too_few(sizes["test"] + sizes["validation"], settings):
         result.append(f"note: {note}")
-    result += [f"note: {note}" for note in few(sizes, settings)]
+    train, validation = (summary.splits[name].per_class for name in ("train", "validation"))
+    fewest = min((train[name] + validation[name] for name in train), default=FOLDS)
+    result += [f"note: {note}" for note in few(sizes, settings, fewest)]
     if summary.others:
         counts = ", ".join(f"{name}: {count:,}" for name, count in summary.others.items())
         result.append(f"pictures of none of the classes: {counts}")
@@ -88,13 +91,16 @@ def too_few(unseen: int, settings: Params) -> str | None:
     )
 
 
-def few(sizes: dict[str, int], settings: Params) -> list[str]:
-    """What follows from few examples for the test, and from few for the conversion to int8."""
+def few(sizes: dict[str, int], settings: Params, fewest: int = FOLDS) -> list[str]:
+    """What follows from few examples for the test, and from few for the conversion to int8.
+
+    `fewest` are those of the rarest class outside the test set.
+    """
     notes, target = [], settings.problem.target
     if sizes["test"] < statistics.FEW_TESTED and settings.problem.unit is None:
         outside = sizes["train"] + sizes["validation"]
         has_folds = settings.evaluate.folds != NONE
-        folds = "evaluate.folds judges" if has_folds else "`edgeproof folds` judges"
+        folds = f"{'evaluate.folds' if has_folds else command(fewest)} judges"
         notes.append(
             f"{sizes['test']} test examples: an accuracy of {100 * target:.0f} % would have a 95 % "
             f"interval of {statistics.expected_interval(target, sizes['test'])}; {folds} "

@@ -62,8 +62,8 @@ def sentences(left_out: Sequence[str]) -> list[str]:
             "Loses at most: the upper 95 % bound of the loss against Keras, on "
             f"{judged_on.images:,} {noun}."
         )
-        numbers = " ".join(result_notes.meanings(verification))
-        result.append(numbers if verification.numbers else sentence)
+        without_holds = result_notes.meanings(verification)[:-1]  # a column of the page alone
+        result.append(" ".join(without_holds) if verification.numbers else sentence)
     if "diagnose" not in left_out:
         result.append(summary.curves())
     if left_out:

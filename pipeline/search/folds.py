@@ -20,14 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import targets
 from pipeline.config.params import Params
+from pipeline.config.parts import one_class_each
 from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
+from pipeline.files.corrections import TRAINING
 from pipeline.files.reports import folds as folds_report
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.files.selection import together_in_splits
-from pipeline.files.splits import has_one_of_each
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, drawing
@@ -69,7 +71,7 @@ def number(settings: Params) -> int:
     _, strata, groups = _examples(settings)
     if groups is None:
         return FOLDS
-    one_each = has_one_of_each(raw.description().target)
+    one_each = one_class_each(raw.description().target)
     pairs = np.unique(np.stack([strata if one_each else np.zeros_like(strata), groups]), axis=1)
     of_class = np.unique(pairs[0], return_counts=True)[1].min()
     return folds_report.number(len(np.unique(groups)), int(of_class)) or FOLDS
@@ -110,7 +112,10 @@ def validating(analysis: Analysis, folds: int) -> list[CachedTraining]:
     """One training per fold, by which its epoch is chosen. Raises UserError."""
     settings = analysis.params
     rows, strata, groups = _examples(settings)
-    fewest = int(np.unique(strata, return_counts=True)[1].min())
+    description = raw.description()
+    labels = raw.edits(TRAINING).labels(np.asarray(raw.load("train")[1]))[rows]
+    target = targets.recognition(description.target)
+    fewest = int(target.counts(labels, labels, len(description.class_names)).images.min())
     if not 2 <= folds <= fewest:
         raise UserError(
             f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
@@ -133,6 +138,9 @@ def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tu
     """Row numbers of training and validation for each fold; no group (N,) is in both."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+    _, numbers, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    # Too few for each fold to have one join the most frequent ones
+    strata = np.where(sizes[numbers] < folds, sizes.argmax(), numbers)
     if groups is None or len(np.unique(groups)) == len(groups):
         return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata))
     if folds > len(np.unique(groups)):

@@ -54,10 +54,11 @@ def augmentation(now: Situation) -> Change | None:
     if not now.inputs.AUGMENTATION or now.params.train.augmentation:
         return None
     cost = "though every epoch then computes the frozen layers" if now.is_backbone else "at no cost"
+    unless = " of the same number, unless it is a place" * (now.params.problem.unit is not None)
     return Change(
         "augmentation",
         {"train.augmentation": [TRANSLATION]},
-        f"slightly shifted images are new images, {cost}",
+        f"slightly shifted images are new images{unless}, {cost}",
     )
 
 

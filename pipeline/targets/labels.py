@@ -26,10 +26,14 @@ SCORING = "_scores"
 ONE_CLASS_EACH = False
 IS_NUMBER = False
 RIGHT = "exact match"
-ANSWER = "the labels whose probability reaches their threshold are the answer"
+ANSWER = (
+    "the labels whose probability reaches their threshold are the answer, which is right if all of "
+    "them are"
+)
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
 COMBINATIONS = 100  # the most frequent ones, that the baseline tells apart
+RARE = 10  # examples of a combination; fewer cannot be split in proportion
 
 
 def check(labels: Array, description: Description, part: str) -> None:
@@ -45,7 +49,7 @@ def check(labels: Array, description: Description, part: str) -> None:
                 f"label {name!r} has no example in the {part} part; expected at least one: add "
                 "examples with it, or leave the label out"
             )
-        if count == len(labels):
+        if count == len(labels) and part in ("training", "train"):
             raise UserError(
                 f"every example in the {part} part has label {name!r}; expected one without it: "
                 "add examples without it, or leave the label out"
@@ -61,9 +65,16 @@ def random(rng: np.random.Generator, count: int, number: int) -> Array:
 
 
 def strata(labels: Array) -> Array:
-    """The number of the combination of labels."""
-    numbers: Array = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
-    return numbers
+    """The number of the combination of labels; of a rare one, that of the rarest of its labels.
+
+    So a split has each label, and not only the combinations that are frequent.
+    """
+    _, numbers, sizes = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    numbers = numbers.reshape(-1)
+    is_rare = (sizes[numbers] < RARE) & labels.any(1)
+    rarest = np.where(labels == 1, labels.sum(0), len(labels) + 1).argmin(1)
+    result: Array = np.where(is_rare, len(sizes) + rarest, numbers)
+    return result
 
 
 def baseline(

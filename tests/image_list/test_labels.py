@@ -53,6 +53,32 @@ def test_columns_of_which_each_row_has_one_are_classes(photos: Path) -> None:
     assert raw.train_labels.tolist() == [0, 1]
 
 
+def test_a_picture_may_have_a_row_for_each_of_its_labels(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = load(photos, "file,tag\n0.png,cat\n1.png,cat\n0.png,dog\n2.png,\n")
+    assert (raw.target, raw.class_names) == ("labels", ["cat", "dog"])
+    of_files = dict(zip([row.file for row in rows(raw)], raw.train_labels.tolist(), strict=True))
+    assert of_files == {"phone/0.png": [1, 1], "phone/1.png": [1, 0], "phone/2.png": [0, 0]}
+    assert "several rows for a picture: it has the labels of all" in capsys.readouterr().out
+
+
+def test_labels_of_which_each_picture_has_one_are_classes(photos: Path) -> None:
+    raw = load(photos, "file,labels\n0.png,cat\n1.png,dog\n")
+    assert (raw.target, raw.class_names) == ("classes", ["cat", "dog"])
+
+
+def test_a_label_may_be_called_like_an_edge_of_a_box(photos: Path) -> None:
+    raw = load(photos, "file,left,ahead\n0.png,1,1\n1.png,0,1\n2.png,0,0\n")
+    assert (raw.target, raw.class_names) == ("labels", ["left", "ahead"])
+    assert sorted(raw.train_labels.tolist()) == [[0, 0], [0, 1], [1, 1]]
+
+
+def test_a_number_may_have_a_decimal_comma(photos: Path) -> None:
+    raw = load(photos, "file;age\n0.png;12,5\n1.png;3\n2.png;-0,125\n", number="age")
+    assert sorted(raw.train_labels.tolist()) == [-0.125, 3, 12.5]
+
+
 @pytest.mark.parametrize("column", ["age", "Label"])
 def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
     cells = ("20,", "1e1,test", "-0.5,val", "7.25,")
@@ -78,9 +104,34 @@ def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
             None,
             "has numbers as labels, such as 1.5; to predict a number, set dataset.number",
         ),
+        ("file,age\n", "age", "has no rows below its first; expected one for each picture"),
         ("file,tags\nphone/0.png,\n", None, "has 0 labels; expected at least 2"),
         ("file,tags\nphone/0.png,[a b]\n", None, r"row 2 of .* has the labels \[a b\]; expected a"),
-        ("file,a,b\n1.png,1,0\n2.png,-1,0\n3.png,0,1\n", None, "expected a column label, a col"),
+        (
+            "file,a,b\n1.png,1,0\n2.png,-1,0\n3.png,0,1\n",
+            None,
+            "row 3 of .* has -1 as a, and other rows have 1 or 0; expected 1 in each row where",
+        ),
+        (
+            "file,a,b\n1.png,1,0\n2.png,,1\n3.png,0,1\n",
+            None,
+            "row 3 of .* has nothing as a, and other rows have 1 or 0; expected 1 in each row",
+        ),
+        (
+            "file,age\n0.png,1 kg\n1.png,2\n2.png,\n3.png,n/a\n",
+            "age",
+            "row 2 of .* has 1 kg as age, and 2 other rows no number either; expected a number",
+        ),
+        (
+            'file,price\n0.png,"1,500"\n1.png,"2,250"\n',
+            "price",
+            "has 1,500 as price, .*; write its comma as a point, or leave it out if 1,500 counts",
+        ),
+        (
+            "file,label\nphone/0.png,cat\n1.png,dog\nphone/0.png,dog\n",
+            None,
+            "says that phone/0.png is cat and dog; expected one label .* call the column labels",
+        ),
         ("file,x\nphone/0.png,3\n", None, "the columns file, x; expected a column label"),
         ("file,age,age\nphone/0.png,3,4\n", "age", "has the columns age and age; expected one"),
     ],

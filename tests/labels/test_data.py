@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import preprocess
+from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import Dataset, Train
 from pipeline.datasets import Raw, mnist_pairs, npz
 from pipeline.files.artifacts import Array
+from pipeline.files.splits import Groups, splits
 from pipeline.process.errors import UserError
+from pipeline.search import cached_training, folds
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.targets import labels
 from tests.conftest import ROOT
 from tests.labels.conftest import OWN, TRUE, drawn
@@ -43,9 +46,45 @@ def test_labels_from_which_nothing_can_be_learned_are_refused(wrong: Array, sent
 
 
 def test_a_stratified_split_has_each_combination_of_labels_in_proportion() -> None:
-    strata = labels.strata(np.repeat(TRUE, 3, axis=0))
+    strata = labels.strata(np.repeat(TRUE, labels.RARE, axis=0))
     assert len(set(strata.tolist())) == 4
-    assert (strata.reshape(4, 3) == strata[::3, None]).all()
+    assert (strata.reshape(4, -1) == strata[:: labels.RARE, None]).all()
+
+
+def test_a_label_whose_combinations_are_all_rare_is_in_each_split() -> None:
+    """A combination of one example is in no fifth of the examples in proportion."""
+    numbers = np.arange(200)
+    frequent = numbers[:, None] >> np.arange(2) & 1
+    present = np.column_stack([frequent, np.isin(numbers, (3, 90, 172))]).astype(np.int64)
+    settings = params.load(ROOT / "params.yaml").preprocess.model_copy(
+        update={"subset": None, "validation": 0.2, "order": "stratified"}
+    )
+    groups = Groups(numbers, one_of_each=True)
+    rows = splits(labels.strata(present), 0.2, settings, groups=groups)
+    for part, own in rows.items():
+        labels.check(present[own], OWN, part)
+    assert len(rows["test"]) == 40
+
+
+def test_folds_need_several_examples_of_a_label_and_not_of_a_combination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
+    cached_training.data_digests.cache_clear()
+    images = drawn(60)[0]
+    present = np.eye(2, dtype=int)[np.arange(60) % 2]
+    present[:2] = 1
+    np.savez("own.npz", x_train=images, y_train=present)
+    changes = {"dataset.name": "npz", "dataset.path": "own.npz", "preprocess.subset": None}
+    settings = params.override(params.load(ROOT / "params.yaml"), changes)
+    Path("params.yaml").write_text(settings.model_dump_json())
+    download.main()
+    fewest = min(np.unique(cached_training.strata(), return_counts=True)[1])
+    each = folds.validating(Analysis("folds", AnalysisOptions()), 4)
+    assert fewest < 4 == len(each)
+    held_out = np.concatenate([training.validation_rows for training in each])
+    assert sorted(held_out) == sorted(np.concatenate(cached_training.split_rows(settings)))
 
 
 def test_an_npz_has_a_column_for_each_label_and_one_hot_rows_are_classes(tmp_path: Path) -> None:

@@ -134,6 +134,19 @@ def test_the_baselines_are_the_mean_and_ridge_regression(tmp_path: Path) -> None
     assert score.r_squared == pytest.approx(0, abs=0.05)
 
 
+def test_a_pixel_that_was_always_black_does_not_decide_the_error_of_the_baseline(
+    tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (200, 4, 4, 1), np.uint8)
+    images[:, 3, 3] = 0
+    images[0, 3, 3] = 1
+    true = (images[:, 0, 0, 0] * 0.1 + random.normal(0, 2, 200)).astype(np.float32)
+    predict = number.baseline(images, true, OWN, pictures, tmp_path / "ridge.png")
+    images[:, 3, 3] = 255
+    assert np.abs(predict(images)["ridge"] - true).max() < 2.01 * np.ptp(true)
+
+
 @pytest.mark.parametrize("kind", ["ids", "series"])
 def test_every_kind_of_input_has_a_baseline_of_numbers(kind: str, tmp_path: Path) -> None:
     random = np.random.default_rng(0)

@@ -165,6 +165,8 @@ def test_page_card_table_and_mlflow_speak_of_the_error_and_never_of_accuracy(
     assert f"The mean absolute error is {error} degrees" in page
     assert f"The mean absolute error on the test set is {error} degrees" in card
     assert error in table
+    assert "images, in degrees." in " ".join(table.split())
+    assert "holds" not in table.lower(), "a column of the page alone"
     reports = RunReports(evaluate=evaluation, verify=VerificationReport.load())
     figures = record.figures(reports)
     assert figures["test_error"] == evaluation.test_error

@@ -124,7 +124,7 @@ def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
     uneven = Survey({}, ["a", "b"], {"train": 100}, {"a": 90, "b": 10}, side=50)
     assert values(uneven)["problem.metric"] == "balanced_accuracy"
     assert values(uneven)["problem.target"] == 0.8, "the largest class alone gives a half of it"
-    assert "Of b there were only 10 photos." in values(uneven)["problem.limits"]
+    assert "There were few photos of b: 10." in values(uneven)["problem.limits"]
 
 
 def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
@@ -132,6 +132,8 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     few = outlook.splits(Parts(320, 80, 100), settings)
     assert few[1].startswith("test: an accuracy of 80 % would have a 95 % interval of 70.8 to 87.3")
     assert "`edgeproof folds` judges the recipe on all 400 outside the test set" in few[1]
+    rare = outlook.splits(Parts(320, 80, 100), settings, fewest=3)
+    assert "`edgeproof folds --folds 3` judges the recipe" in rare[1], "5 would be refused"
     assert "show at best that a file loses at most 1.71 points" in few[2]
     judged = params.override(settings, {"evaluate.folds": "reports/folds.json"})
     assert "; 5 folds judge the recipe on all 400" in outlook.splits(Parts(320, 80, 100), judged)[1]
@@ -190,7 +192,9 @@ def test_rare_classes_are_named() -> None:
     lines = outlook.classes(uneven)
     assert lines[0].startswith("cat has 400 examples and dog 12; with train.class_weights")
     assert lines[1].startswith("fewer than 20 examples of dog")
-    assert outlook.classes(replace(uneven, target="labels")) == lines[1:]
+    assert outlook.classes(replace(uneven, target="labels")) == [
+        lines[1].replace("the class", "the label")
+    ]
     assert outlook.classes(photos(70)) == []
 
 

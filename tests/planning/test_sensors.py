@@ -132,7 +132,8 @@ def test_what_holds_nobody_and_no_rate_is_said(folder: Path) -> None:
     with pytest.raises(UserError, match="do not say how many rows a second has; add --rate 50"):
         survey.survey(recorded(Path("unknown"), head="tick,ax,ay,az,label,person"))
     with pytest.raises(
-        UserError, match=r"--number is ax, .* the data are series; leave .* \(N, 1, C\).* y_train"
+        UserError,
+        match=r"--number is ax, .* are recordings, .*; leave it out, or, .* y_train \(T is 1",
     ):
         start.start(Path("walks"), None, Path("params.yaml"), True, Given(number="ax"))
 

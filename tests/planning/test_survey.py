@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from pipeline.files.pictures import picture_file
 from pipeline.planning import lists, outlook, start, survey
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
-from tests.planning.conftest import arrays, one_folder, strangers, values
+from tests.planning.conftest import arrays, listed, one_folder, strangers, values
 
 
 def test_a_survey_counts_classes_sizes_and_colours(folder: Path) -> None:
@@ -88,13 +87,6 @@ def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder:
     assert survey.survey(folder, dataset=params.Dataset.model_validate(data.values)) == data
 
 
-def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
-    """A list of the 50 pictures, without class folders."""
-    rows = [f"{number},{cell(number)}" for number in range(50)]
-    (one_folder(folder) / "train.csv").write_text("\n".join([header, *rows]))
-    return folder
-
-
 @pytest.mark.parametrize(
     ("header", "given", "target"),
     [
@@ -162,13 +154,6 @@ def test_a_board_takes_several_labels(folder: Path, capsys: pytest.CaptureFixtur
     listed(folder, "id,tags", lambda number: "old;cat" if number % 2 else "")
     start.start(folder, "esp32-s3", folder / "params.yaml", force=True)
     assert "\nesp32-s3 takes it\n" in capsys.readouterr().out
-
-
-def test_a_label_that_every_picture_has_is_said(folder: Path) -> None:
-    data = survey.survey(
-        listed(folder, "id,tags", lambda number: "old;cat"[: 3 + 4 * (number % 2)])
-    )
-    assert outlook.classes(data) == ["every example has old: nothing to learn; leave it out"]
 
 
 def test_a_list_that_is_no_text_is_refused_in_a_sentence(folder: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.config.parts import is_number, one_class_each
@@ -20,11 +20,12 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 LABEL = ("label", "class", "classname", "classid", "category")  # as `spelling` gives them
-SEVERAL = ("labels", "tags", "classes", "classnames", "categories")
+SEVERAL = ("labels", "tags", "tag", "classes", "classnames", "categories")
 BETWEEN = ";|,"  # several labels; without any of them in the column, spaces
 TRUE = {"1", "1.0", "true", "yes", "x"}
 # Never two in a column: -1 may mean unknown
 FALSE = ({"0", "0.0"}, {"-1", "-1.0"}, {"false"}, {"no"}, {""})
+COMMA, THOUSANDS = re.compile(r"[+-]?\d+,(\d+)"), 3  # in a number, and digits behind thousands
 CURE = "set dataset.number to its column, or give `edgeproof start` --number COLUMN"
 
 Row = dict[str, str]  # `label` and `labels` stand for the names above
@@ -40,12 +41,14 @@ class LabelTexts:
     columns: tuple[str, ...]
 
     def check(self, path: str) -> None:
-        """Raises UserError if they are too few to tell apart."""
+        """Raises UserError if there are none, or too few to tell apart."""
+        if not self.texts:
+            raise UserError(f"{path} has no rows below its first; expected one for each picture")
         if not is_number(self.target) and len(self.names) < 2:
             raise UserError(f"{path} has {counted(len(self.names), 'label')}; expected at least 2")
 
 
-def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[str]) -> LabelTexts:
+def read(path: str, rows: Sequence[Row], number: str | None, others: Collection[str]) -> LabelTexts:
     """The labels of the list at `path`; `others` are columns that hold none. Raises UserError."""
     columns = list(rows[0]) if rows else ["label"]
     if number is not None:
@@ -54,9 +57,15 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[st
         return _classes(path, rows)
     if "labels" in columns:
         return _several(path, rows)
-    truths = [name for name in columns if name not in others and _is_truth(rows, name)]
+    cells = {name: [row[name] for row in rows] for name in columns if name not in others}
+    truths = [name for name in cells if _is_truth(cells[name])]
+    unclear = _unclear(path, cells)
     if len(truths) > 1:
+        if unclear:
+            print(f"note: {unclear}; it is not used")
         return _truths(path, rows, truths)
+    if unclear:
+        raise UserError(f"{unclear}; expected 1 in each row where the label holds, and 0 elsewhere")
     raise UserError(
         f"{path} has the columns {', '.join(columns)}; expected a column label, a column labels "
         "for several at once, or a column of 0 and 1 for each of them: rename the column that has "
@@ -71,7 +80,7 @@ def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
         if not text:
             raise UserError(f"row {number} of {path} has an empty label; expected one")
     names = sorted(set(texts))
-    if joint := _joint(names):
+    if joint := joined_name(names):
         print(
             f"note: {path}: the class {joint} joins names of other classes; if a picture may have "
             "several labels at once, call the column labels"
@@ -93,7 +102,7 @@ def _several(path: str, rows: Sequence[Row]) -> LabelTexts:
         parts = [cell.split(between) for cell in cells]
     texts = [label_meaning.joined(filter(None, map(str.strip, part))) for part in parts]
     names = sorted({name for text in texts for name in label_meaning.separate(text)})
-    if joint := _joint(names):
+    if joint := joined_name(names):
         print(
             f"note: {path}: the label {joint} joins names of other labels; separate the labels of "
             "all rows by semicolons"
@@ -101,7 +110,7 @@ def _several(path: str, rows: Sequence[Row]) -> LabelTexts:
     return LabelTexts("labels", texts, names, ("labels",))
 
 
-def _joint(names: Sequence[str]) -> str | None:
+def joined_name(names: Sequence[str]) -> str | None:
     """The first name that consists of others, with a mark between them."""
     for name in names:
         parts = list(map(str.strip, re.split(r"[;|,/+&]", name)))
@@ -130,6 +139,17 @@ def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> LabelTexts:
     return LabelTexts(target, list(map(label_meaning.joined, held)), columns, tuple(columns))
 
 
+def _unclear(path: str, cells: Mapping[str, Sequence[str]]) -> str | None:
+    """What is odd in the first column that mixes truths of two kinds, such as 1, 0 and nothing."""
+    for name, column in cells.items():
+        if are_truths(column) and not _is_truth(column):
+            known = TRUE | FALSE[0]
+            odd = next(at for at, cell in enumerate(column) if cell.lower() not in known)
+            held = column[odd] or "nothing"
+            return f"row {odd + 2} of {path} has {held} as {name}, and other rows have 1 or 0"
+    return None
+
+
 def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
     key = "label" if spelling(column) in LABEL else column
     if rows and key not in rows[0]:
@@ -137,19 +157,37 @@ def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
             f"dataset.number is {column}; expected one of the columns of {path}: "
             f"{', '.join(rows[0])}"
         )
-    texts = [row[key] for row in rows]
-    for number, text in enumerate(texts, 2):
-        if not _is_number(text):
-            raise UserError(
-                f"row {number} of {path} has {text or 'nothing'} as {column}; expected a number "
-                "such as 12.5, without a unit; take out rows that have none"
-            )
+    texts = _with_points([row[key] for row in rows])
+    wrong = [number for number, text in enumerate(texts, 2) if not _is_number(text)]
+    if wrong:
+        text = texts[wrong[0] - 2]
+        others = f", and {counted(len(wrong) - 1, 'other row')} no number either"
+        unclear = f"; write its comma as a point, or leave it out if {text} counts thousands"
+        raise UserError(
+            f"row {wrong[0]} of {path} has {text or 'nothing'} as {column}"
+            f"{others * (len(wrong) > 1)}; expected a number such as 12.5, without a unit"
+            f"{unclear * bool(COMMA.fullmatch(text))}; take out rows that have none"
+        )
     return LabelTexts("number", texts, [column], (key,))
 
 
-def _is_truth(rows: Sequence[Row], column: str) -> bool:
-    values = {row[column].lower() for row in rows}
-    return any(values <= TRUE | false and values != {""} for false in FALSE)
+def _with_points(texts: list[str]) -> list[str]:
+    """Decimal commas as points, unless each may as well stand between thousands."""
+    commas = [match for match in map(COMMA.fullmatch, texts) if match]
+    if all(len(match[1]) == THOUSANDS for match in commas):
+        return texts
+    return [text.replace(",", ".") if COMMA.fullmatch(text) else text for text in texts]
+
+
+def are_truths(cells: Iterable[str]) -> bool:
+    """Whether these cells of a column may say of each row whether a label holds."""
+    values = {cell.strip().lower() for cell in cells}
+    return values <= TRUE.union(*FALSE) and not values <= {""}
+
+
+def _is_truth(cells: Iterable[str]) -> bool:
+    values = {cell.lower() for cell in cells}
+    return values != {""} and any(values <= TRUE | false for false in FALSE)
 
 
 def spelling(column: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.datasets.reading import file_tree, part_folders, recording_files
 from pipeline.datasets.reading.file_tree import FileError, Open, nfc
 from pipeline.datasets.reading.label_columns import spelling
-from pipeline.datasets.reading.recording_columns import LABEL, LABELS, label_in
+from pipeline.datasets.reading.recording_columns import LABEL, LABELS, NUMBERS, label_in
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
 
@@ -140,7 +140,7 @@ def _of_list(path: str, folder: str, tree: file_tree.Tree, file: IO[bytes]) -> l
     if "file" not in names or of_label is None:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
-            "start, end, split and others"
+            f"start, end, split and others; {NUMBERS}"
         )
     files = {nfc(name): name for name in tree.files}
     result: dict[str, RecordingFile] = {}

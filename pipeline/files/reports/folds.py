@@ -18,6 +18,11 @@ SECTIONS = {"dataset", "preprocess", "train"}  # of params.yaml: the recipe
 NO_DIFFERENCE = {"preprocess": {"store"}}  # it only says where pixels are
 
 
+def command(fewest: int) -> str:
+    """How to run folds of data that have so many examples of the rarest class for them."""
+    return "`edgeproof folds`" if fewest >= FOLDS else f"`edgeproof folds --folds {max(2, fewest)}`"
+
+
 class FoldsReport(Report):
     PATH: ClassVar = artifacts.FOLDS
 

@@ -1,0 +1,134 @@
+"""`edgeproof start` on numbers, on what may be one, and on the data that have no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.config import params
+from pipeline.planning import outlook, problem, survey
+from pipeline.planning.data import Given
+from pipeline.planning.parts import Parts
+from pipeline.process.errors import UserError
+from tests.conftest import ROOT
+from tests.planning.conftest import arrays, listed
+
+
+def test_a_number_far_from_all_others_is_named_without_an_exponent(folder: Path) -> None:
+    listed(folder, "id,age", lambda number: "99999" if number == 7 else f"{20 + number}")
+    data = survey.survey(folder, Given(number="age", unit="years"))
+    (line,) = outlook.numbers(data)
+    assert line.startswith("1 number is far from all others, such as 99,999: if that stands for")
+    limits = {choice.key: choice.value for choice in problem.propose(data, folder)}
+    assert "between 20 and 99,999 years" in str(limits["problem.limits"])
+
+
+def test_long_numbers_are_said_to_be_shown_with_an_exponent(folder: Path) -> None:
+    listed(folder, "id,price", lambda number: f"{100_000 + 5_000 * number}")
+    (line,) = outlook.numbers(survey.survey(folder, Given(number="price", unit="euros")))
+    assert "so 345,000 is shown as 3.45e+05; a larger unit" in line
+
+
+@pytest.mark.parametrize(("validation", "is_said"), [(58, True), (59, False)])
+def test_too_few_numbers_for_an_interval_are_said(validation: int, is_said: bool) -> None:
+    changes = {"problem.unit": "kg", "problem.target": 1.0, "problem.coverage": 0.95}
+    settings = params.override(params.load(ROOT / "params.yaml"), changes)
+    lines = outlook.splits(Parts(320, validation, 100), settings)
+    assert [line.startswith("interval: 58 validation examples") for line in lines[1:]] == (
+        [True] * is_said
+    )
+
+
+@pytest.mark.parametrize(("step", "is_said"), [(7, True), (3, False)])
+def test_angles_that_go_round_are_said(folder: Path, step: int, is_said: bool) -> None:
+    listed(folder, "id,angle", lambda number: f"{number * step}")
+    lines = outlook.numbers(survey.survey(folder, Given(number="angle", unit="degrees")))
+    assert [line.startswith("angles that go all the way round") for line in lines] == (
+        [True] * is_said
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "is_said"),
+    [
+        (str, True),  # 50 whole numbers
+        (lambda number: f"{number % 4 / 2}", True),
+        (lambda number: str(number % 5), False),  # as of digits and ratings
+        (lambda number: f"{number:05}", False),  # names of classes
+    ],
+)
+def test_classes_that_may_be_a_number_are_said(
+    folder: Path, label: Callable[[int], str], is_said: bool
+) -> None:
+    lines = outlook.numbers(survey.survey(listed(folder, "id,label", label)))
+    assert [line.endswith("--number with the name of its column") for line in lines] == (
+        [True] * is_said
+    )
+
+
+@pytest.mark.parametrize(
+    ("y_train", "sentence"),
+    [
+        (np.arange(30) // 2 + 1, r"from 1 to 15; .* a number to predict, .* y_train\.astype\(flo"),
+        (np.arange(30) * 9, r"labels up to 261 and 30 examples; .* store y_train\.astype\(float"),
+        (np.arange(30) // 2 * 2, r"class 1 has no example .* store y_train\.astype\(float\)"),
+        (np.where(np.eye(3, dtype=int)[np.arange(30) % 3], 1, -1), r"holds -1; expected 0 and 1"),
+        (np.array(["a", "", "b"] * 10), "y_train has an empty text in number 1, counted from 0"),
+        (np.ones((30, 2)) / 2, r"or floats of shape \(N,\) for one number"),
+    ],
+)
+def test_what_may_be_a_number_or_labels_is_refused_with_its_cure(
+    tmp_path: Path, y_train: np.ndarray, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        survey.survey(arrays(tmp_path / "n.npz", y_train=y_train))
+
+
+def test_floats_of_0_and_1_are_several_labels(tmp_path: Path) -> None:
+    y_train = (np.arange(30)[:, None] >> np.arange(3) & 1).astype(np.float32)
+    data = survey.survey(arrays(tmp_path / "n.npz", y_train=y_train))
+    assert (data.target, data.class_names) == ("labels", ["0", "1", "2"])
+    use = {choice.key: choice.value for choice in problem.propose(data, tmp_path)}["problem.use"]
+    assert use == "Finding 0, 1 and 2 in images made like those of the training set."
+
+
+def test_texts_that_join_several_labels_are_said(tmp_path: Path) -> None:
+    data = survey.survey(arrays(tmp_path / "n.npz", y_train=np.array(["a", "b", "a;b"] * 10)))
+    assert [line.partition(" joins ")[0] for line in data.remarks] == ["the class a;b"]
+
+
+def test_sounds_and_recordings_have_no_number(tmp_path: Path) -> None:
+    for number in range(6):
+        noise = np.random.default_rng(number).normal(0, 0.1, 4000)
+        (tmp_path / "sounds").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "sounds" / f"{number}.wav", noise, 8000)
+    (tmp_path / "sounds" / "list.csv").write_text("file,age\n0.wav,3\n1.wav,4\n")
+    with pytest.raises(UserError, match="are sounds, which have a class each; leave it out"):
+        survey.survey(tmp_path / "sounds", Given(number="age"))
+    (tmp_path / "steps").mkdir()
+    rows = "\n".join(f"{row / 50},{row % 7},{row / 9:.2f}" for row in range(200))
+    for number in range(4):
+        (tmp_path / "steps" / f"{number}.csv").write_text(f"time,ax,label\n{rows}\n")
+    for given in (Given(), Given(number="label")):
+        with pytest.raises(UserError, match=r"cut windows yourself: x_train of an npz, float32"):
+            survey.survey(tmp_path / "steps", given)
+
+
+def test_of_lists_of_a_competition_that_for_training_is_proposed(folder: Path) -> None:
+    listed(folder, "id,age", lambda number: f"{number}.5")
+    for name in ("sample_submission", "test"):
+        (folder / f"{name}.csv").write_text("id,age\n1,0\n2,0\n")
+    with pytest.raises(UserError, match=r"name one of them, such as .*train\.csv"):
+        survey.survey(folder)
+    (folder / "train").mkdir()
+    for picture in folder.glob("*.png"):
+        picture.rename(folder / "train" / picture.name)
+    with pytest.raises(UserError, match=r"the columns file, age; .* `edgeproof start` --number"):
+        survey.survey(folder / "train.csv")
+    data = survey.survey(folder / "train.csv", Given(number="age"))
+    names = {choice.key: choice.value for choice in problem.propose(data, folder / "train.csv")}
+    assert names["problem.name"] == "my-pets"
