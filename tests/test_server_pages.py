@@ -136,6 +136,23 @@ def test_the_servers_own_page_lists_its_paths_and_predicts(
     assert not faults
 
 
+def test_a_picture_chosen_before_the_models_are_listed_is_answered(
+    server: Server, archive: Path, chromium: Any, tmp_path: Path
+) -> None:
+    with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
+        (tmp_path / "digit.png").write_bytes(png(golden["images"][0]))
+    page = chromium.new_page()
+    held: list[Any] = []
+    page.route("**/openapi.json", lambda route: held.append(route))
+    with page.expect_request("**/openapi.json"):
+        page.goto(f"http://{server.url}/docs")
+    page.set_input_files("#picture", str(tmp_path / "digit.png"))
+    (route,) = held
+    route.continue_()
+    page.wait_for_function("document.getElementById('answer').textContent !== ''")
+    assert str(page.text_content("#answer")).startswith("It shows ")
+
+
 def test_a_response_says_what_it_depends_on(each_server: Server) -> None:
     for path in ("/docs", "/openapi.json", "/v2", "/metrics", "/nowhere", "/"):
         assert each_server.get(path).headers["vary"] == "accept-encoding"
