@@ -28,24 +28,6 @@ def printed(project: Project) -> str:
     return project.run(*EDGEPROOF, "report", COLUMNS="80")
 
 
-@pytest.mark.long
-@pytest.mark.slow
-def test_make_run_ends_with_the_table_and_its_status_also_where_a_gate_fails(line: Project) -> None:
-    line.change({"problem.target": 1.0})
-    # In the environment of the tests.
-    done = line.attempt("make", "--no-print-directory", "--old-file=env", "run", "RUN=")
-    assert done.returncode != 0
-    assert "error: no bundle: test accuracy 0." in done.stderr
-    assert done.stdout.endswith("\nThe whole run on one page: reports/index.html\n")
-    (keras,) = (text for text in done.stdout.splitlines() if text.startswith("| Keras "))
-    assert keras.rstrip(" |").endswith("| failed")
-    assert "| onnx_int8 " in done.stdout
-    drafted = line.attempt("make", "--old-file=env", "draft", "RUN=")
-    assert drafted.returncode == 0, drafted.stderr
-    assert "NOT-PROVEN.tar.gz: NOT PROVEN" in drafted.stdout
-    assert keras in drafted.stdout
-
-
 @pytest.mark.slow
 def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
     whole = printed(line)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import params
+from pipeline.embedded import c
 from pipeline.files.reports.verify import FailedPair
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
@@ -18,15 +19,34 @@ from tests.page.conftest import PAGE, Reader, change_report, text, written
 pytestmark = pytest.mark.slow
 
 
+# Enough for every gate, in a quarter of the time.
+FEWER = {
+    "verify.runtimes": ["litert", "onnxruntime"],
+    "verify.processors": ["native"],
+    "embed.targets": ["c"],
+    "embed.programs": [c.HERE],
+}
+
+
 @pytest.mark.long
-def test_the_page_is_there_after_a_failed_gate_and_the_table_ends_with_it(own: Project) -> None:
+def test_after_a_failed_gate_a_run_ends_with_the_page_and_the_table_and_a_draft_can_be_made(
+    own: Project,
+) -> None:
     table = (*EDGEPROOF, "report")
     named = f"\nThe whole run on one page: {PAGE}\n"
     assert own.run(*table).endswith(named)
-    own.change({"problem.target": 1.0})
+    params_file = own.folder / params.FILE
+    before = params_file.read_bytes()
+    own.change({"problem.target": 1.0, **FEWER})
     assert named not in own.run(*table)
-    done = own.attempt("dvc", "repro")
+    # In the environment of the tests.
+    done = own.attempt("make", "--no-print-directory", "--old-file=env", "run", "RUN=")
+    assert done.returncode != 0
     assert "error: no bundle: test accuracy 0." in done.stderr
+    assert done.stdout.endswith(named)
+    (keras,) = (line for line in done.stdout.splitlines() if line.startswith("| Keras "))
+    assert keras.rstrip(" |").endswith("| failed")
+    assert "| onnx_int8 " in done.stdout
     shown = text((own.folder / PAGE).read_text(encoding="utf-8"))
     assert "This run made no bundle: 1 of 6 gates failed." in shown
     assert "is below problem.target 1.0; change the model or the data, and train again" in shown
@@ -34,9 +54,13 @@ def test_the_page_is_there_after_a_failed_gate_and_the_table_ends_with_it(own: P
         r"Next steps .* edgeproof advise .* edgeproof improve .* edgeproof draft", shown
     )
     assert own.run(*table).endswith(named)
+    drafted = own.attempt("make", "--old-file=env", "draft", "RUN=")
+    assert drafted.returncode == 0, drafted.stderr
+    assert "NOT-PROVEN.tar.gz: NOT PROVEN" in drafted.stdout
+    assert keras in drafted.stdout
     own.change({"export.max_accuracy_drop": 0.02})
     assert named not in own.run(*table)
-    own.change({"export.max_accuracy_drop": 0.01, "problem.target": 0.8})
+    params_file.write_bytes(before)
     own.run("dvc", "repro")  # which takes away the page that DVC knows nothing of
     assert "All 6 gates passed" in (own.folder / PAGE).read_text(encoding="utf-8")
     assert own.run(*table).endswith(named)
