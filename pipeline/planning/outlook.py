@@ -70,7 +70,7 @@ def splits(parts: Parts, settings: Params, fewest: int = FOLDS) -> list[str]:
             f"problem.metric is {settings.problem.metric}: its interval is wider, and files may "
             "lose more of it than of accuracy, as a class with few images counts as much as any"
         )
-    if parts.test < statistics.FEW_TESTED:
+    if parts.test < statistics.FEW_TESTED and (parts.folds or has_folds(settings)):
         outside = parts.train + parts.validation
         folds = (
             f"{_folds(parts)} folds judge" if has_folds(settings) else f"{command(fewest)} judges"
