@@ -151,6 +151,13 @@ def classes(data: Survey) -> list[str]:
             f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
             f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
         )
+    cut = 3 - sum(data.examples.get(part, 0) > 0 for part in ("validation", "test"))
+    if data.group and data.groups_of_class < cut:
+        lines.append(
+            f"a class is in {data.groups_of_class} of {data.groups} groups (preprocess.group), so "
+            "a split will lack it, and `edgeproof run` will refuse that: add groups with it, or "
+            "leave it out"
+        )
     return lines
 
 
