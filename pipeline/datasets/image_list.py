@@ -28,7 +28,7 @@ from pipeline.datasets.reading import (
     photo_list,
 )
 from pipeline.datasets.reading.file_tree import Tree
-from pipeline.datasets.reading.label_columns import LABEL, SEVERAL, Row, spelling
+from pipeline.datasets.reading.label_columns import LABEL, SEVERAL, TAG, Row, spelling
 from pipeline.datasets.reading.listed_files import Files
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import list_file, pictures, s3
@@ -126,23 +126,25 @@ def _one_of_each(
 
     Raises UserError for a picture with two classes.
     """
-    first = {(row.file, row.box): row for row in reversed(candidates)}
     if one_class_each(target):
-        for row in candidates if len(first) < len(candidates) else ():
-            if (label := first[row.file, row.box].label) != row.label:
+        classes = {(row.file, row.box): row.label for row in reversed(candidates)}
+        for row in candidates if len(classes) < len(candidates) else ():
+            if (label := classes[row.file, row.box]) != row.label:
                 raise UserError(
                     f"{path} says that {row.file} is {label} and {row.label}; expected one label "
-                    "for a picture; if it may have several at once, call the column labels"
+                    "for a picture: take out the wrong row, or, if it may have several at once, "
+                    "name them in a column labels"
                 )
         return target, candidates
     joined = defaultdict[tuple[str, Box | None], set[str]](set)
     for row in candidates:
         joined[row.file, row.box].update(label_meaning.separate(row.label))
-    if len(first) < len(candidates):
+    if len(joined) < len(candidates):
+        first = {(row.file, row.box, row.part): row for row in reversed(candidates)}
         print(f"note: {path} has several rows for a picture: it has the labels of all of them")
         candidates = [
-            replace(row, label=label_meaning.joined(joined[key]))
-            for key, row in reversed(first.items())
+            replace(row, label=label_meaning.joined(joined[row.file, row.box]))
+            for row in reversed(first.values())
         ]
     if any(len(names) != 1 for names in joined.values()):
         return target, candidates
@@ -189,11 +191,12 @@ def _known(names: Collection[str]) -> list[str]:
     if not files:
         ends = [spelling(name) for name in names if ENDS.search(name)]
         files = ends if len(ends) == 1 else []
+    labelled = {*LABEL, *SEVERAL}.difference([TAG]).intersection(spellings)
     edges = EDGES if {*BOX} <= {EDGES.get(name) for name in spellings} else {}
     known = {
         **(CORNER if _is_sized(spellings) else edges),
         "split": "split",
-        **dict.fromkeys(SEVERAL, "labels"),
+        **dict.fromkeys([name for name in SEVERAL if name != TAG or not labelled], "labels"),
         **dict.fromkeys([name for name in labels if name != NUMBERED] or labels, "label"),
         **dict.fromkeys(files[:1], "file"),
     }

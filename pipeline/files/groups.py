@@ -20,6 +20,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.pictures.picture_table import TEXT, Table
 from pipeline.process.errors import UserError
 
+UNNAMED = "\1"  # begins no name in data
 # The name of each test example's group, if `preprocess.group` says what a group is
 OF_TEST = artifacts.PREPARED / "test" / "groups.json"
 # Bits of 256, and of the 64 lowest frequencies, that may differ between near copies. Of TrashNet's
@@ -84,7 +85,12 @@ def load_names() -> list[str]:
 
 def distinct(group_names: Sequence[str]) -> list[str]:
     """The names, and one of its own for each example without a name."""
-    return [name or f"\1{row}" for row, name in enumerate(group_names)]
+    return [name or f"{UNNAMED}{row}" for row, name in enumerate(group_names)]
+
+
+def named(distinct_names: Iterable[str]) -> list[str]:
+    """Those of `distinct` that the data have."""
+    return sorted({name for name in distinct_names if not name.startswith(UNNAMED)})
 
 
 def of_names(group_names: Sequence[str]) -> Array:

@@ -148,8 +148,9 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"such as y_train.astype(str); {npz.FLOATS}"
         )
     if empty:
+        floats = f"; {npz.FLOATS}" * all(map(str.isdecimal, names))
         raise UserError(
-            f"{path}: class {empty[0]} has no example in x_train; expected some; {npz.FLOATS}"
+            f"{path}: class {empty[0]} has no example in x_train; expected some{floats}"
         )
     if len(names) < 2:
         raise UserError(f"{path}: y_train has one class; expected at least two")

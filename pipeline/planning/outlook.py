@@ -70,7 +70,7 @@ def splits(parts: Parts, settings: Params, fewest: int = FOLDS) -> list[str]:
             f"problem.metric is {settings.problem.metric}: its interval is wider, and files may "
             "lose more of it than of accuracy, as a class with few images counts as much as any"
         )
-    if parts.test < statistics.FEW_TESTED:
+    if parts.test < statistics.FEW_TESTED and (parts.folds or has_folds(settings)):
         outside = parts.train + parts.validation
         folds = (
             f"{_folds(parts)} folds judge" if has_folds(settings) else f"{command(fewest)} judges"
@@ -150,6 +150,13 @@ def classes(data: Survey) -> list[str]:
         lines.append(
             f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
             f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
+        )
+    cut = 3 - sum(data.examples.get(part, 0) > 0 for part in ("validation", "test"))
+    if data.group and data.groups_of_class < cut:
+        lines.append(
+            f"a class is in {data.groups_of_class} of {data.groups} groups (preprocess.group), so "
+            "a split will lack it, and `edgeproof run` will refuse that: add groups with it, or "
+            "leave it out"
         )
     return lines
 

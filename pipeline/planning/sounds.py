@@ -65,7 +65,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
-            *speakers.remarks(group, sorted(set(names))),
+            *speakers.remarks(group, example_groups.named(names)),
             *too_few,
         ],
     )

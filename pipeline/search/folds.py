@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import targets
-from pipeline.config.params import Params
+from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
 from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
@@ -31,7 +31,7 @@ from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.files.selection import together_in_splits
 from pipeline.process.errors import UserError
-from pipeline.process.words import percent
+from pipeline.process.words import counted, percent
 from pipeline.reporting import by_folds, drawing
 from pipeline.reporting.metrics import ACCURACY, Judged
 from pipeline.reporting.tables import interval
@@ -67,14 +67,21 @@ def cross_validate(folds: int | None, options: AnalysisOptions) -> None:
 
 
 def number(settings: Params) -> int:
-    """How many folds the groups outside the test set allow."""
+    """How many folds the groups outside the test set allow. Raises UserError for none."""
     _, strata, groups = _examples(settings)
     if groups is None:
         return FOLDS
     one_each = one_class_each(raw.description().target)
     pairs = np.unique(np.stack([strata if one_each else np.zeros_like(strata), groups]), axis=1)
     of_class = np.unique(pairs[0], return_counts=True)[1].min()
-    return folds_report.number(len(np.unique(groups)), int(of_class)) or FOLDS
+    count = len(np.unique(groups))
+    folds = folds_report.number(count, int(of_class))
+    if not folds and count < FOLDS:
+        raise UserError(
+            f"{counted(count, 'group')} outside the test set, and {of_class} with the rarest "
+            f"class, are too few for folds; add some, or set evaluate.folds to {NONE}"
+        )
+    return folds or FOLDS
 
 
 def _examples(settings: Params) -> tuple[Array, Array, Array | None]:
@@ -117,8 +124,9 @@ def validating(analysis: Analysis, folds: int) -> list[CachedTraining]:
     target = targets.recognition(description.target)
     fewest = int(target.counts(labels, labels, len(description.class_names)).images.min())
     if not 2 <= folds <= fewest:
+        noun = "class" if one_class_each(description.target) else "label"
         raise UserError(
-            f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
+            f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest {noun}"
         )
     pairs = split(strata, groups, folds, settings.preprocess.seed)
     return [

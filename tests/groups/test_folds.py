@@ -46,6 +46,16 @@ def test_four_cameras_outside_the_test_set_are_judged_by_three_folds(cameras: Pa
     assert folds.number(params.override(cameras, {"preprocess.group": None})) == 5
 
 
+def test_two_cameras_outside_the_test_set_are_too_few_for_folds(cameras: Params) -> None:
+    """The same happens to four, if two with few photos are the test set."""
+    for path in Path("photos").glob("*/camera[34]_*.png"):
+        path.unlink()
+    download.main()
+    sentence = "2 groups outside the test set, and 2 with the rarest class, are too few for folds"
+    with pytest.raises(UserError, match=f"{sentence}; add some, or set evaluate.folds to pipel"):
+        folds.number(cameras)
+
+
 @pytest.fixture
 def people(cameras: Params, monkeypatch: pytest.MonkeyPatch) -> Analysis:
     """Folds by group of three people, one of whom has the labels of the other class."""

@@ -63,6 +63,29 @@ def test_a_picture_may_have_a_row_for_each_of_its_labels(
     assert "several rows for a picture: it has the labels of all" in capsys.readouterr().out
 
 
+def test_rows_of_one_picture_in_two_parts_stay_in_both(photos: Path) -> None:
+    raw = load(photos, "file,tag,split\n0.png,cat,\n0.png,dog,test\n1.png,cat,\n1.png,cat,test\n")
+    assert sorted(raw.train_labels.tolist()) == sorted(raw.test_labels.tolist()) == [[1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("file,label,tag\n0.png,cat,a\n1.png,dog,b\n", "classes"),
+        ("file,tags,tag\n0.png,cat;dog,a\n1.png,dog,b\n", "labels"),
+    ],
+)
+def test_a_tag_beside_labels_is_a_column_as_any_other(photos: Path, text: str, target: str) -> None:
+    raw = load(photos, text)
+    assert raw.target == target
+    assert sorted(row.columns["tag"] for row in rows(raw)) == ["a", "b"]
+
+
+def test_a_number_may_be_called_tag(photos: Path) -> None:
+    raw = load(photos, "file,tag\n0.png,3\n1.png,4.5\n", number="tag")
+    assert sorted(raw.train_labels.tolist()) == [3, 4.5]
+
+
 def test_labels_of_which_each_picture_has_one_are_classes(photos: Path) -> None:
     raw = load(photos, "file,labels\n0.png,cat\n1.png,dog\n")
     assert (raw.target, raw.class_names) == ("classes", ["cat", "dog"])
@@ -110,12 +133,17 @@ def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
         (
             "file,a,b\n1.png,1,0\n2.png,-1,0\n3.png,0,1\n",
             None,
-            "row 3 of .* has -1 as a, and other rows have 1 or 0; expected 1 in each row where",
+            "row 3 of .* has -1 as a, and row 4 has 0; expected 1 in each row where the label",
         ),
         (
             "file,a,b\n1.png,1,0\n2.png,,1\n3.png,0,1\n",
             None,
-            "row 3 of .* has nothing as a, and other rows have 1 or 0; expected 1 in each row",
+            "row 3 of .* has nothing as a, and row 4 has 0; expected 1 in each row where the label",
+        ),
+        (
+            "file,species,seen\n0.png,cat,yes\n1.png,dog,no\n2.png,dog,\n",
+            None,
+            "the columns file, species, seen; .* rename the column that has them",
         ),
         (
             "file,age\n0.png,1 kg\n1.png,2\n2.png,\n3.png,n/a\n",
@@ -130,7 +158,7 @@ def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
         (
             "file,label\nphone/0.png,cat\n1.png,dog\nphone/0.png,dog\n",
             None,
-            "says that phone/0.png is cat and dog; expected one label .* call the column labels",
+            "says that phone/0.png is cat and dog; expected one label .* take out the wrong row",
         ),
         ("file,x\nphone/0.png,3\n", None, "the columns file, x; expected a column label"),
         ("file,age,age\nphone/0.png,3,4\n", "age", "has the columns age and age; expected one"),

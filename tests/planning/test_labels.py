@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.planning import survey
+from pipeline.planning import outlook, survey
 from pipeline.planning.parts import check_classes
 from pipeline.process.errors import UserError
 from tests.planning.conftest import arrays, listed
@@ -29,6 +29,17 @@ def test_groups_that_cannot_be_in_each_split_are_not_proposed(
     assert (data.group, data.groups) == (group, people if group else 0)
     too_few = [line for line in data.remarks if "too few to keep each in one split" in line]
     assert len(too_few) == (group is None)
+
+
+@pytest.mark.parametrize(("people", "is_said"), [(2, True), (3, False)])
+def test_a_class_in_too_few_groups_for_the_splits_is_said(
+    folder: Path, people: int, is_said: bool
+) -> None:
+    def cell(number: int) -> str:
+        return f"{int(number % 6 < people and number > 20)},p{number % 6}"
+
+    lines = outlook.classes(survey.survey(listed(folder, "id,label,person", cell)))
+    assert any("a class is in 2 of 6 groups" in line for line in lines) == is_said
 
 
 def test_people_in_an_array_are_groups(tmp_path: Path) -> None:

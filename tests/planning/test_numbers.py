@@ -88,6 +88,12 @@ def test_what_may_be_a_number_or_labels_is_refused_with_its_cure(
         survey.survey(arrays(tmp_path / "n.npz", y_train=y_train))
 
 
+def test_a_named_class_without_an_example_is_no_number(tmp_path: Path) -> None:
+    names = np.array(["ant", "bee", "cat", "dog"])
+    with pytest.raises(UserError, match=r"class dog has no example in x_train; expected some$"):
+        survey.survey(arrays(tmp_path / "n.npz", class_names=names))
+
+
 def test_floats_of_0_and_1_are_several_labels(tmp_path: Path) -> None:
     y_train = (np.arange(30)[:, None] >> np.arange(3) & 1).astype(np.float32)
     data = survey.survey(arrays(tmp_path / "n.npz", y_train=y_train))

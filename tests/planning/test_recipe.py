@@ -114,7 +114,10 @@ def test_few_groups_are_judged_by_three_folds_whose_interval_is_wide() -> None:
     assert "; 3 folds judge the recipe on all 96" in outlook.splits(few, settings)[1]
     shown = outlook.training(settings, few, cost.Speed(0.01, 0.005, 2**30))
     assert "for the same in 3 folds" in shown
-    own = outlook.training(settings, replace(few, folds=0), cost.Speed(0.01, 0.005, 2**30))
+    none = replace(few, folds=0)
+    without = params.override(settings, {"evaluate.folds": params.NONE})
+    assert "folds" not in outlook.splits(none, without)[1], "they would be refused"
+    own = outlook.training(settings, none, cost.Speed(0.01, 0.005, 2**30))
     assert "for the same in 5 folds" in own, "who wants folds of too few groups gets as many"
 
 

@@ -129,6 +129,11 @@ def test_a_list_beside_sounds_is_found_with_its_speakers(folder: Path) -> None:
     assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
     assert survey.of_params(settings) == data
     assert audio_folder.load(settings.dataset).train_columns["speaker"].count("anna") == 24
+    without = "\n".join(row.replace(",anna,", ",,") for row in rows)
+    (path / "meta.csv").write_text(without)
+    data = survey.survey(path)
+    assert data.groups == 3 + without.count(",,")
+    assert any("names 3 speakers or places, such as bob and" in line for line in data.remarks)
 
 
 # The list, its header, a row of it, and the folder of the sounds

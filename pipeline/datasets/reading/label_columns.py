@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.config.parts import is_number, one_class_each
@@ -20,7 +20,8 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 LABEL = ("label", "class", "classname", "classid", "category")  # as `spelling` gives them
-SEVERAL = ("labels", "tags", "tag", "classes", "classnames", "categories")
+TAG = "tag"  # says something else beside any other of these names
+SEVERAL = ("labels", "tags", TAG, "classes", "classnames", "categories")
 BETWEEN = ";|,"  # several labels; without any of them in the column, spaces
 TRUE = {"1", "1.0", "true", "yes", "x"}
 # Never two in a column: -1 may mean unknown
@@ -59,12 +60,13 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Collection[
         return _several(path, rows)
     cells = {name: [row[name] for row in rows] for name in columns if name not in others}
     truths = [name for name in cells if _is_truth(cells[name])]
-    unclear = _unclear(path, cells)
+    mixed = [name for name in cells if name not in truths and are_truths(cells[name])]
+    unclear = _unclear(path, mixed[0], cells[mixed[0]]) if mixed else None
     if len(truths) > 1:
         if unclear:
-            print(f"note: {unclear}; it is not used")
+            print(f"note: {unclear}; the column {mixed[0]} is not used")
         return _truths(path, rows, truths)
-    if unclear:
+    if len(truths) + len(mixed) > 1:  # one alone may be anything
         raise UserError(f"{unclear}; expected 1 in each row where the label holds, and 0 elsewhere")
     raise UserError(
         f"{path} has the columns {', '.join(columns)}; expected a column label, a column labels "
@@ -139,19 +141,21 @@ def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> LabelTexts:
     return LabelTexts(target, list(map(label_meaning.joined, held)), columns, tuple(columns))
 
 
-def _unclear(path: str, cells: Mapping[str, Sequence[str]]) -> str | None:
-    """What is odd in the first column that mixes truths of two kinds, such as 1, 0 and nothing."""
-    for name, column in cells.items():
-        if are_truths(column) and not _is_truth(column):
-            known = TRUE | FALSE[0]
-            odd = next(at for at, cell in enumerate(column) if cell.lower() not in known)
-            held = column[odd] or "nothing"
-            return f"row {odd + 2} of {path} has {held} as {name}, and other rows have 1 or 0"
-    return None
+def _unclear(path: str, name: str, column: Sequence[str]) -> str:
+    """What is odd in a column with two ways to say that a label does not hold, such as 0 and -1."""
+    cells = [cell.lower() for cell in column]
+    first = next(row for row, cell in enumerate(cells) if cell not in TRUE)
+    known = TRUE.union(*(false for false in FALSE if cells[first] in false))
+    odd = next(row for row, cell in enumerate(cells) if cell not in known)
+    return (
+        f"row {first + 2} of {path} has {column[first] or 'nothing'} as {name}, and row {odd + 2} "
+        f"has {column[odd] or 'nothing'}"
+    )
 
 
 def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
-    key = "label" if spelling(column) in LABEL else column
+    meant = {**dict.fromkeys(SEVERAL, "labels"), **dict.fromkeys(LABEL, "label")}
+    key = column if rows and column in rows[0] else meant.get(spelling(column), column)
     if rows and key not in rows[0]:
         raise UserError(
             f"dataset.number is {column}; expected one of the columns of {path}: "
