@@ -101,12 +101,12 @@ def _beside_recordings(tree: Tree) -> list[str]:
     unread = [name for name, reason in tree.left_out.items() if reason == tree.lacks_suffix]
     sounds_there = [name for name in unread if name.lower().endswith(sound_list.SUFFIXES)]
     media = [*tree.files, *sounds_there]
-    described = {PurePosixPath(name).with_suffix("") for name in media}
+    described = {PurePosixPath(name).stem for name in media}
     recordings = [
         name
         for name in unread
         if name.lower().endswith(recording_files.SUFFIXES)
-        and PurePosixPath(name).with_suffix("") not in described
+        and PurePosixPath(name).stem not in described
     ]
     return media if len(recordings) > len(media) else []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,16 @@ def test_other_labels_that_are_wrong_are_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         load(photos, text, number=number)
+
+
+def test_a_stray_picture_with_two_classes_stops_nothing(photos: Path) -> None:
+    for number in range(6, 25):
+        shutil.copy(photos / "phone/0.png", photos / f"phone/{number}.png")
+    rows = [f"phone/{number}.png,{'cat' if number % 2 else 'dog'}\n" for number in range(25)]
+    text = "".join(["file,label\n", *rows, "phone/0.png,cat\n"])
+    assert len(load(photos, text).train_labels) == 26
+    with pytest.raises(UserError, match=r"says that phone/0.png is dog and cat"):
+        load(photos, f"{text}phone/1.png,dog\n")
 
 
 @pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("x", ""), ("1", "")])

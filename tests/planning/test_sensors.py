@@ -21,8 +21,6 @@ from tests.conftest import ROOT
 from tests.planning.conftest import SHIPPED, photo, values
 
 PEOPLE = ("anna", "bob", "eve", "tom")
-
-
 HEAD = "time,ax,ay,az,label,person"
 
 
@@ -51,10 +49,8 @@ def test_recordings_get_their_rate_windows_a_network_and_groups(folder: Path, pa
     choices, settings = start.propose(data, path, None, SHIPPED)
     assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
     options = settings.dataset.options(series_folder.Options)
-    assert (settings.dataset.name, options.rate, options.seconds, options.step) == (
-        *("series_folder", 25, 2),
-        1,
-    )
+    assert settings.dataset.name == "series_folder"
+    assert (options.rate, options.seconds, options.step) == (25, 2, 1)
     assert start.shape(settings, data) == Shape((50, 3), 2, "series")
     assert (settings.preprocess.group, settings.preprocess.order) == ("person", "stratified")
     assert (settings.train.architecture, settings.train.keep) == ("series_cnn", "last")
@@ -111,6 +107,12 @@ def test_a_plot_beside_recordings_does_not_make_them_pictures(folder: Path) -> N
         table.with_suffix(".csv").write_text("left,top\n1,2\n")
     (folder / "classes.csv").write_text("name\ncat\n")
     assert survey.survey(folder).counts == {"cat": 30, "dog": 20}, "each table is of a picture"
+    (folder / "cat").rename(folder / "notes")
+    shutil.copytree(folder / "notes", folder / "cat", ignore=shutil.ignore_patterns("*.csv"))
+    for picture in (folder / "notes").glob("*.png"):
+        picture.unlink()
+    with pytest.raises(UserError, match="class notes holds no readable picture"):
+        survey.survey(folder)
 
 
 def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
