@@ -142,13 +142,13 @@ def test_a_picture_chosen_before_the_models_are_listed_is_answered(
     with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
         (tmp_path / "digit.png").write_bytes(png(golden["images"][0]))
     page = chromium.new_page()
-
-    def choose_first(route: Any) -> None:
-        page.set_input_files("#picture", str(tmp_path / "digit.png"))
-        route.continue_()
-
-    page.route("**/openapi.json", choose_first)
+    held: list[Any] = []
+    page.route("**/openapi.json", lambda route: held.append(route))
     page.goto(f"http://{server.url}/docs")
+    while not held:
+        page.wait_for_timeout(20)
+    page.set_input_files("#picture", str(tmp_path / "digit.png"))
+    held[0].continue_()
     page.wait_for_function("document.getElementById('answer').textContent !== ''")
     assert str(page.text_content("#answer")).startswith("It shows ")
 
