@@ -143,7 +143,11 @@ def test_a_picture_chosen_before_the_models_are_listed_is_answered(
         (tmp_path / "digit.png").write_bytes(png(golden["images"][0]))
     page = chromium.new_page()
     held: list[Any] = []
-    page.route("**/openapi.json", lambda route: held.append(route))
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/openapi.json", hold)
     page.goto(f"http://{server.url}/docs")
     while not held:
         page.wait_for_timeout(20)
