@@ -87,7 +87,10 @@ def _split_off_groups(
     if order in ("first", "last"):
         selected = _groups_at_the_end(groups.numbers, count, order)
     else:
-        weights = strata if order == "stratified" else np.zeros_like(strata)
+        is_kept = order == "stratified" and (
+            groups.one_of_each or _have_shares(strata, groups.numbers, count)
+        )
+        weights = strata if is_kept else np.zeros_like(strata)
         selected = _choose_groups(weights, groups, count, seed)
     taken = np.isin(groups.numbers, selected)
     if not taken.any() or taken.all():
@@ -97,6 +100,16 @@ def _split_off_groups(
             f"expected groups smaller than {count:,} examples, with each class in several of them"
         )
     return np.flatnonzero(~taken), np.flatnonzero(taken)
+
+
+def _have_shares(strata: Array, groups: Array, count: int) -> bool:
+    """Whether the groups of each stratum are so many that a group of it is no more than its share.
+
+    If each person has one age, few people have no proportions of ages to keep.
+    """
+    pairs = np.unique(np.stack([strata, groups]), axis=1)
+    fewest = np.unique(pairs[0], return_counts=True)[1].min()
+    return bool(fewest * count >= len(strata))
 
 
 def _groups_at_the_end(groups: Array, count: int, order: str) -> Array:

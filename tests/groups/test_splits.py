@@ -66,16 +66,24 @@ def test_a_rare_class_in_few_groups_is_in_every_split() -> None:
         labels = rng.integers(0, 5, 1200)
         for group in rng.permutation(60)[:3]:
             labels[np.flatnonzero(members == group)[:2]] = 5
-        rows = splits.splits(
-            labels, 0.2, settings(validation=0.1, seed=seed), None, splits.Groups(members)
-        )
+        groups = splits.Groups(members, one_of_each=True)
+        rows = splits.splits(labels, 0.2, settings(validation=0.1, seed=seed), None, groups)
         assert all((np.bincount(labels[part], minlength=6) > 0).all() for part in rows.values())
 
 
 def test_groups_that_cannot_be_split_are_refused() -> None:
     members, labels = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
     with pytest.raises(UserError, match="in 2 groups, none of which can be split off"):
-        splits.splits(labels, None, settings(), None, splits.Groups(members))
+        splits.splits(labels, None, settings(), None, splits.Groups(members, one_of_each=True))
+
+
+@pytest.mark.parametrize("people", [5, 10, 20, 40, 100])
+def test_people_with_one_number_each_are_split_by_their_count(people: int) -> None:
+    members = np.repeat(np.arange(people), 6)
+    tenths = members * 10 // people
+    rows = splits.splits(tenths, 0.2, settings(validation=0.2), None, splits.Groups(members))
+    assert len(set(members[rows["test"]])) == pytest.approx(0.2 * people, abs=1)
+    assert len(set(members[rows["train"]])) > people / 2
 
 
 def test_without_groups_the_split_is_as_it_was() -> None:
