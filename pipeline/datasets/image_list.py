@@ -37,7 +37,7 @@ from pipeline.files.pictures.picture_file import Box
 from pipeline.files.pictures.picture_table import OWN_COLUMNS
 from pipeline.process.errors import UserError
 
-STRAY = 0.05  # of pictures: so many may have two classes by mistake, of which a note tells
+STRAY = 0.05  # the share of pictures that may have two classes by mistake; a note names them
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 # A column may have any of these names. Of several for the file, the first counts.
 FILE = (

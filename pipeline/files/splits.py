@@ -103,7 +103,7 @@ def _split_off_groups(
 
 
 def _have_shares(strata: Array, groups: Array, count: int) -> bool:
-    """Whether the groups of each stratum are so many that a group of it is no more than its share.
+    """Whether each stratum has enough groups that splitting off one does not exceed its share.
 
     If each person has one age, few people have no proportions of ages to keep.
     """

@@ -48,10 +48,10 @@ LEAST_COVERAGE = 0.9  # that is worth a promise
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
-def splits(parts: Parts, settings: Params, fewest: int = FOLDS) -> list[str]:
+def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
     """The size of each split, and what the test and the gate can show with it.
 
-    `fewest` are the examples of the rarest class outside the test set.
+    `rarest` is the number of examples of the rarest class outside the test set.
     """
     share = settings.problem.target
     sizes = (
@@ -73,7 +73,7 @@ def splits(parts: Parts, settings: Params, fewest: int = FOLDS) -> list[str]:
     if parts.test < statistics.FEW_TESTED and (parts.folds or has_folds(settings)):
         outside = parts.train + parts.validation
         folds = (
-            f"{_folds(parts)} folds judge" if has_folds(settings) else f"{command(fewest)} judges"
+            f"{_folds(parts)} folds judge" if has_folds(settings) else f"{command(rarest)} judges"
         )
         lines[-1] += (
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "

@@ -135,7 +135,7 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     few = outlook.splits(Parts(320, 80, 100), settings)
     assert few[1].startswith("test: an accuracy of 80 % would have a 95 % interval of 70.8 to 87.3")
     assert "`edgeproof folds` judges the recipe on all 400 outside the test set" in few[1]
-    rare = outlook.splits(Parts(320, 80, 100), settings, fewest=3)
+    rare = outlook.splits(Parts(320, 80, 100), settings, rarest=3)
     assert "`edgeproof folds --folds 3` judges the recipe" in rare[1], "5 would be refused"
     assert "show at best that a file loses at most 1.71 points" in few[2]
     judged = params.override(settings, {"evaluate.folds": "reports/folds.json"})

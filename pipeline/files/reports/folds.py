@@ -19,7 +19,7 @@ NO_DIFFERENCE = {"preprocess": {"store"}}  # it only says where pixels are
 
 
 def command(fewest: int) -> str:
-    """How to run folds of data that have so many examples of the rarest class for them."""
+    """The command that runs folds; `fewest` is the number of examples of the rarest class."""
     return "`edgeproof folds`" if fewest >= FOLDS else f"`edgeproof folds --folds {max(2, fewest)}`"
 
 
@@ -31,7 +31,7 @@ class FoldsReport(Report):
 
 
 def number(groups: int, of_class: int) -> int:
-    """How many folds judge so many groups outside the test set; 0 if none do.
+    """How many folds to make of `groups` groups outside the test set; 0 if there are too few.
 
     `of_class` of them hold the class that the fewest hold. A group is in one fold, and each class
     needs one to hold out, one to validate by and one to train on. Five folds of fewer than eight
