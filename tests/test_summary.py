@@ -13,6 +13,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, result_notes, summary, terminal
 from pipeline.reporting.result_row import cells
 from pipeline.reporting.tables import MILLISECONDS, table
+from serving.gate import WORSE
 from tests import reports
 from tests.conftest import EDGEPROOF, Project
 
@@ -136,6 +137,12 @@ def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images(
     assert row.score == 0.98
     assert summary.COLUMNS[MILLISECONDS](row) == "0.040 to 1.200"
     assert row.verdict == "proven; could not run on onnxruntime"
+
+
+def test_a_file_that_is_worse_on_an_emulated_processor_alone_is_worse_in_its_row() -> None:
+    there = reports.compared(processor="haswell", state=WORSE, reason="golden vectors differ")
+    row = summary.file_row("onnx_int8", [reports.compared(), there])
+    assert (row.verdict, row.emulated) == (WORSE, "haswell")
 
 
 def test_a_narrow_table_cuts_no_name_of_a_file_and_no_number() -> None:
