@@ -20,9 +20,9 @@ from pipeline.config.params import NONE, Params
 from pipeline.files import artifacts, atomic, digests
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
+from pipeline.reporting import tables
 from pipeline.reporting.drawing import figure
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.reporting.tables import markdown
 from pipeline.search import cached_training, engine
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 from pipeline.search.change import Change
@@ -168,12 +168,11 @@ class Analysis:
     def _markdown(self, report: AnalysisReport, picture: str) -> str:
         arguments = Change("", self.overrides, "").arguments()
         start = ", ".join(argument for argument in arguments if argument != "-S") or "params.yaml"
-        rows = (report.columns, ["---"] * len(report.columns), *report.table)
         parts = [
             f"# {self.title}",
             f"Start: `{start}`",
             f"**{report.sentence}**",
-            "\n".join(markdown(row) for row in rows),
+            tables.table(report.columns, report.table),
             *report.notes,
             *filter(None, [remark(self.params, self.metric)]),
             f"![]({picture})",
