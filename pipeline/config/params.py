@@ -14,7 +14,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 from ruamel.yaml import YAML
@@ -69,12 +68,7 @@ class Dataset(ParamsSection):
 
     def options(self, kind: type[AnyOptions]) -> AnyOptions:
         """The values of a dataset's own options. Raises UserError for a wrong one."""
-        values = self.model_extra or {}
-        try:
-            return kind.model_validate(values)
-        except ValidationError as error:
-            fault = validation_message.sentence(error, values, kind)
-            raise UserError(f"dataset.{fault}") from None
+        return validation_message.checked(kind, self.model_extra or {}, "dataset.")
 
 
 class Preprocess(ParamsSection):
@@ -263,10 +257,7 @@ def parsed(text: str | bytes, path: Path) -> Params:
     except (YAMLError, UnicodeDecodeError) as error:
         fault = validation_message.yaml_fault(error)
         raise UserError(f"{path} is not readable YAML: {fault}") from None
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: {validation_message.sentence(error, values, Params)}") from None
+    return validation_message.checked(Params, values, f"{path}: ")
 
 
 def load_or_none() -> Params | None:
@@ -293,7 +284,4 @@ def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
                     f"{key} is not a known key: {name} is {section!r}, which has no keys of its own"
                 )
         section[last] = value
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        raise UserError(validation_message.sentence(error, values, Params)) from None
+    return validation_message.checked(Params, values)
