@@ -8,7 +8,7 @@ from lectures import comparison
 from lectures.comparison import Row
 from lectures.example import FOLDER, Example
 from lectures.outcome import ExampleResults
-from pipeline.files.atomic import replacing
+from pipeline.files import atomic
 from pipeline.reporting import tables
 
 PAGE = FOLDER / "README.md"
@@ -41,8 +41,7 @@ and training at the last epoch, and `lowest epoch` is the epoch of the lowest va
 
 
 def write(examples: Mapping[str, Example], results: Mapping[str, ExampleResults | None]) -> None:
-    with replacing(PAGE) as temporary:
-        temporary.write_text(text(examples, results), encoding="utf-8")
+    atomic.write_text(PAGE, text(examples, results))
 
 
 def text(examples: Mapping[str, Example], results: Mapping[str, ExampleResults | None]) -> str:

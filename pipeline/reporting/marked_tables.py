@@ -78,8 +78,7 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
         )
     before, rest = text.split(begin, 1)
     after = rest.split(end, 1)[1]
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
+    atomic.write_text(path, f"{before}{begin}\n{block}\n{end}{after}")
 
 
 def block() -> str:

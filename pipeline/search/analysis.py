@@ -153,8 +153,7 @@ class Analysis:
         page, picture = (artifacts.REPORTS / f"{self.name}.{suffix}" for suffix in ("md", "png"))
         with figure(picture, size) as drawn:
             draw(drawn)
-        with atomic.replacing(page) as temporary:
-            temporary.write_text(self._markdown(report, picture.name), encoding="utf-8")
+        atomic.write_text(page, self._markdown(report, picture.name))
         table = Table()
         for column in report.columns:
             table.add_column(column, overflow="fold")

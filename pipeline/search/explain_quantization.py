@@ -276,5 +276,4 @@ def write(path: Path, comparison: QuantizationLoss, advice: list[str]) -> None:
         "\n".join(numbered(advice)),
         tables.table(COLUMNS, [layer.row() for layer in comparison.layers]),
     ]
-    with atomic.replacing(path) as temporary:
-        temporary.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+    atomic.write_text(path, "\n\n".join(filter(None, parts)) + "\n")
