@@ -24,7 +24,6 @@ from pipeline.config.device_files import Embed, Export, InTheField, Package, Ver
 from pipeline.config.own_model import OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
-from pipeline.config.processes import check_batch
 from pipeline.config.section import Fraction, Options, ParamsSection
 from pipeline.process.errors import UserError
 
@@ -179,7 +178,12 @@ class Train(ParamsSection):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         starts.check(self.weights, self.start_from, self.architecture)
-        check_batch(self.processes, self.batch_size)
+        # A full batch is cut to fit
+        if isinstance(self.batch_size, int) and self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, and {self.processes} processes share a batch; "
+                f"expected a multiple of {self.processes}"
+            )
         if self.quantization_aware:
             quantized.check(self.model_dump())
         return self
