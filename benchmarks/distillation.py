@@ -285,8 +285,7 @@ def main() -> None:
     if options.images > VALIDATION.start or options.seeds < 2:
         parser.error(f"expected at most {VALIDATION.start:,} images, and at least 2 seeds")
     text = page(options.images, options.epochs, options.seeds)
-    with atomic.replacing(PAGE) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    atomic.write_text(PAGE, text + "\n")
     print(f"wrote {PAGE}")
 
 

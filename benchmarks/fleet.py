@@ -87,11 +87,11 @@ def run_all(todo: Mapping[str, Kind], at: Host, rows: list[Row], log: Path) -> N
     """Runs the devices, and appends what each took to `rows` and to `log`."""
     started, stop = time.monotonic(), threading.Event()
 
-    def one(device: str, kind: Kind) -> Row | None:
+    def run_unless_stopped(device: str, kind: Kind) -> Row | None:
         return None if stop.is_set() else run(device, kind, at)
 
     with ThreadPoolExecutor(AT_ONCE) as pool, log.open("a") as file:
-        futures = [pool.submit(one, device, kind) for device, kind in todo.items()]
+        futures = [pool.submit(run_unless_stopped, device, kind) for device, kind in todo.items()]
         try:
             for count, future in enumerate(as_completed(futures), 1):
                 row = future.result()
@@ -213,8 +213,7 @@ def simulate(planned: Mapping[str, Kind], source: Path, folder: Path) -> None:
         read = fleet.read(lines)
         check(planned, read.releases[at.name])
         table = fleet_table.text(read, list(planned))
-        with atomic.replacing(PAGE) as temporary:
-            temporary.write_text(page(planned, rows, table, paper(at, rows, lines)), "utf-8")
+        atomic.write_text(PAGE, page(planned, rows, table, paper(at, rows, lines)))
     print(f"{table}\n\n{PAGE}")
 
 

@@ -205,8 +205,7 @@ def write(last_stage: str | None, rows: list[Row]) -> None:
     """Writes the results, their page and the headline of README.md and docs/results.md."""
     results = {"machine": machine.sentence(), "last_stage": last_stage, "rows": rows}
     artifacts.save_json(RESULTS, results)
-    with atomic.replacing(PAGE) as temporary:
-        temporary.write_text(seeds_page.text(results), encoding="utf-8")
+    atomic.write_text(PAGE, seeds_page.text(results))
     for path in HEADLINES:
         marked_tables.replace(path, seeds_page.headline(results), BEGIN, END)
     print(seeds_page.headline(results))

@@ -254,8 +254,7 @@ def main() -> None:
         results = [result(goal, seed) for seed in range(options.seeds)]
         measured = {**load(), goal.name: Measured(goal.command, machine.sentence(), results)}
         artifacts.save_json(RESULTS, {name: asdict(network) for name, network in measured.items()})
-        with atomic.replacing(PAGE) as temporary:
-            temporary.write_text(page(measured) + "\n", encoding="utf-8")
+        atomic.write_text(PAGE, page(measured) + "\n")
         print(f"wrote {PAGE}")
 
 

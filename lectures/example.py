@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -116,13 +116,7 @@ def load(name: str) -> Example:
     """The example with this name. Raises UserError."""
     if name not in names():
         raise UserError(f"{name!r} is not an example; expected one of {', '.join(names())}")
-    values = _read(name)
-    try:
-        example = Example.model_validate(values)
-    except ValidationError as error:
-        raise UserError(
-            f"{_path(name)}: {validation_message.sentence(error, values, Example)}"
-        ) from None
+    example = validation_message.checked(Example, _read(name), f"{_path(name)}: ")
     variations = [variation.name for variation in example.variations]
     if len(set(variations)) < len(variations):
         raise UserError(f"{_path(name)}: two variations have the same name; expected unique names")

@@ -8,10 +8,11 @@ from lectures import comparison
 from lectures.comparison import Row
 from lectures.example import FOLDER, Example
 from lectures.outcome import ExampleResults
-from pipeline.files.atomic import replacing
-from pipeline.reporting.tables import markdown
+from pipeline.files import atomic
+from pipeline.reporting import tables
 
 PAGE = FOLDER / "README.md"
+OVERVIEW_COLUMNS = ("example", "what", "lecture", "published results met", "minutes of one core")
 COLUMNS = ("variation", "measure", "published", "ours", "difference", "met")
 
 OPENING = """# The lectures, reproduced
@@ -40,26 +41,22 @@ and training at the last epoch, and `lowest epoch` is the epoch of the lowest va
 
 
 def write(examples: Mapping[str, Example], results: Mapping[str, ExampleResults | None]) -> None:
-    with replacing(PAGE) as temporary:
-        temporary.write_text(text(examples, results), encoding="utf-8")
+    atomic.write_text(PAGE, text(examples, results))
 
 
 def text(examples: Mapping[str, Example], results: Mapping[str, ExampleResults | None]) -> str:
-    overview = [
-        markdown(("example", "what", "lecture", "published results met", "minutes of one core")),
-        markdown(["---"] * 5),
-    ]
-    sections = []
+    overview, sections = [], []
     for name, example in examples.items():
         result = results[name]
         rows = comparison.rows(example, result.outcomes) if result else []
         met = tally(rows) if result else "not run"
         minutes = f"{result.seconds / 60:.1f}" if result else ""
         link = f"[{name}](#{name.lower()})"
-        overview.append(markdown((link, example.title, example.lecture, met, minutes)))
+        overview.append((link, example.title, example.lecture, met, minutes))
         sections.append(section(name, example, result, rows))
     finished = [result for result in results.values() if result]
-    return "\n\n".join([OPENING, total(finished), "\n".join(overview), *sections]) + "\n"
+    parts = [OPENING, total(finished), tables.table(OVERVIEW_COLUMNS, overview), *sections]
+    return "\n\n".join(parts) + "\n"
 
 
 def total(results: Sequence[ExampleResults]) -> str:
@@ -124,13 +121,10 @@ def section(
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
-    previous = ""
+    cells, previous = [], ""
     for row in rows:
         variation = "" if row.variation == previous else row.variation
         measure = row.measure.replace("_", " ")
-        lines.append(
-            markdown((variation, measure, row.published, row.ours, row.difference, row.met))
-        )
+        cells.append((variation, measure, row.published, row.ours, row.difference, row.met))
         previous = row.variation
-    return "\n".join(lines)
+    return tables.table(COLUMNS, cells)

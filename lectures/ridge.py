@@ -8,18 +8,16 @@ settings of the example.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt, ValidationError
+from pydantic import PositiveFloat, PositiveInt
 
 from lectures.example import Example
 from lectures.outcome import Outcome, rounded
-from pipeline.config import validation_message
 from pipeline.config.section import ParamsSection
+from pipeline.config.validation_message import checked
 from pipeline.files.artifacts import Array
-from pipeline.process.errors import UserError
 from pipeline.search.engine import Engine
 
 PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 46)])
@@ -43,7 +41,9 @@ def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome
     """Raises UserError."""
     outcomes = []
     for variation in example.variations:
-        setting = _checked({**example.settings, **variation.settings}, variation.name)
+        setting = checked(
+            Setting, {**example.settings, **variation.settings}, f"{variation.name}: "
+        )
         started = time.perf_counter()
         figures, curves = zip(
             *(measured(setting, seed) for seed in example.seeds_of(variation, quick)), strict=True
@@ -53,7 +53,7 @@ def outcomes(example: Example, where: Engine, quick: bool) -> tuple[list[Outcome
         means = {name: np.mean([run[name] for run in curves], axis=0) for name in curves[0]}
         mean_curves = {name: rounded(mean) for name, mean in means.items()}
         outcomes.append(Outcome(variation.name, by_measure, mean_curves, seconds))
-    examples = _checked({"penalty": 0.0, **example.settings}, "settings").examples
+    examples = checked(Setting, {"penalty": 0.0, **example.settings}, "settings: ").examples
     return outcomes, f"generated as in the lecture, {examples} training examples"
 
 
@@ -94,10 +94,3 @@ def error(weights: Array, x: Array, y: Array) -> Array:
     """The root mean square error of each row of weights."""
     result: Array = np.sqrt(np.mean((weights @ x.T - y) ** 2, axis=1))
     return result
-
-
-def _checked(values: Mapping[str, Any], name: str) -> Setting:
-    try:
-        return Setting.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{name}: {validation_message.sentence(error, values, Setting)}") from None

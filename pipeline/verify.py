@@ -28,11 +28,9 @@ from pipeline.process import stage
 from pipeline.reporting import calibration, numbers, pictures
 from pipeline.verification import intervals, rejection, schedule
 from pipeline.verification.device_metrics import device_metrics
-from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
-from pipeline.verification.native import NativePair
 from pipeline.verification.pair import Pair, emulated_pairs, native_pairs, outputs_by_format
-from pipeline.verification.verdicts import Countdown, summary
+from pipeline.verification.verdicts import summary
 
 
 def exported_files() -> dict[str, Path]:
@@ -88,22 +86,15 @@ def main() -> None:
     files = exported_files()
     natives, groups = native_pairs(files, settings), emulated_pairs(files, settings)
     pairs = [*natives, *(pair for group in groups for pair in group)]
-    countdown, started = Countdown(len(pairs)), time.perf_counter()
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         material = gather(settings, folder)
         key = workload(pairs, material, settings)
         schedule.announce(len(pairs), key)
-        pythons = schedule.environments_of(pairs)
-        here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
-        emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-        schedule.run_native(here, material, settings, folder, countdown)
+        vectors = schedule.run(natives, groups, material, settings, folder)
         judge_answers = rejection.judge if material.unit is None else intervals.judge
         not_rejecting = judge_answers(natives, material, settings.problem)
-        vectors = schedule.choose_golden(material, natives, settings.verify.emulated_runtimes)
-        np.save(folder / "telling.npy", vectors.telling)
-        judge = schedule.judging(natives, vectors, material, settings, countdown)
-        schedule.run_emulated(emulators, judge, material, settings, folder)
     draw_reliability(material, natives, settings)
     save(vectors, material, pairs, not_rejecting)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from serving.checksums import MANIFEST, manifest
+from tests.acceptance_sets import rewrite
 from tests.conftest import ROOT
 from tests.waiting import SECONDS, wait_for
 
@@ -221,11 +221,4 @@ def rename(folder: Path, name: str, version: str | None = None) -> Path:
     """Changes the name and version on the card of an unpacked bundle, and updates its checksums."""
     card = json.loads((folder / "model_card.json").read_text())
     changed = {**card, "name": name, "version": version or card["version"]}
-    (folder / "model_card.json").write_text(json.dumps(changed))
-    files = {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST
-    }
-    (folder / MANIFEST).write_bytes(manifest(files))
-    return folder
+    return rewrite(folder, model_card__json=json.dumps(changed).encode())

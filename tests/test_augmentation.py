@@ -12,6 +12,7 @@ from pipeline.config import params
 from pipeline.config.params import Train
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
+from tests.interrupted import assert_same_weights, interrupted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -116,24 +117,10 @@ def test_an_unknown_preset_is_refused() -> None:
 @pytest.mark.attacks
 @pytest.mark.slow
 def test_an_interrupted_training_with_mixed_images_ends_in_the_same_weights(tmp_path: Path) -> None:
-    from pipeline.training import fit
-
     train = train_params(augmentation="photos_strong", keep="last")
-    data = photos()
-
-    class KilledError(Exception):
-        pass
-
-    def kill(row: dict[str, float]) -> None:
-        if row["epoch"] == 2:
-            raise KilledError
-
-    whole = fit.fit(train, data, tmp_path / "whole", lambda row: None)
-    with pytest.raises(KilledError):
-        fit.fit(train, data, tmp_path / "killed", kill)
-    resumed = fit.fit(train, data, tmp_path / "killed", lambda row: None)
-    for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    whole = interrupted(train, photos(), tmp_path / "whole")
+    resumed = interrupted(train, photos(), tmp_path / "killed", 2)
+    assert_same_weights(resumed.model, whole.model)
 
 
 def series_of(channels: int) -> Any:

@@ -24,6 +24,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.process.errors import UserError
 from pipeline.verification import material
 from tests.conftest import OWN_PROBLEM, ROOT, STAGES, Project
+from tests.settings import configure
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -69,15 +70,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def configure(store: str, **values: Any) -> None:
-    settings = params.override(
-        params.load(ROOT / "params.yaml"), {**VALUES, "preprocess.store": store, **values}
-    )
-    Path("params.yaml").write_text(settings.model_dump_json())
-
-
 def prepare(store: str, **values: Any) -> None:
-    configure(store, **values)
+    configure({**VALUES, "preprocess.store": store, **values})
     download.main()
     preprocess.main()
 
@@ -153,7 +147,7 @@ def test_the_features_of_frozen_layers_are_the_same(photos: Path) -> None:
         "train.freeze": "all",
         "train.augmentation": [],
     }
-    configure("pixels", **frozen)
+    configure({**VALUES, **frozen})
     weights = train()
     features = sorted(Path(".state/features").rglob("*.npy"))
     computed = {path.name: artifacts.sha256(path) for path in features}

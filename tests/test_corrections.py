@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
 
 from pipeline import download, preprocess
 from pipeline.config import params
@@ -20,19 +18,11 @@ from pipeline.files.corrections import COLUMNS
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.process.errors import UserError
 from pipeline.search import cached_training, labels, labels_page
-from tests.conftest import ROOT
+from tests.settings import configure
 
 FILE = "corrections.csv"
 NAMES = ["cat", "dog"]
-
-
-def configure(**values: Any) -> None:
-    """The params of the project, with these values."""
-    content = YAML(typ="safe").load(ROOT / "params.yaml")
-    for key, value in values.items():
-        section, name = key.split("__")
-        content[section][name] = value
-    YAML(typ="safe").dump(content, Path("params.yaml"))
+OWN = {"dataset.name": "npz", "dataset.path": "mine.npz"}
 
 
 @pytest.fixture
@@ -41,10 +31,9 @@ def arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.chdir(tmp_path)
     images = np.random.default_rng(0).integers(0, 255, (60, 4, 4, 1), np.uint8)
     np.savez("mine.npz", x_train=images, y_train=np.arange(60) % 2, class_names=np.array(NAMES))
-    dataset = {"dataset__name": "npz", "dataset__path": "mine.npz"}
-    configure(**dataset)
+    configure(OWN)
     download.main()
-    return {**dataset, "preprocess__corrections": FILE}
+    return {**OWN, "preprocess.corrections": FILE}
 
 
 def line(row: int | str, decision: str, label: str = "", **cells: str) -> dict[str, str]:
@@ -67,7 +56,7 @@ def split_labels(split: str) -> list[int]:
 
 def rows() -> dict[str, list[int]]:
     """The rows of each split, before corrections."""
-    configure(dataset__name="npz", dataset__path="mine.npz")
+    configure(OWN)
     return {
         split: part.rows.tolist()
         for split, part in preprocess.select(raw.description(), params.load()).items()
@@ -77,7 +66,7 @@ def rows() -> dict[str, list[int]]:
 def test_blanks_and_capitals_in_cells_change_nothing(arrays: dict[str, str]) -> None:
     row = rows()["train"][0]
     write(line(row, "Change ", f"{NAMES[1 - row % 2].title()} ", given=f"{NAMES[row % 2]} "))
-    configure(**arrays)
+    configure(arrays)
     preprocess.main()
     assert split_labels("train")[0] == 1 - row % 2
 
@@ -107,7 +96,7 @@ def test_corrections_change_and_drop_what_they_name_and_leave_the_splits_alone(
         line(tested, "change", other[tested], set="test"),
         line(split["train"][3], "", other[split["train"][3]]),  # nobody has decided
     )
-    configure(**arrays)
+    configure(arrays)
     preprocess.main()
     expected = [1 - before["train"][0], before["train"][1], *before["train"][3:]]
     assert split_labels("train") == expected
@@ -130,7 +119,7 @@ def test_a_test_label_changes_only_if_the_file_names_the_test_set(arrays: dict[s
         line(tested, "change", NAMES[1 - tested % 2]),
         line(trained, "drop", set="test"),
     )
-    configure(**arrays)
+    configure(arrays)
     preprocess.main()
     assert {name: split_labels(name) for name in split} == before
     report = PreprocessReport.load().corrected
@@ -152,7 +141,7 @@ def test_a_test_set_of_its_own_has_rows_of_its_own(
         y_test=np.arange(6) % 2,
         class_names=np.array(NAMES),
     )
-    configure(dataset__name="npz", dataset__path="mine.npz", preprocess__corrections=FILE)
+    configure({**OWN, "preprocess.corrections": FILE})
     download.main()
     write(line(0, "change", "dog", set="test"), line(2, "drop", set="test"), line(3, "drop"))
     preprocess.main()
@@ -166,7 +155,7 @@ def test_the_analyses_train_on_the_corrected_labels(arrays: dict[str, str]) -> N
     split = rows()
     changed, dropped = split["train"][:2]
     write(line(changed, "change", NAMES[1 - changed % 2]), line(dropped, "drop"))
-    configure(**arrays)
+    configure(arrays)
     cached_training.data_digests.cache_clear()
     train, validation = cached_training.split_rows(params.load())
     assert train.tolist() == [row for row in split["train"] if row != dropped]
@@ -190,12 +179,14 @@ def test_pictures_are_named_by_their_file_and_box_whatever_their_row(
     listed.append("0.png,dog,4,4,16,16")
     Path("photos/labels.csv").write_text("\n".join(listed))
     configure(
-        dataset__name="image_list",
-        dataset__path="photos",
-        dataset__height=8,
-        dataset__width=8,
-        dataset__channels=1,
-        preprocess__corrections=FILE,
+        {
+            "dataset.name": "image_list",
+            "dataset.path": "photos",
+            "dataset.height": 8,
+            "dataset.width": 8,
+            "dataset.channels": 1,
+            "preprocess.corrections": FILE,
+        }
     )
     download.main()
     write(
@@ -224,7 +215,7 @@ def test_a_file_as_spreadsheets_save_it_is_read(
     arrays: dict[str, str], delimiter: str, mark: str
 ) -> None:
     write(line(3, "change", "cat"), delimiter=delimiter, mark=mark)
-    configure(**arrays)
+    configure(arrays)
     assert raw.edits("training").changed == {3: 0}
 
 
@@ -250,7 +241,7 @@ def test_a_line_that_does_not_fit_the_data_is_refused_in_one_sentence(
     arrays: dict[str, str], sentence: str
 ) -> None:
     write(*WRONG[sentence])
-    configure(**arrays)
+    configure(arrays)
     with pytest.raises(UserError) as refused:
         preprocess.main()
     assert sentence in str(refused.value)
@@ -259,7 +250,7 @@ def test_a_line_that_does_not_fit_the_data_is_refused_in_one_sentence(
 
 
 def test_a_file_that_is_no_such_table_is_refused(arrays: dict[str, str]) -> None:
-    configure(**arrays)
+    configure(arrays)
     for content, sentence in (
         (b"row,label\n", "has no column file; expected row, file, set, given, decision, label"),
         (b"\xff\xfe", "is not UTF-8; save it as CSV in UTF-8"),
@@ -276,7 +267,7 @@ def test_several_labels_at_once_are_refused(
     monkeypatch.chdir(tmp_path)
     rows = np.array([[0, 1], [1, 0], [1, 1], [0, 0]] * 6)
     np.savez("mine.npz", x_train=np.zeros((24, 4, 4, 1), np.uint8), y_train=rows)
-    configure(dataset__name="npz", dataset__path="mine.npz", preprocess__corrections=FILE)
+    configure({**OWN, "preprocess.corrections": FILE})
     download.main()
     write(line(0, "drop"))
     with pytest.raises(UserError, match=f"expected {NONE} with labels"):

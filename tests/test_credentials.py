@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from pipeline.process.errors import UserError
 from pipeline.search import optuna_storage
 from pipeline.tracking import credentials, runs
+from tests import web
 from tests.conftest import ROOT
 
 PASSWORD = "hunter2-Tr0ub4dor"
@@ -91,13 +90,13 @@ def test_text_without_a_password_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert credentials.masked(sentence) == sentence
 
 
-class PasswordRequired(http.server.BaseHTTPRequestHandler):
+class PasswordRequired(web.Quiet, BaseHTTPRequestHandler):
     """A server that records the password and has no experiments."""
 
-    received: list[str]
+    received: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        type(self).received.append(self.headers.get("Authorization", ""))
+        self.received.append(self.headers.get("Authorization", ""))
         body = json.dumps(
             {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}
         ).encode()
@@ -108,19 +107,6 @@ class PasswordRequired(http.server.BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-
-@contextmanager
-def password_server() -> Iterator[tuple[int, list[str]]]:
-    received: list[str] = []
-    handler = type("Handler", (PasswordRequired,), {"received": received})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1], received
-        server.shutdown()
-
 
 def test_user_and_password_reach_the_server_although_its_address_has_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -129,10 +115,13 @@ def test_user_and_password_reach_the_server_although_its_address_has_none(
         monkeypatch.setenv(name, "another")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.chdir(ROOT)
-    with password_server() as (port, received):
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:p%40ss{PASSWORD}@127.0.0.1:{port}")
+    with web.served(PasswordRequired) as address:
+        host = address.removeprefix("http://")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:p%40ss{PASSWORD}@{host}")
         assert runs.log_search("search", Path("params.yaml"), {}) is None
-    assert set(received) == {f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"}
+    assert set(PasswordRequired.received) == {
+        f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"
+    }
     assert PASSWORD not in capsys.readouterr().err
     assert PASSWORD not in os.environ["MLFLOW_TRACKING_URI"]
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import mlflow
@@ -20,13 +20,14 @@ from pipeline.doctor import Check, Finding, machine, servers
 from tests import postgresql
 from tests.conftest import ROOT
 from tests.tracking.conftest import free_port
+from tests.web import Quiet, served
 
 
 @contextmanager
 def web(answer: Callable[[str], tuple[int, str]], ahead: float = 0.0) -> Iterator[str]:
     """A server whose `answer` gives status and text for a path, and whose clock is `ahead`."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def date_time_string(self, timestamp: float | None = None) -> str:
             return formatdate(time.time() + ahead, usegmt=True)
 
@@ -36,12 +37,8 @@ def web(answer: Callable[[str], tuple[int, str]], ahead: float = 0.0) -> Iterato
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(Handler) as address:
+        yield address
 
 
 def look(check: Callable[[], Finding]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 from PIL import Image
 
 from serving import Bundle, BundleError, __main__
-from serving.checksums import MANIFEST, manifest
-from serving.model_card import FILE, ModelCard
+from tests.acceptance_sets import change_card
 from tests.server import FORMAT, Server
 from tests.waiting import SECONDS
 
@@ -27,12 +25,7 @@ DESCRIPTION = f"a draft, NOT PROVEN ({REASONS[0]}, and 1 more)"
 @pytest.fixture
 def draft(bundle: Path) -> Path:
     """The unpacked bundle, changed into a draft."""
-    card = ModelCard.parse((bundle / FILE).read_bytes())
-    (bundle / FILE).write_bytes(dataclasses.replace(card, not_proven=REASONS).dump())
-    files = [path for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
-    contents = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
-    (bundle / MANIFEST).write_bytes(manifest(contents))
-    return bundle
+    return change_card(bundle, not_proven=REASONS)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 from pipeline.config.params import Train
 from pipeline.datasets import Raw
 from pipeline.files import artifacts
-from tests.techniques.small_training import KilledError, data, fit, train_params
+from tests.interrupted import assert_same_weights, interrupted
+from tests.techniques.small_training import data, fit, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
@@ -114,8 +115,7 @@ def test_another_split_reuses_the_features_of_its_images_and_ends_in_the_same_we
     anew = trained("anew", shuffled)
     assert "computing the features of 60 images, once" in capsys.readouterr().out
     assert reusing.rows[-1]["validation_loss"] == anew.rows[-1]["validation_loss"]
-    for actual, expected in zip(reusing.model.weights, anew.model.weights, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    assert_same_weights(reusing.model, anew.model)
 
 
 def test_layers_with_the_same_weights_and_another_activation_have_features_of_their_own(
@@ -144,8 +144,7 @@ def test_an_interrupted_computation_goes_on_with_the_images_that_are_missing(
     untouched = {path: path.stat().st_mtime_ns for path in intact}
     resumed = fit(raw_mnist, tmp_path / "resumed", starting())
     assert {path: path.stat().st_mtime_ns for path in intact} == untouched
-    for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    assert_same_weights(resumed.model, whole.model)
 
 
 def test_a_training_killed_on_features_or_after_thawing_ends_as_an_uninterrupted_one(
@@ -154,17 +153,8 @@ def test_a_training_killed_on_features_or_after_thawing_ends_as_an_uninterrupted
     thaw = [{"after": 2, "freeze": 1, "learning_rate": 0.001}]
     train = starting(thaw=thaw, epochs=4, network={**NETWORK, "dropout": [0.2]}, keep="last")
     whole = fit(raw_mnist, tmp_path / "whole", train)
-    for epoch in (1, 2, 3):
-
-        def kill(row: dict[str, float], epoch: int = epoch) -> None:
-            if row["epoch"] == epoch:
-                raise KilledError
-
-        with pytest.raises(KilledError):
-            fit(raw_mnist, tmp_path / "killed", train, kill)
-    resumed = fit(raw_mnist, tmp_path / "killed", train)
-    for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    resumed = interrupted(train, data(raw_mnist), tmp_path / "killed", 1, 2, 3)
+    assert_same_weights(resumed.model, whole.model)
     assert resumed.rows[-1]["validation_loss"] == whole.rows[-1]["validation_loss"]
 
 

@@ -7,10 +7,9 @@ import hashlib
 import io
 import os
 import pickle
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ import pytest
 from pipeline.datasets import Raw, fashion_mnist, mnist
 from pipeline.files import fetch
 from pipeline.process.errors import UserError
+from tests.web import Quiet, served
 
 ARRAYS = tuple(
     np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
@@ -40,7 +40,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
     return gzip.compress(header + array.tobytes())
 
 
-class Public(BaseHTTPRequestHandler):
+class Public(Quiet, BaseHTTPRequestHandler):
     """Serves data files, some of them truncated, corrupted, missing, or only at the third try."""
 
     tries: ClassVar[dict[str, int]] = {}
@@ -70,16 +70,11 @@ class Public(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data[: len(data) // 2] if self.path.startswith("/cut") else data)
 
-    def log_message(self, *args: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Public) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    with served(Public) as address:
+        yield address
 
 
 def read(monkeypatch: pytest.MonkeyPatch, mirror: str) -> fetch.Arrays:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from pipeline.field import fleet, fleet_table
 from pipeline.process.errors import UserError
+from tests import web
 from tests.conftest import EDGEPROOF, ROOT
 
 RELEASE = "mnist-digits-1.1.0"
@@ -133,7 +133,7 @@ def test_a_list_of_devices_that_is_missing_or_empty_is_one_sentence(tmp_path: Pa
         fleet.names(tmp_path / "devices.txt")
 
 
-class Host(SimpleHTTPRequestHandler):
+class Host(web.Quiet, SimpleHTTPRequestHandler):
     """A static host that takes files too, and cannot send the rest of a file."""
 
     def do_PUT(self) -> None:
@@ -142,16 +142,9 @@ class Host(SimpleHTTPRequestHandler):
         self.send_response(201)
         self.end_headers()
 
-    def log_message(self, *_: Any) -> None:
-        pass
 
-
-@contextmanager
-def host(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: Host(*a, directory=folder)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+def host(folder: Path) -> AbstractContextManager[str]:
+    return web.served(partial(Host, directory=folder))
 
 
 def prove(folder: Path, address: str, device: str, **variables: str) -> int:

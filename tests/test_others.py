@@ -18,6 +18,7 @@ from pipeline.files import artifacts, split_files
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from tests.conftest import OWN_PROBLEM, ROOT
+from tests.settings import configure
 
 Prepare = Callable[..., dict[str, Array | None]]
 
@@ -39,9 +40,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepare:
     def run(other: str, **values: Any) -> dict[str, Array | None]:
         own = {"dataset.name": "image_folder", "dataset.path": "photos", "dataset.channels": 3}
         size = {"dataset.height": 12, "dataset.width": 12, "preprocess.subset": None}
-        every = {**OWN_PROBLEM, **own, **size, "dataset.other": other, **values}
-        settings = params.override(params.load(ROOT / "params.yaml"), every)
-        Path("params.yaml").write_text(settings.model_dump_json())
+        configure({**OWN_PROBLEM, **own, **size, "dataset.other": other, **values})
         download.main()
         preprocess.main()
         return {split: split_files.load_others(split) for split in ("train", "test")}

@@ -18,6 +18,7 @@ from pipeline.files.reports.preprocess import Evidence
 from pipeline.process.errors import UserError
 from pipeline.reporting import split_notes
 from tests.conftest import OWN_PROBLEM, ROOT
+from tests.settings import configure
 
 OWN = Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"])
 
@@ -75,8 +76,7 @@ def test_only_classes_are_forced_into_every_part(
     np.savez("own.npz", x_train=images, y_train=wanted)
     data = {"name": "npz", "path": "own.npz", "test": 0.1}
     values = {"dataset": data, "preprocess.validation": validation, "problem.unit": "years"}
-    settings = params.override(params.load(ROOT / "params.yaml"), values)
-    Path("params.yaml").write_text(settings.model_dump_json())
+    settings = configure(values)
     download.main()
     rows = preprocess.select(raw.description(), settings)
     assert {part: len(selection.rows) for part, selection in rows.items()} == {
@@ -138,8 +138,7 @@ def test_pixels_that_are_too_dark_for_photos_are_told(
     np.savez("own.npz", x_train=images, y_train=np.arange(60) % 2)
     own: dict[str, object] = {"dataset": {"name": "npz", "path": "own.npz"}}
     values = {**OWN_PROBLEM, **own, "preprocess.subset": None, "preprocess.validation": 10}
-    settings = params.override(params.load(ROOT / "params.yaml"), values)
-    Path("params.yaml").write_text(settings.model_dump_json())
+    configure(values)
     download.main()
     preprocess.main()
     warning = f"warning: the brightest training pixel is {highest} of 255; photos on the device"

@@ -16,6 +16,7 @@ from pipeline.files.artifacts import Array, Inputs
 from pipeline.planning import cost
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
+from tests.interrupted import assert_same_weights, interrupted
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
@@ -29,10 +30,6 @@ SHORT: dict[str, Any] = {
     "train.steps_per_execution": 1,
     "train.quantization_aware": True,
 }
-
-
-class KilledError(Exception):
-    """A training that ends after an epoch."""
 
 
 def data(raw: Raw) -> Any:
@@ -69,10 +66,10 @@ def int8_scales(content: bytes) -> tuple[list[float], list[Array]]:
     return scales, kernels
 
 
-def is_multiple(one: Array, other: Array) -> bool:
+def is_multiple(values: Array, others: Array) -> bool:
     """Whether they differ by a factor alone, such as the scaling of pixels in the first layer."""
-    one, other = (values.reshape(-1) / np.abs(values).max() for values in (one, other))
-    return float(np.abs(one - other).max()) < 1e-4
+    first, second = (part.reshape(-1) / np.abs(part).max() for part in (values, others))
+    return float(np.abs(first - second).max()) < 1e-4
 
 
 def test_only_what_the_int8_file_rounds_is_rounded() -> None:
@@ -175,22 +172,12 @@ def test_the_file_answers_as_the_rounding_network_did(raw_mnist: Raw, trained: A
 def test_an_interrupted_training_ends_in_the_same_weights_and_ranges(
     raw_mnist: Raw, trained: Any, tmp_path: Path
 ) -> None:
-    from pipeline.training import fit, keras_files
+    from pipeline.training import keras_files
 
     train = params.override(START, SHORT).train
     for last in (3, 4):  # before the rounding, and after it
-
-        def kill(row: dict[str, float], last: int = last) -> None:
-            if row["epoch"] == last:
-                raise KilledError
-
-        with pytest.raises(KilledError):
-            fit.fit(train, data(raw_mnist), tmp_path / str(last), kill)
-        resumed = fit.fit(train, data(raw_mnist), tmp_path / str(last), lambda row: None)
-        for weight, expected in zip(
-            resumed.model.get_weights(), trained.model.get_weights(), strict=True
-        ):
-            np.testing.assert_array_equal(weight, expected)
+        resumed = interrupted(train, data(raw_mnist), tmp_path / str(last), last)
+        assert_same_weights(resumed.model, trained.model)
         assert keras_files.ranges(resumed.model) == keras_files.ranges(trained.model)
 
 

@@ -91,9 +91,9 @@ def folder(tmp_path: Path, raw_mnist: Raw) -> Path:
     return tmp_path
 
 
-def equal(one: dict[str, Array], other: dict[str, Array], tolerance: float = 0.0) -> None:
-    for name, values in one.items():
-        np.testing.assert_allclose(values, other[name], rtol=tolerance, atol=tolerance)
+def equal(actual: dict[str, Array], expected: dict[str, Array], tolerance: float = 0.0) -> None:
+    for name, values in actual.items():
+        np.testing.assert_allclose(values, expected[name], rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from dataclasses import MISSING, fields
@@ -146,23 +147,22 @@ def test_the_best_baseline_is_that_of_the_validation_set() -> None:
     assert BASELINE.test_accuracy == BASELINE.test_score.accuracy == 0.5
 
 
+def holder(values: Any, keys: tuple[str | int, ...]) -> Any:
+    """What holds the value at these keys."""
+    return holder(values[keys[0]], keys[1:]) if len(keys) > 1 else values
+
+
 def without(values: dict[str, Any], *keys: str | int) -> bytes:
     """`values` as JSON, without the one at these keys."""
-    values = json.loads(json.dumps(values))
-    inner: Any = values
-    for key in keys[:-1]:
-        inner = inner[key]
-    del inner[keys[-1]]
+    values = copy.deepcopy(values)
+    del holder(values, keys)[keys[-1]]
     return json.dumps(values).encode()
 
 
 def changed(values: dict[str, Any], *keys: str | int, to: object) -> bytes:
     """`values` as JSON, with `to` at these keys."""
-    values = json.loads(json.dumps(values))
-    inner: Any = values
-    for key in keys[:-1]:
-        inner = inner[key]
-    inner[keys[-1]] = to
+    values = copy.deepcopy(values)
+    holder(values, keys)[keys[-1]] = to
     return json.dumps(values).encode()
 
 

@@ -137,13 +137,13 @@ def test_a_server_is_not_ready_while_its_model_hangs(archive: Path, options: lis
                     child.suspend()
             return running.get("/v2/health/ready").status == 503
 
-        asked = pool.submit(running.ask, "POST", INFER, BODY, HEADERS)
+        answer = pool.submit(running.ask, "POST", INFER, BODY, HEADERS)
         wait_for(is_unready_with_all_children_stopped)
         assert running.get("/v2/models/mnist-digits/ready").status == 503
         assert running.get("/v2/health/live").status == 200
         for child in server.children():
             child.resume()
-        assert asked.result().status in (200, 503)
+        assert answer.result().status in (200, 503)
         wait_for(running.is_ready)
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
 

@@ -119,17 +119,23 @@ def test_a_folder_without_the_second_engine_is_one_sentence(archive: Path, tmp_p
     )
 
 
-def test_the_servers_own_page_lists_its_paths_and_predicts(
-    server: Server, archive: Path, chromium: Any, tmp_path: Path
-) -> None:
+@pytest.fixture
+def digit(archive: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "digit.png"
     with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
-        (tmp_path / "digit.png").write_bytes(png(golden["images"][0]))
-    expected = server.ask("POST", "/predict", (tmp_path / "digit.png").read_bytes()).json["class"]
+        path.write_bytes(png(golden["images"][0]))
+    return path
+
+
+def test_the_servers_own_page_lists_its_paths_and_predicts(
+    server: Server, digit: Path, chromium: Any
+) -> None:
+    expected = server.ask("POST", "/predict", digit.read_bytes()).json["class"]
     page = chromium.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(f"http://{server.url}/docs")
-    page.set_input_files("#picture", str(tmp_path / "digit.png"))
+    page.set_input_files("#picture", str(digit))
     page.wait_for_function("document.getElementById('answer').textContent !== ''")
     assert page.text_content("#answer") == f"It shows {expected}."
     assert "/v2/health/ready" in (page.text_content("#paths") or "")
@@ -137,10 +143,8 @@ def test_the_servers_own_page_lists_its_paths_and_predicts(
 
 
 def test_a_picture_chosen_before_the_models_are_listed_is_answered(
-    server: Server, archive: Path, chromium: Any, tmp_path: Path
+    server: Server, digit: Path, chromium: Any
 ) -> None:
-    with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
-        (tmp_path / "digit.png").write_bytes(png(golden["images"][0]))
     page = chromium.new_page()
     held: list[Any] = []
 
@@ -151,7 +155,7 @@ def test_a_picture_chosen_before_the_models_are_listed_is_answered(
     page.goto(f"http://{server.url}/docs")
     while not held:
         page.wait_for_timeout(20)
-    page.set_input_files("#picture", str(tmp_path / "digit.png"))
+    page.set_input_files("#picture", str(digit))
     held[0].continue_()
     page.wait_for_function("document.getElementById('answer').textContent !== ''")
     assert str(page.text_content("#answer")).startswith("It shows ")

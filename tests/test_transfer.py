@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
-from tests.techniques.small_training import KilledError, data, fit, train_params
+from tests.interrupted import assert_same_weights, interrupted
+from tests.techniques.small_training import data, fit, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
@@ -90,20 +91,9 @@ def test_runs_interrupted_at_and_after_thawing_end_as_an_uninterrupted_one(
     train = starting(
         five_digits, freeze=1, thaw=[{"after": 1, "freeze": 0, "learning_rate": 0.001}], epochs=3
     )
-
-    def kill_after(epoch: int) -> Any:
-        def on_row(row: dict[str, float]) -> None:
-            if row["epoch"] == epoch:
-                raise KilledError
-
-        return on_row
-
-    for epoch in (1, 2):
-        with pytest.raises(KilledError):
-            fit(raw_mnist, tmp_path / "killed", train, kill_after(epoch))
-    resumed = fit(raw_mnist, tmp_path / "killed", train)
+    resumed = interrupted(train, data(raw_mnist), tmp_path / "killed", 1, 2)
     whole = fit(raw_mnist, tmp_path / "whole", train)
-    assert equal(resumed.model.get_weights(), whole.model.get_weights())
+    assert_same_weights(resumed.model, whole.model)
     losses = [[row["validation_loss"] for row in trained.rows] for trained in (resumed, whole)]
     assert losses[0] == losses[1]
 

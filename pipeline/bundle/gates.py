@@ -108,10 +108,8 @@ def _promise_broken(problem: Problem, verification: VerificationReport) -> list[
 
 def _promised(problem: Problem) -> str:
     """The promises, and the cure if they are not kept."""
-    values = {"coverage": problem.coverage, "max_error": problem.max_error}
-    named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
     return (
-        f"{' and '.join(named)}; are validation and test set alike? If they are, "
+        f"{problem.promises}; are validation and test set alike? If they are, "
         "lower the coverage or raise the error"
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import analyses, doctor, improvement, planning, proving, release, team, workflow
+from pipeline.cli import analyses, improvement, planning, proving, release, team, workflow
 from pipeline.cli.help import Command, Group
 from pipeline.cli.version import show as show_version
 from pipeline.process import stage
@@ -41,7 +41,7 @@ PANELS = {
         analyses.lectures,
     ),
     "Release and use": (release.sign, release.field, release.fleet),
-    "Work in a team": (doctor.doctor, team.team),
+    "Work in a team": (team.doctor, team.team),
 }
 
 app = typer.Typer(

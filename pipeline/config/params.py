@@ -14,7 +14,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 from ruamel.yaml import YAML
@@ -25,7 +24,6 @@ from pipeline.config.device_files import Embed, Export, InTheField, Package, Ver
 from pipeline.config.own_model import OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
-from pipeline.config.processes import check_batch
 from pipeline.config.section import Fraction, Options, ParamsSection
 from pipeline.process.errors import UserError
 
@@ -69,12 +67,7 @@ class Dataset(ParamsSection):
 
     def options(self, kind: type[AnyOptions]) -> AnyOptions:
         """The values of a dataset's own options. Raises UserError for a wrong one."""
-        values = self.model_extra or {}
-        try:
-            return kind.model_validate(values)
-        except ValidationError as error:
-            fault = validation_message.sentence(error, values, kind)
-            raise UserError(f"dataset.{fault}") from None
+        return validation_message.checked(kind, self.model_extra or {}, "dataset.")
 
 
 class Preprocess(ParamsSection):
@@ -185,7 +178,12 @@ class Train(ParamsSection):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         starts.check(self.weights, self.start_from, self.architecture)
-        check_batch(self.processes, self.batch_size)
+        # A full batch is cut to fit
+        if isinstance(self.batch_size, int) and self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, and {self.processes} processes share a batch; "
+                f"expected a multiple of {self.processes}"
+            )
         if self.quantization_aware:
             quantized.check(self.model_dump())
         return self
@@ -263,10 +261,7 @@ def parsed(text: str | bytes, path: Path) -> Params:
     except (YAMLError, UnicodeDecodeError) as error:
         fault = validation_message.yaml_fault(error)
         raise UserError(f"{path} is not readable YAML: {fault}") from None
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: {validation_message.sentence(error, values, Params)}") from None
+    return validation_message.checked(Params, values, f"{path}: ")
 
 
 def load_or_none() -> Params | None:
@@ -293,7 +288,4 @@ def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
                     f"{key} is not a known key: {name} is {section!r}, which has no keys of its own"
                 )
         section[last] = value
-    try:
-        return Params.model_validate(values)
-    except ValidationError as error:
-        raise UserError(validation_message.sentence(error, values, Params)) from None
+    return validation_message.checked(Params, values)

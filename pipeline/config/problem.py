@@ -43,3 +43,10 @@ class Problem(ParamsSection):
                 "right or wrong; expected null with a unit"
             )
         return self
+
+    @property
+    def promises(self) -> str:
+        """What is promised of the answers, by the names of the keys."""
+        values = {"coverage": self.coverage, "max_error": self.max_error}
+        named = (f"problem.{name} is {value:g}" for name, value in values.items() if value)
+        return " and ".join(named)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml.error import MarkedYAMLError
 
+from pipeline.process.errors import UserError
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 # pydantic's words and ours, replaced in this order.
 WORDS = {
     "Input should be ": "",
@@ -38,6 +41,14 @@ def yaml_fault(error: Exception) -> str:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         return f"line {line} has a tab or a sign that begins no value; indent with spaces"
     return " ".join(str(error).split())
+
+
+def checked(kind: type[AnyModel], values: Any, before: str = "") -> AnyModel:
+    """`values` as a model of this kind. Raises UserError, with what goes before its sentence."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{before}{sentence(error, values, kind)}") from None
 
 
 def sentence(error: ValidationError, values: Any, root: type[BaseModel]) -> str:

@@ -120,8 +120,8 @@ def labels_needed(accuracy: float, test_right: int, test_count: int, max_drop: f
         def interval(right: int) -> tuple[float, float]:
             return newcombe(right, count, test_right, test_count)
 
-        holds = _first(count, lambda right: interval(right)[0] > -max_drop)
-        not_worse = _first(count, lambda right: interval(right)[1] >= 0)
+        holds = _first(-1, count + 1, lambda right: interval(right)[0] > -max_drop)
+        not_worse = _first(-1, count + 1, lambda right: interval(right)[1] >= 0)
         shown_to_hold = stats.binom.sf(holds - 1, count, accuracy)
         shown_worse = stats.binom.cdf(min(not_worse, holds) - 1, count, accuracy)
         return bool(shown_to_hold + shown_worse >= POWER)
@@ -131,16 +131,11 @@ def labels_needed(accuracy: float, test_right: int, test_count: int, max_drop: f
         high *= 2
         if high > MOST_LABELS:
             return None
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return _first(high // 2, high, enough)
 
 
-def _first(count: int, holds: Callable[[int], bool]) -> int:
-    """The smallest number of right answers, at most count + 1, from which on `holds` is true."""
-    low, high = -1, count + 1
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The smallest number above `low`, at most `high`, from which on `holds` is true."""
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)

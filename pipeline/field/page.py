@@ -109,8 +109,7 @@ def _draw_drift(path: Path, tests: list[FieldDrift]) -> None:
     for axis in axes.flat[len(tests) :]:
         axis.axis("off")
     for axis, test in zip(axes.flat, tests, strict=False):
-        totals = test.totals or (sum(test.field), sum(test.test))
-        field, before = np.array(test.field) / totals[0], np.array(test.test) / totals[1]
+        field, before = test.shares
         colour = "tab:red" if test.alarm else "tab:blue"
         axis.bar(range(len(field)), field, width=1.0, color=colour, label="field")
         edges = np.arange(len(before) + 1) - 0.5

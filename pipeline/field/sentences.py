@@ -211,8 +211,7 @@ def _change(test: FieldDrift, classes: list[str]) -> str:
 
     If the medians are unknown or equal, the share below the edge where it changed most.
     """
-    totals = test.totals or (sum(test.field), sum(test.test))
-    field, before = np.array(test.field) / totals[0], np.array(test.test) / totals[1]
+    field, before = test.shares
     if test.edges is None:
         row = int(np.abs(field - before).argmax())
         return f"{classes[row]} {100 * field[row]:.0f} % instead of {100 * before[row]:.0f} %"

@@ -30,6 +30,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def sync(path: Path) -> None:
     """Flushes a file, or the entries of a folder, to the disk, so that they survive a power cut."""
     handle = os.open(path, os.O_RDONLY)

@@ -117,14 +117,14 @@ def _codes(seen: Seen) -> list[str]:
     return [name for name, numbers in codes.items() if len(numbers) > 1]
 
 
-def like_labels(seen: Seen, chosen: list[str]) -> list[str]:
+def like_labels(seen: Seen, kept: list[str]) -> list[str]:
     """What to do about channels that may be labels: few whole numbers, which change rarely."""
     alike, remarks = _alike(seen), []
     for at, name in enumerate(alike[0].channels if alike else ()):
         changes = np.mean([(np.diff(part.values[:, at]) != 0).mean() for part in alike])
         values = np.unique(np.concatenate([part.values[:, at] for part in alike]))
         is_whole = 1 < len(values) <= MOST_LABELS and (values % 1 == 0).all()
-        if is_whole and changes < RARELY and (not chosen or name in chosen):
+        if is_whole and changes < RARELY and (not kept or name in kept):
             remarks.append(
                 f"{name} holds {len(values)} whole numbers that change rarely, as labels do; if it "
                 "is the label, call the column label, in the first line"

@@ -85,8 +85,8 @@ def is_of_sensors(path: Path) -> bool:
 def _names_picture(path: Path, file: str) -> bool:
     """Whether a CSV names, without its suffix, a picture beside it or in a folder beside it."""
     name = glob.escape(PurePosixPath(file.replace("\\", "/")).name)
-    found = [*path.parent.glob(f"{name}.*"), *path.parent.glob(f"*/{name}.*")] if name else []
-    return any(picture.suffix.lower() in file_tree.Tree.suffixes for picture in found)
+    matches = [*path.parent.glob(f"{name}.*"), *path.parent.glob(f"*/{name}.*")] if name else []
+    return any(match.suffix.lower() in file_tree.Tree.suffixes for match in matches)
 
 
 def check_pictures(path: Path) -> None:

@@ -37,8 +37,7 @@ def choose(path: Path, source: str | None) -> None:
     written = params.parsed(text, params.FILE)
     if written == settings:
         return
-    with atomic.replacing(params.FILE) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    atomic.write_text(params.FILE, text)
     print(f"params.yaml: model.path is {path}", flush=True)
 
 

@@ -191,7 +191,7 @@ def _uneven(seen: Seen, rows: int) -> list[float]:
     were lost.
     """
     rates: list[float] = []
-    for times in (one.times for one in seen.beginnings if one.times is not None):
+    for times in (part.times for part in seen.beginnings if part.times is not None):
         steps = np.diff(times)
         if len(steps) < channels.FEWEST_STEPS:
             continue

@@ -47,8 +47,7 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     choices, settings = propose(data, path, board, base)
     text = params_file.apply(base, choices)
     _check_written(text, settings)
-    with atomic.replacing(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    atomic.write_text(output, text)
     print(f"wrote {output}: each value that was chosen has its reason after `here:`")
     _print_outlook(settings, data)
     named = "" if output == params.FILE else f"copy {output} to {params.FILE}, and then "

@@ -5,19 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.config.params import Params
 from pipeline.files import digests, timing_cache
 from pipeline.process.errors import UserError
 from pipeline.proving import foreign_model
 from pipeline.proving.foreign_model import ForeignModel
 from pipeline.verification import schedule
-from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material
-from pipeline.verification.native import NativePair
 from pipeline.verification.pair import Pair
-from pipeline.verification.verdicts import Countdown
 from serving import runtimes
 
 
@@ -42,14 +37,7 @@ def run(model: ForeignModel, material: Material, settings: Params, folder: Path)
     facts = [model.origin.sha256, str(len(material.labels)), settings.verify.model_dump_json()]
     key, started = f"prove-{digests.of_facts(facts)}", time.perf_counter()
     schedule.announce(len(pairs), key)
-    countdown, pythons = Countdown(len(pairs)), schedule.environments_of(pairs)
-    here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
-    emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-    schedule.run_native(here, material, settings, folder, countdown)
-    vectors = schedule.choose_golden(material, natives, settings.verify.emulated_runtimes)
-    np.save(folder / "telling.npy", vectors.telling)
-    judge = schedule.judging(natives, vectors, material, settings, countdown)
-    schedule.run_emulated(emulators, judge, material, settings, folder)
+    schedule.run(natives, groups, material, settings, folder)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))
     return pairs
 

@@ -40,7 +40,7 @@ from pipeline.process.errors import UserError
 from pipeline.proving import foreign_model, foreign_pairs, integer_c, prove_report, saved_model
 from pipeline.proving.foreign_model import ForeignModel
 from pipeline.reporting import statistics
-from pipeline.verification.material import Material
+from pipeline.verification.material import Material, save_sample
 
 with imports.keras_import():
     from pipeline.training import keras_files, own_model
@@ -202,9 +202,7 @@ class PreparedData:
         np.save(self.folder / "synthetic.npy", kind.synthetic(examples, self.description.range))
         checked = self.settings.verify
         largest = max(checked.micro_images, checked.processor_images)
-        random = np.random.default_rng(self.settings.preprocess.seed)
-        sample = random.permutation(len(labels))[:largest]
-        np.save(self.folder / "sample.npy", images[sample])
+        sample = save_sample(self.folder / "sample.npy", images, largest, self.settings)
         return Material(
             target=target,
             metric=self.settings.problem.metric,

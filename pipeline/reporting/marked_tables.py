@@ -15,7 +15,7 @@ from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
 from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds, confidence_cells, result_notes, result_row
+from pipeline.reporting import by_folds, result_notes, result_row
 from pipeline.reporting.result_row import SCORE, Columns, ResultRow, cells, headed, text
 from pipeline.reporting.summary import KERAS, are_numbers, columns, curves, outdated, rows, table
 from pipeline.reporting.tables import MILLISECONDS
@@ -31,7 +31,7 @@ SHORT_COLUMNS: Columns = {
     "size": result_row.size,
     SCORE: _score,
     "may lose at most": lambda row: text(row.bound, lambda bound: f"{100 * bound:.2f} points"),
-    **confidence_cells.COLUMNS,
+    **result_row.CONFIDENCE_COLUMNS,
     MILLISECONDS: result_row.fastest,
     "verdict": lambda row: row.verdict,
 }
@@ -78,8 +78,7 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
         )
     before, rest = text.split(begin, 1)
     after = rest.split(end, 1)[1]
-    with atomic.replacing(path) as temporary:
-        temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
+    atomic.write_text(path, f"{before}{begin}\n{block}\n{end}{after}")
 
 
 def block() -> str:
@@ -107,7 +106,7 @@ def short_block() -> str:
         f"The worst of all runtimes on {judged_on.test:,} test {judged_on.noun}."
         f'{result_notes.verdicts(verification)} "May lose at most" is the '
         f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} "
-        f"{judged_on.noun}{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
+        f"{judged_on.noun}{unseen}. {result_row.CONFIDENCE_NOTE} Times are those of the fastest "
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
     )
     sentences = [note, by_folds.remark(Evaluation.load()), curves() if is_taken else ""]

@@ -67,9 +67,8 @@ def write(
         "pictures": pictures(reports),
         **sections(settings, reports, gates, facts, bundle),
     }
-    with atomic.replacing(page_inputs.PAGE) as temporary:
-        # A file name that is not UTF-8 can be the name of a class.
-        temporary.write_bytes(render(context).encode("utf-8", "replace"))
+    # A file name that is not UTF-8 can be the name of a class.
+    atomic.write_bytes(page_inputs.PAGE, render(context).encode("utf-8", "replace"))
 
 
 def sections(

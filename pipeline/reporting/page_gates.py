@@ -125,14 +125,12 @@ def _promise_kept(settings: Params, reports: BundleReports) -> str:
         reasons = reports.verify.by_reason
         unset = "no answer is too unsure: problem.coverage and problem.max_error are null"
         return f"Every input gets an answer, as {'; '.join(reasons) or unset}."
-    values = {"coverage": settings.problem.coverage, "max_error": settings.problem.max_error}
-    named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
     coverage = min(rejection.coverage for rejection in rejections)
     error = max(rejection.error for rejection in rejections)
     return (
         f"Every file answers at least {percent(coverage)} of the test set, and at most "
         f"{percent(error)} of its answers are wrong. "
-        f"{' and '.join(named)}: {_proven_share(rejections)}.{_others_rejected(reports)}"
+        f"{settings.problem.promises}: {_proven_share(rejections)}.{_others_rejected(reports)}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.verify import AnyPair, RanPair
-from pipeline.reporting import confidence_cells, result_row, summary
+from pipeline.reporting import result_notes, result_row, summary
 from pipeline.reporting.result_row import ResultRow
 from pipeline.reporting.tables import MILLISECONDS
 
@@ -15,7 +15,7 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
 
     The few images of an emulated one have no accuracy of their own: it takes the verdict from here.
     """
-    metric = next((pair.score[0] for pair in reports.verify.native), "accuracy")
+    metric = result_notes.metric(reports.verify)
     return [
         {
             "file": pair.format,
@@ -53,7 +53,7 @@ def _confidence(pair: AnyPair, *, is_number: bool) -> dict[str, str]:
     row = _figures(pair)
     if is_number:
         return {"interval": result_row.width(row), "holds": result_row.held(row)}
-    return {title: cell(row) for title, cell in confidence_cells.COLUMNS.items()}
+    return {title: cell(row) for title, cell in result_row.CONFIDENCE_COLUMNS.items()}
 
 
 def _processor(pair: AnyPair) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.files.reports.verify import NumberPair, RanPair, VerificationReport
 from pipeline.process.words import counted, percent
-from pipeline.reporting import confidence_cells
+from pipeline.reporting import result_row
 
 
 def notes(verification: VerificationReport) -> str:
@@ -22,7 +22,11 @@ def notes(verification: VerificationReport) -> str:
             for pair in here
             if pair.arena_bytes
         ),
-        *([confidence_cells.NOTE] if any(pair.rejection for pair in verification.native) else []),
+        *(
+            [result_row.CONFIDENCE_NOTE]
+            if any(pair.rejection for pair in verification.native)
+            else []
+        ),
         *([on_emulated_processors(there)] if there else []),
         f"Milliseconds are medians over single {verification.judged_on.noun} on one thread of "
         f"{measured_on(here)}, for the fastest and the slowest runtime; on another processor the "

@@ -102,3 +102,15 @@ def size(row: ResultRow) -> str:
 
 def fastest(row: ResultRow) -> str:
     return text(min(row.milliseconds, default=None), "{:.3f}".format)
+
+
+# What the table says of the confidences of a file
+CONFIDENCE_COLUMNS: Columns = {
+    "calibration error": lambda row: text(row.calibration_error, "{:.4f}".format),
+    "answered": lambda row: text(row.answered, percent),
+    "of these wrong": lambda row: text(row.wrong, percent),
+}
+CONFIDENCE_NOTE = (
+    '"Calibration error" is the expected calibration error. "Answered" is the share of test images '
+    'whose answer is not "none of these", and "of these wrong" counts wrong answers among them.'
+)

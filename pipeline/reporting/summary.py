@@ -33,7 +33,7 @@ from pipeline.files.reports.verify import (
 )
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-from pipeline.reporting import confidence_cells, result_row
+from pipeline.reporting import result_row
 from pipeline.reporting.result_row import SCORE, Columns, ResultRow, headed, text
 from pipeline.reporting.tables import BASELINES, MILLISECONDS
 from serving.gate import VERDICTS
@@ -51,7 +51,7 @@ COLUMNS: Columns = {
     "95 % interval": result_row.ends,
     "loses at most": result_row.bound,
     "agreement": result_row.agreement,
-    **confidence_cells.COLUMNS,
+    **result_row.CONFIDENCE_COLUMNS,
     **LAST,
 }
 NUMBER_COLUMNS: Columns = {

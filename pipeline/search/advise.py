@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
 from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command, git
@@ -28,15 +27,8 @@ def advise(situation: Situation) -> list[Change]:
 
 def last_situation(settings: Params) -> Situation:
     """The situation after the pipeline's last training."""
-    diagnosis = DiagnosisReport.load()
     _, labels = raw.load("train")
-    return Situation(
-        settings,
-        diagnosis.verdict,
-        available=len(labels),
-        small_validation=SMALL in diagnosis.numbers,
-        neglects_classes=NEGLECTED in diagnosis.numbers,
-    )
+    return Situation.after(settings, DiagnosisReport.load(), available=len(labels))
 
 
 def check_up_to_date() -> None:

@@ -20,9 +20,9 @@ from pipeline.config.params import NONE, Params
 from pipeline.files import artifacts, atomic, digests
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
+from pipeline.reporting import tables
 from pipeline.reporting.drawing import figure
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.reporting.tables import markdown
 from pipeline.search import cached_training, engine
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 from pipeline.search.change import Change
@@ -153,8 +153,7 @@ class Analysis:
         page, picture = (artifacts.REPORTS / f"{self.name}.{suffix}" for suffix in ("md", "png"))
         with figure(picture, size) as drawn:
             draw(drawn)
-        with atomic.replacing(page) as temporary:
-            temporary.write_text(self._markdown(report, picture.name), encoding="utf-8")
+        atomic.write_text(page, self._markdown(report, picture.name))
         table = Table()
         for column in report.columns:
             table.add_column(column, overflow="fold")
@@ -168,12 +167,11 @@ class Analysis:
     def _markdown(self, report: AnalysisReport, picture: str) -> str:
         arguments = Change("", self.overrides, "").arguments()
         start = ", ".join(argument for argument in arguments if argument != "-S") or "params.yaml"
-        rows = (report.columns, ["---"] * len(report.columns), *report.table)
         parts = [
             f"# {self.title}",
             f"Start: `{start}`",
             f"**{report.sentence}**",
-            "\n".join(markdown(row) for row in rows),
+            tables.table(report.columns, report.table),
             *report.notes,
             *filter(None, [remark(self.params, self.metric)]),
             f"![]({picture})",

@@ -9,6 +9,8 @@ from typing import Any
 from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.config.parts import declared
+from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
+from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.inputs import Kind, kind
 
 CONFIG = ".config."  # in the key of a value for a Keras object
@@ -23,6 +25,17 @@ class Situation:
     available: int  # training examples before validation is split off
     small_validation: bool = False  # as a note on the verdict says
     neglects_classes: bool = False  # rare ones, as a note says
+
+    @classmethod
+    def after(cls, settings: Params, diagnosis: DiagnosisReport, available: int) -> Situation:
+        """After a training with this verdict."""
+        return cls(
+            settings,
+            diagnosis.verdict,
+            available,
+            small_validation=SMALL in diagnosis.numbers,
+            neglects_classes=NEGLECTED in diagnosis.numbers,
+        )
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -246,8 +246,7 @@ class Cluster:
             member.places.clear()  # in case that somebody has deleted them
             return "lost", reason(error)
         for path, written in files.items():
-            with atomic.replacing(Path(path)) as temporary:
-                temporary.write_bytes(written)
+            atomic.write_bytes(Path(path), written)
         return kind, pickle.loads(content) if kind == "result" else content
 
 

@@ -23,7 +23,6 @@ from pipeline import targets
 from pipeline.config import params
 from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
-from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.report import Report
@@ -97,13 +96,7 @@ def read(name: str, overrides: Overrides) -> Experiment:
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
     diagnosis = _report(name, DiagnosisReport)
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
-    situation = Situation(
-        settings,
-        diagnosis.verdict,
-        available=len(labels),
-        small_validation=SMALL in diagnosis.numbers,
-        neglects_classes=NEGLECTED in diagnosis.numbers,
-    )
+    situation = Situation.after(settings, diagnosis, available=len(labels))
     description = artifacts.parse_description(_read(name, artifacts.DESCRIPTION))
     target = targets.recognition(description.target)
     validation = predictions.load(_read(name, artifacts.VALIDATION))

@@ -30,8 +30,7 @@ from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
-from pipeline.reporting import statistics
-from pipeline.reporting.tables import markdown
+from pipeline.reporting import statistics, tables
 from pipeline.runtimes import inner_tensors
 
 FLOAT, INT8 = "tflite_float32", "tflite_int8"
@@ -271,12 +270,10 @@ def numbered(advice: list[str]) -> list[str]:
 
 
 def write(path: Path, comparison: QuantizationLoss, advice: list[str]) -> None:
-    rows = (COLUMNS, ["---"] * len(COLUMNS), *(layer.row() for layer in comparison.layers))
     parts = [
         "# int8 compared with float32",
         f"**{verdict(comparison)}**",
         "\n".join(numbered(advice)),
-        "\n".join(markdown(row) for row in rows),
+        tables.table(COLUMNS, [layer.row() for layer in comparison.layers]),
     ]
-    with atomic.replacing(path) as temporary:
-        temporary.write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
+    atomic.write_text(path, "\n\n".join(filter(None, parts)) + "\n")

@@ -149,9 +149,7 @@ class Loop:
         parts = [f"# {self.title}", f"Start: {', '.join(values) or 'params.yaml'}"]
         for number, step in enumerate(self.steps, 1):
             parts += paragraphs(number, step)
-        LEDGER.parent.mkdir(exist_ok=True)
-        with atomic.replacing(LEDGER) as temporary:
-            temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        atomic.write_text(LEDGER, "\n\n".join(parts) + "\n")
         return LEDGER
 
     def conclusion(self) -> str:

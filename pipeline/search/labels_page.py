@@ -53,5 +53,4 @@ def write(
         earlier=earlier,
         wrong=sum(suspect.is_wrong for suspect in suspects),
     )
-    with atomic.replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "replace"))
+    atomic.write_bytes(path, text.encode("utf-8", "replace"))

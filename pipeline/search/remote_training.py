@@ -92,8 +92,7 @@ class RemoteTraining:
         return result
 
     def keep(self, result: RemoteResult, archive: bytes) -> None:
-        with atomic.replacing(self.archive) as temporary:
-            temporary.write_bytes(archive)
+        atomic.write_bytes(self.archive, archive)
         # Last: its existence means that the archive is complete
         artifacts.save_json(self.archive.with_suffix(".json"), dataclasses.asdict(result))
 

@@ -14,7 +14,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent, verb
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval as bounds
-from pipeline.reporting.tables import markdown
+from pipeline.reporting.tables import table
 from pipeline.search import sweep_report
 from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.shrink_space import (
@@ -183,10 +183,6 @@ def training(values: Mapping[str, Any]) -> str:
     if values[AVERAGING] == "true":
         parts.append("averages")
     return ", ".join(parts)
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(markdown(cells) for cells in (columns, ["---"] * len(columns), *rows))
 
 
 def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:

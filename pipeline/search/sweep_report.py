@@ -14,7 +14,7 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import interval, markdown
+from pipeline.reporting.tables import interval, table
 from pipeline.search import optuna_storage
 from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.cached_training import TrainingResult
@@ -180,11 +180,11 @@ def pivot(space: Space, trials: Sequence[FrozenTrial]) -> list[str]:
         return []
     rows, columns = grid_labels(space)
     head = [f"{space[0].key} \\ {space[1].key}", *columns]
-    lines = [markdown(head), markdown(["---"] * len(head))]
-    for name, values in zip(rows, accuracies, strict=True):
-        cells = ["" if np.isnan(value) else percent(value) for value in values]
-        lines.append(markdown([name, *cells]))
-    return ["\n".join(lines)]
+    lines = [
+        [name, *("" if np.isnan(value) else percent(value) for value in values)]
+        for name, values in zip(rows, accuracies, strict=True)
+    ]
+    return [table(head, lines)]
 
 
 def draw(figure: Any, space: Space, trials: Sequence[FrozenTrial]) -> None:

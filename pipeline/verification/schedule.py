@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
@@ -47,6 +50,26 @@ def environments_of(pairs: Sequence[Pair]) -> dict[str, Path | str]:
     names = list(dict.fromkeys(pair.runtime for pair in pairs))
     with ThreadPoolExecutor() as pool:
         return dict(zip(names, pool.map(environment, names), strict=True))
+
+
+def run(
+    natives: Sequence[Pair],
+    groups: Sequence[list[Pair]],
+    material: Material,
+    settings: Params,
+    folder: Path,
+) -> Golden:
+    """Runs and judges all pairs; returns the golden vectors. A group shares a runtime elsewhere."""
+    pairs = [*natives, *chain.from_iterable(groups)]
+    countdown, pythons = Countdown(len(pairs)), environments_of(pairs)
+    here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
+    run_native(here, material, settings, folder, countdown)
+    vectors = choose_golden(material, natives, settings.verify.emulated_runtimes)
+    np.save(folder / "telling.npy", vectors.telling)
+    emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
+    judge = judging(natives, vectors, material, settings, countdown)
+    run_emulated(emulators, judge, material, settings, folder)
+    return vectors
 
 
 def run_native(

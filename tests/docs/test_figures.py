@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.config import params
 from pipeline.files import splits
 from pipeline.planning.parts import TEST, validation_share
-from pipeline.reporting import confidence_cells, marked_tables, summary
+from pipeline.reporting import marked_tables, result_row, summary
 from serving import gate
 from tests.conftest import ROOT
 from tests.docs.conftest import README
@@ -127,7 +127,7 @@ def test_the_readme_has_the_same_figures_in_short() -> None:
             "size": f"{int(line['bytes'].replace(',', '')) / 1000:,.0f} kB",
             "test accuracy": f"{line['test accuracy']}{interval}",
             "may lose at most": line["loses at most"].replace("%", "points"),
-            **{title: line[title] for title in confidence_cells.COLUMNS},
+            **{title: line[title] for title in result_row.CONFIDENCE_COLUMNS},
             "ms/input": line["ms/input"].split(" ")[0],
             "verdict": line["verdict"],
         }

@@ -11,7 +11,6 @@ import http.server
 import io
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
 from tests.server import Server
 from tests.waiting import SECONDS
+from tests.web import Quiet, served
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PAGE = "embedded/browser/"
@@ -165,20 +165,15 @@ def page(tab: Tab, server: Server) -> Any:
     return tab.open(f"http://{server.url}/")
 
 
+class StaticFiles(Quiet, http.server.SimpleHTTPRequestHandler):
+    pass
+
+
 @contextlib.contextmanager
 def static_host(folder: Path) -> Iterator[str]:
     """The address of a static web server, here Python's, with an unpacked bundle."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
-    ) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
-        running.shutdown()
+    with served(functools.partial(StaticFiles, directory=folder)) as address:
+        yield f"{address}/{PAGE}"
 
 
 @pytest.fixture

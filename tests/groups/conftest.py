@@ -11,12 +11,11 @@ import pytest
 from PIL import Image
 
 from pipeline import download
-from pipeline.config import params
 from pipeline.config.params import Params, Preprocess
 from pipeline.files.artifacts import Array
 from pipeline.files.pictures.picture_file import inspect
 from pipeline.files.pictures.picture_table import Picture, Table
-from tests.conftest import ROOT
+from tests.settings import configure
 
 
 def settings(**values: object) -> Preprocess:
@@ -55,11 +54,7 @@ def cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.chdir(tmp_path)
     dataset = {"name": "image_folder", "path": "photos", "height": 8, "width": 8, "channels": 3}
     values = {f"dataset.{key}": value for key, value in dataset.items()}
-    result = params.override(
-        params.load(ROOT / "params.yaml"), {**values, "preprocess.group": r"(camera\d)"}
-    )
-    (tmp_path / "params.yaml").write_text(result.model_dump_json())
-    return result
+    return configure({**values, "preprocess.group": r"(camera\d)"})
 
 
 def arrays(settings: Params, **more: Array) -> Params:
@@ -78,7 +73,6 @@ def arrays(settings: Params, **more: Array) -> Params:
     content |= more
     np.savez("own.npz", allow_pickle=False, **content)
     values = {"dataset.name": "npz", "dataset.path": "own.npz", "preprocess.group": "person"}
-    changed = params.override(settings, values)
-    Path("params.yaml").write_text(changed.model_dump_json())
+    changed = configure(values, settings)
     download.main()
     return changed

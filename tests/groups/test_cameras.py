@@ -11,7 +11,6 @@ from PIL import Image
 from scipy import stats
 
 from pipeline import download, preprocess
-from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import groups, pictures, raw
 from pipeline.files.reports.preprocess import CHANCE
@@ -19,6 +18,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import bars, by_group, statistics
 from tests import reports
 from tests.groups.conftest import arrays, scene
+from tests.settings import configure
 
 CLASSES = {
     name: {"images": 9, "precision": 1, "recall": 1, "recall_interval": (0.6, 1), "f1": 1}
@@ -65,8 +65,7 @@ def test_the_test_set_says_whose_its_photos_are(cameras: Params) -> None:
     photos = preprocess.select(raw.description(), cameras)["test"].photos
     assert photos is not None
     assert names == groups.names(photos.rows, r"(camera\d)")
-    without = params.override(cameras, {"preprocess.group": None})
-    Path("params.yaml").write_text(without.model_dump_json())
+    configure({"preprocess.group": None}, cameras)
     preprocess.main()
     assert groups.load_names() == []
 
@@ -79,8 +78,7 @@ def test_photos_without_a_name_in_the_list_share_no_group(cameras: Params) -> No
     ]
     Path("photos/list.csv").write_text("\n".join(["file,label,camera", *lines]))
     values = {"dataset.name": "image_list", "dataset.labels": "list.csv"}
-    changed = params.override(cameras, {**values, "preprocess.group": "camera"})
-    Path("params.yaml").write_text(changed.model_dump_json())
+    configure({**values, "preprocess.group": "camera"}, cameras)
     download.main()
     preprocess.main()
     report = json.loads(Path("reports/preprocess.json").read_text())["together"]

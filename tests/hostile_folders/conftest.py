@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from pipeline import download, preprocess
-from pipeline.config import params
 from pipeline.files import split_files
-from tests.conftest import OWN_PROBLEM, ROOT
+from tests.conftest import OWN_PROBLEM
+from tests.settings import configure
 
 GOOD = 24
 Case = Callable[[Path], None]
@@ -47,9 +47,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_params(**values: Any) -> None:
     own = {"dataset.name": "image_folder", "dataset.path": "photos", "dataset.channels": 3}
     size = {"dataset.height": 12, "dataset.width": 12, "preprocess.subset": None}
-    every = {**OWN_PROBLEM, **own, **size, **values}
-    settings = params.override(params.load(ROOT / "params.yaml"), every)
-    Path("params.yaml").write_text(settings.model_dump_json())
+    configure({**OWN_PROBLEM, **own, **size, **values})
 
 
 def prepared(**values: Any) -> int:

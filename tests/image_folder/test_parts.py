@@ -15,6 +15,7 @@ from pipeline.config import mnist_problem, params
 from pipeline.process.errors import UserError
 from tests.conftest import OWN_PROBLEM, ROOT
 from tests.image_folder.conftest import load, picture, rows
+from tests.settings import configure
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,8 @@ def test_check_names_a_file_whose_name_is_not_utf_8(
     """DVC would only say `surrogates not allowed`."""
     os.close(os.open(os.fsencode(two_classes / "dog") + b"/caf\xe9.png", os.O_CREAT))
     values = {"dataset.name": "image_folder", "dataset.path": "photos", **OWN_PROBLEM}
-    settings = params.override(params.load(ROOT / "params.yaml"), values)
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(settings.model_dump_json())
+    configure(values)
     Path("pipeline").mkdir()
     Path("pipeline/none").touch()
     with pytest.raises(UserError, match=r"photos/dog/caf\\xe9\.png, whose name is not UTF-8"):
@@ -115,11 +115,10 @@ def checked(
 
     def run(**values: object) -> str:
         own = {"dataset.name": "image_folder", "dataset.path": str(two_classes)}
-        settings = params.override(params.load(ROOT / "params.yaml"), {**own, **values})
         monkeypatch.chdir(two_classes.parent)
+        configure({**own, **values})
         Path("pipeline").mkdir(exist_ok=True)
         Path("pipeline/none").touch()
-        Path("params.yaml").write_text(settings.model_dump_json())
         check.main()
         return capsys.readouterr().out
 

@@ -20,6 +20,7 @@ from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.targets import labels
 from tests.conftest import ROOT
 from tests.labels.conftest import OWN, TRUE, drawn
+from tests.settings import configure
 
 pytestmark = pytest.mark.long
 
@@ -77,8 +78,7 @@ def test_folds_need_several_examples_of_a_label_and_not_of_a_combination(
     present[:2] = 1
     np.savez("own.npz", x_train=images, y_train=present)
     changes = {"dataset.name": "npz", "dataset.path": "own.npz", "preprocess.subset": None}
-    settings = params.override(params.load(ROOT / "params.yaml"), changes)
-    Path("params.yaml").write_text(settings.model_dump_json())
+    settings = configure(changes)
     download.main()
     fewest = min(np.unique(cached_training.strata(), return_counts=True)[1])
     each = folds.validating(Analysis("folds", AnalysisOptions()), 4)

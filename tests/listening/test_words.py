@@ -18,7 +18,7 @@ from serving.log_mel import LogMel
 from tests.listening.conftest import in_python
 
 
-def found(listener: Listener, rows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
+def heard(listener: Listener, rows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
     """Window and class of the words in windows with these probabilities."""
     silence = np.zeros(
         listener.front_end.samples(listener.frames) + (len(rows) - 1) * listener.step, np.int16
@@ -33,25 +33,25 @@ LOW, HIGH, HIGHER, OTHER = [0.3, 0.3, 0.4], [0.8, 0.1, 0.1], [0.9, 0.0, 0.1], [0
 def test_of_windows_within_one_length_the_most_probable_is_the_word() -> None:
     plain = Listener(LogMel(), 61, 15, smoothing=1)
     assert plain.repeats == 5
-    assert found(plain, [HIGH, HIGHER, HIGH, LOW, LOW]) == [(1, 0)]
-    assert found(plain, [HIGH, OTHER, HIGH, LOW]) == [(1, 1)]
-    assert found(plain, [HIGH, *[LOW] * 4, HIGH]) == [(0, 0), (5, 0)]
-    assert found(plain, [HIGH, *[LOW] * 3, HIGH]) == [(0, 0)]
-    assert found(plain, [HIGH] * 11) == [(0, 0), (5, 0), (10, 0)]
+    assert heard(plain, [HIGH, HIGHER, HIGH, LOW, LOW]) == [(1, 0)]
+    assert heard(plain, [HIGH, OTHER, HIGH, LOW]) == [(1, 1)]
+    assert heard(plain, [HIGH, *[LOW] * 4, HIGH]) == [(0, 0), (5, 0)]
+    assert heard(plain, [HIGH, *[LOW] * 3, HIGH]) == [(0, 0)]
+    assert heard(plain, [HIGH] * 11) == [(0, 0), (5, 0), (10, 0)]
 
 
 def test_a_word_needs_the_threshold_of_the_card_and_that_of_the_listener() -> None:
-    assert found(Listener(LogMel(), 61, 15, 1, threshold=0.3), [LOW]) == [(0, 2)]
-    assert found(Listener(LogMel(), 61, 15, 1, threshold=0.3), [[0.39, 0.3, 0.31]]) == []
-    assert found(Listener(LogMel(), 61, 15, 1, threshold=0.81), [HIGH, OTHER]) == [(1, 1)]
-    assert found(Listener(LogMel(), 61, 15, 1, threshold=0.8), [HIGH]) == [(0, 0)]
+    assert heard(Listener(LogMel(), 61, 15, 1, threshold=0.3), [LOW]) == [(0, 2)]
+    assert heard(Listener(LogMel(), 61, 15, 1, threshold=0.3), [[0.39, 0.3, 0.31]]) == []
+    assert heard(Listener(LogMel(), 61, 15, 1, threshold=0.81), [HIGH, OTHER]) == [(1, 1)]
+    assert heard(Listener(LogMel(), 61, 15, 1, threshold=0.8), [HIGH]) == [(0, 0)]
 
 
 def test_one_window_alone_is_no_word_if_the_mean_of_several_counts() -> None:
     smooth = Listener(LogMel(), 61, 15, smoothing=2, threshold=0.7)
-    assert found(smooth, [LOW, HIGHER, LOW]) == []
-    assert found(smooth, [LOW, HIGH, HIGHER, LOW]) == [(1.5, 0)]
-    assert found(smooth, [HIGHER, LOW]) == [(0, 0)], "the first window has none before it"
+    assert heard(smooth, [LOW, HIGHER, LOW]) == []
+    assert heard(smooth, [LOW, HIGH, HIGHER, LOW]) == [(1.5, 0)]
+    assert heard(smooth, [HIGHER, LOW]) == [(0, 0)], "the first window has none before it"
 
 
 @pytest.mark.parametrize("length", [1, 7999, 8000, 8001, 9919, 9921, 20_000])

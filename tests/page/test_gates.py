@@ -66,8 +66,10 @@ def test_after_a_failed_gate_a_run_ends_with_the_page_and_the_table_and_a_draft_
     assert own.run(*table).endswith(named)
 
 
-def fail_every_gate() -> None:
-    """Changes the reports as if every gate had failed."""
+def fail_every_gate(run: Path) -> None:
+    """Changes params and reports as if every gate had failed."""
+    values = (run / "params.yaml").read_text().replace("targets: all", "targets: [c]")
+    (run / "params.yaml").write_text(values.replace("require: not worse", "require: proven"))
 
     def convert(report: dict[str, Any]) -> None:
         report["formats"]["tflite_float16"] = {"error": "RuntimeError: op 'CAST'"}
@@ -110,9 +112,7 @@ def fail_every_gate() -> None:
 
 
 def test_every_gate_and_verdict_is_a_word_with_its_reason_and_its_cure(run: Path) -> None:
-    values = (run / "params.yaml").read_text().replace("targets: all", "targets: [c]")
-    (run / "params.yaml").write_text(values.replace("require: not worse", "require: proven"))
-    fail_every_gate()
+    fail_every_gate(run)
     shown = text(written())
     assert "This run made no bundle: 6 of 6 gates failed." in shown
     for sentence in (
@@ -142,9 +142,7 @@ def test_every_gate_and_verdict_is_a_word_with_its_reason_and_its_cure(run: Path
 def test_the_commands_that_cure_a_gate_can_be_pasted(run: Path) -> None:
     from dvc.utils.hydra import apply_overrides
 
-    values = (run / "params.yaml").read_text().replace("targets: all", "targets: [c]")
-    (run / "params.yaml").write_text(values.replace("require: not worse", "require: proven"))
-    fail_every_gate()
+    fail_every_gate(run)
     commands = re.findall(r"<pre>(.*?)</pre>", written())
     parsed = [shlex.split(Reader(command).text) for command in commands]
     overrides = [command[4] for command in parsed if command[:4] == ["dvc", "exp", "run", "-S"]]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from pipeline import download, preprocess
-from pipeline.config import params
 from pipeline.datasets.reading.file_tree import Tree
 from pipeline.files import split_files
 from pipeline.planning import (
@@ -21,6 +20,7 @@ from pipeline.planning import (
 from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
 from tests.planning.conftest import SHIPPED, arrays, one_folder, photo, strangers, values
+from tests.settings import configure
 
 
 def broken_class(folder: Path) -> Path:
@@ -125,8 +125,7 @@ def test_data_of_three_examples_a_class_can_be_prepared_as_proposed(
     many = np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8)
     path = arrays(Path("many.npz"), x_train=many, y_train=np.arange(300) % 100)
     data = survey.survey(path)
-    settings = params.override(params.parsed(SHIPPED, params.FILE), values(data))
-    Path("params.yaml").write_text(settings.model_dump_json())
+    configure(values(data))
     download.main()
     preprocess.main()
     sizes = {"train": 100, "validation": 100, "test": 100}

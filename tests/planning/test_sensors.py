@@ -190,19 +190,12 @@ def test_a_time_in_another_unit_is_no_channel_however_uneven_it_is(folder: Path)
     assert any("like a time or a row number: ticker" in line for line in data.remarks)
 
 
-def test_a_first_column_that_never_falls_is_no_channel(folder: Path) -> None:
-    path = gestures(Path("g"), "time,x,y,z")
-    for number, file in enumerate(path.rglob("*.csv")):
-        steps = np.random.default_rng(number).choice([0, 0.5, 0.5, 3], 60)
-        _, *lines = file.read_text().splitlines()
-        rows = zip(steps.cumsum(), lines, strict=True)
-        file.write_text("\n".join(f"{now},{line.partition(',')[2]}" for now, line in rows))
-    data = survey.survey(path, Given(rate=50))
-    assert data.channels == ("2", "3")
-
-
-def test_a_first_column_with_the_name_of_a_measurement_is_a_channel_although_it_rises(
-    folder: Path,
+@pytest.mark.parametrize(
+    ("head", "channels"),
+    [([], ("2", "3")), (["temperature,x,y,z"], ("temperature", "x", "y"))],
+)
+def test_a_first_column_that_never_falls_is_a_channel_only_by_the_name_of_a_measurement(
+    folder: Path, head: list[str], channels: tuple[str, ...]
 ) -> None:
     path = gestures(Path("g"), "time,x,y,z")
     for number, file in enumerate(path.rglob("*.csv")):
@@ -210,8 +203,8 @@ def test_a_first_column_with_the_name_of_a_measurement_is_a_channel_although_it_
         _, *lines = file.read_text().splitlines()
         rows = zip(steps.cumsum(), lines, strict=True)
         text = [f"{now},{line.partition(',')[2]}" for now, line in rows]
-        file.write_text("\n".join(["temperature,x,y,z", *text]))
-    assert survey.survey(path, Given(rate=50)).channels == ("temperature", "x", "y")
+        file.write_text("\n".join([*head, *text]))
+    assert survey.survey(path, Given(rate=50)).channels == channels
 
 
 def test_a_clock_so_uneven_that_no_windows_are_left_counts_as_even(folder: Path) -> None:

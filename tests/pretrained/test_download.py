@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 from pipeline.process.errors import UserError
 from pipeline.training.pretrained_files import Published, fetch
+from tests.web import Quiet, served
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -23,7 +23,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()
 
 
-class Publisher(BaseHTTPRequestHandler):
+class Publisher(Quiet, BaseHTTPRequestHandler):
     """Has the file as it was published, damaged, and cut in the middle."""
 
     def do_GET(self) -> None:
@@ -37,16 +37,11 @@ class Publisher(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data[:1000] if folder == "cut" else data)
 
-    def log_message(self, *args: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Publisher) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+    with served(Publisher) as address:
+        yield address
 
 
 @pytest.mark.parametrize(("algorithm", "checksum"), [("sha256", SHA256), ("md5", MD5)])

@@ -21,7 +21,8 @@ from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.announcement import announce
 from pipeline.search.engine import Engine
 from pipeline.search.labels import Suspect
-from tests.test_corrections import configure
+from tests.settings import configure
+from tests.test_corrections import OWN
 
 HOSTILE = ["</script><script>document.title='broken'</script>", 'a "quoted", name', "plain"]
 
@@ -102,7 +103,7 @@ def a_page() -> None:
     """reports/labels.html on three suspects, in the working directory."""
     images = np.random.default_rng(0).integers(0, 255, (30, 4, 4, 3), np.uint8)
     np.savez("mine.npz", x_train=images, y_train=np.arange(30) % 3, class_names=np.array(HOSTILE))
-    configure(dataset__name="npz", dataset__path="mine.npz")
+    configure(OWN)
     download.main()
     suspects = [Suspect(row, row % 3, (row + 1) % 3, 0.9, 0.05, True) for row in (4, 0, 7, 2)]
     lines = labels.cells(suspects, HOSTILE)
@@ -142,9 +143,7 @@ def test_the_page_saves_decisions_that_preprocess_takes_by_keys_and_by_clicks(
     assert download_.value.suggested_filename == "corrections.csv"
     download_.value.save_as("corrections.csv")
     assert {url for url in requests if not url.startswith(("data:", "blob:"))} == {address}
-    configure(
-        dataset__name="npz", dataset__path="mine.npz", preprocess__corrections="corrections.csv"
-    )
+    configure({**OWN, "preprocess.corrections": "corrections.csv"})
     edits = raw.edits("training")
     assert edits.changed == {4: 2, 7: 0}
     assert edits.dropped == {2, 9}
@@ -178,7 +177,7 @@ def test_several_labels_at_once_numbers_and_no_pictures_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("mine.npz", x_train=np.zeros((24, 4, 4, 1), np.uint8), y_train=rows)
-    configure(dataset__name="npz", dataset__path="mine.npz")
+    configure(OWN)
     download.main()
     with pytest.raises(
         UserError, match=f"one class for each example; the target of these is {target}"

@@ -67,10 +67,6 @@ def fit(
     return fit.fit(train, data(raw, classes=classes), folder, on_row)
 
 
-class KilledError(Exception):
-    pass
-
-
 PLATEAU = {
     "class_name": "ReduceLROnPlateau",
     "config": {"factor": 0.5, "patience": 1, "min_delta": 0.5},

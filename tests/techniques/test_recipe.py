@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
-from tests.techniques.small_training import PLATEAU, KilledError, data, fit, step, train_params
+from tests.interrupted import assert_same_weights, interrupted
+from tests.techniques.small_training import PLATEAU, data, fit, step, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -162,19 +163,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     raw_mnist: Raw, tmp_path: Path, values: dict[str, Any]
 ) -> None:
     train = train_params(**{"epochs": 4, **values})
-
-    def kill(row: dict[str, float]) -> None:
-        if row["epoch"] == 2:
-            raise KilledError
-
     whole = fit(raw_mnist, tmp_path / "whole", train)
-    with pytest.raises(KilledError):
-        fit(raw_mnist, tmp_path / "killed", train, kill)
-    resumed = fit(raw_mnist, tmp_path / "killed", train)
-    for expected, weights in zip(
-        whole.model.get_weights(), resumed.model.get_weights(), strict=True
-    ):
-        np.testing.assert_array_equal(weights, expected)
+    resumed = interrupted(train, data(raw_mnist), tmp_path / "killed", 2)
+    assert_same_weights(resumed.model, whole.model)
     assert without_times(resumed.rows) == without_times(whole.rows)
     if "schedule" in values:
         assert whole.rows[-1]["learning_rate"] < whole.rows[0]["learning_rate"]

@@ -44,10 +44,6 @@ def validation_losses(rows: list[dict[str, float]]) -> list[float]:
     return [row["validation_loss"] for row in rows]
 
 
-class KilledError(Exception):
-    pass
-
-
 AVERAGES = params.KerasObject(
     class_name="AdamW", config={"weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.9}
 )

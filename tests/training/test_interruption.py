@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,12 +16,9 @@ from pipeline.config import params
 from pipeline.datasets import Raw
 from pipeline.files import atomic
 from tests.conftest import ROOT
-
-if TYPE_CHECKING:
-    pass
+from tests.interrupted import assert_same_weights, interrupted
 from tests.training.conftest import (
     AVERAGES,
-    KilledError,
     fit,
     split,
     train_params,
@@ -39,8 +35,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationW
 def test_an_interrupted_run_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path, architecture: str, class_weights: str | None
 ) -> None:
-    from pipeline.training import fit as fitting
-
     augmentation = params.load(ROOT / "params.yaml").train.augmentation
     outliers = 0.2 if architecture == "mlp" else 0.0
     train = train_params(
@@ -49,18 +43,10 @@ def test_an_interrupted_run_ends_in_the_same_weights(
         class_weights=class_weights,
         outliers=outliers,
     )
-    whole, rows = fit(raw_mnist, tmp_path / "whole", train)
-    data = split(raw_mnist)
-
-    def kill(row: dict[str, float]) -> None:
-        if row["epoch"] == 2:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        fitting.fit(train, data, tmp_path / "killed", kill)
-    resumed, resumed_rows = fit(raw_mnist, tmp_path / "killed", train)
-    np.testing.assert_array_equal(resumed, whole)
-    assert validation_losses(resumed_rows) == validation_losses(rows)
+    whole = interrupted(train, split(raw_mnist), tmp_path / "whole")
+    resumed = interrupted(train, split(raw_mnist), tmp_path / "killed", 2)
+    assert_same_weights(resumed.model, whole.model)
+    assert validation_losses(resumed.rows) == validation_losses(whole.rows)
 
 
 def test_a_checkpoint_damaged_by_a_power_cut_is_reported_and_training_starts_over(
@@ -184,22 +170,12 @@ def test_jax_trains_the_same_file_compiled_and_an_interrupted_run_ends_in_the_sa
 def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path
 ) -> None:
-    from pipeline.training import fit as fitting
-
     train = train_params(optimizer=AVERAGES, schedule="constant", epochs=4, learning_rate=0.003)
-    whole, rows = fit(raw_mnist, tmp_path / "whole", train)
-    data = split(raw_mnist)
+    whole = interrupted(train, split(raw_mnist), tmp_path / "whole")
     for last in (1, 2, 3):
-
-        def kill(row: dict[str, float], last: int = last) -> None:
-            if row["epoch"] == last:
-                raise KilledError
-
-        with pytest.raises(KilledError):
-            fitting.fit(train, data, tmp_path / str(last), kill)
-        resumed, resumed_rows = fit(raw_mnist, tmp_path / str(last), train)
-        np.testing.assert_array_equal(resumed, whole)
-        assert validation_losses(resumed_rows) == validation_losses(rows)
+        resumed = interrupted(train, split(raw_mnist), tmp_path / str(last), last)
+        assert_same_weights(resumed.model, whole.model)
+        assert validation_losses(resumed.rows) == validation_losses(whole.rows)
 
 
 @pytest.mark.attacks
@@ -220,13 +196,6 @@ def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_
         freeze="all",
         thaw=[params.Thaw(after=2, freeze=0, learning_rate=0.001)],
     )
-    whole, _ = fit(raw_mnist, tmp_path / "whole", train)
-
-    def kill(row: dict[str, float]) -> None:
-        if row["epoch"] == 2:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        fitting.fit(train, data, tmp_path / "killed", kill)
-    resumed, _ = fit(raw_mnist, tmp_path / "killed", train)
-    np.testing.assert_array_equal(resumed, whole)
+    whole = interrupted(train, data, tmp_path / "whole")
+    resumed = interrupted(train, data, tmp_path / "killed", 2)
+    assert_same_weights(resumed.model, whole.model)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self, cast
 
+import numpy as np
 from pydantic import ConfigDict, Field
 
 from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
 from pipeline.files.reports.report import Report, Section, has_key
 
 
@@ -129,6 +131,12 @@ class FieldDrift(Section):
     field: list[int]
     test: list[int]
     totals: tuple[int, int] | None = None
+
+    @property
+    def shares(self) -> tuple[Array, Array]:
+        """Of each bin (B,), in the field and in the test."""
+        field, test = self.totals or (sum(self.field), sum(self.test))
+        return np.array(self.field) / field, np.array(self.test) / test
 
 
 class FieldDay(Section):
