@@ -201,7 +201,7 @@ def _print_survey(data: Survey) -> None:
         print(f"{examples}, {len(data.class_names)} {data.target}")
         _print_counts(data)
     notes = [*outlook.classes(data), *outlook.numbers(data), *others.among(data)]
-    for line in [*data.remarks, *notes]:
+    for line in [*data.remarks, *data.ungrouped, *notes]:
         print(f"note: {line}")
 
 
