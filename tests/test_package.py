@@ -56,7 +56,11 @@ def test_a_missed_target_keeps_the_earlier_bundle_and_allows_a_draft(
         Classifier.load(draft)
     opened = Bundle(draft, draft=True)
     assert Classifier.load(opened).predict(np.zeros((1, 28, 28, 1), np.uint8)).shape == (1, 10)
-    assert "## NOT PROVEN" in opened.read("MODEL_CARD.md").decode()
+    page = opened.read("MODEL_CARD.md").decode()
+    assert "## NOT PROVEN" in page
+    commands = [line for line in page.splitlines() if line.startswith("serving ")]
+    assert len(commands) == 4
+    assert all(" --draft" in line for line in commands), "serving refuses a draft without it"
     for flag, status in (((), 1), (("--draft",), 0)):
         done = copy.attempt("python", "-m", "serving", "check", str(draft), *flag)
         assert done.returncode == status, done.stdout
