@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
@@ -20,6 +23,8 @@ from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
 from pipeline.verification.rejection import RISK, fewest
+from serving import metric
+from serving.metric import METRICS
 
 MOST_CLASSES = 20  # that whole numbers are likely to name
 LONG = 10_000
@@ -48,10 +53,13 @@ LEAST_COVERAGE = 0.9  # that is worth a promise
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
-def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
+def splits(
+    parts: Parts, settings: Params, rarest: int = FOLDS, counts: Sequence[int] = ()
+) -> list[str]:
     """The size of each split, and what the test and the gate can show with it.
 
-    `rarest` is the number of examples of the rarest class outside the test set.
+    `rarest` is the number of examples of the rarest class outside the test set, and `counts` are
+    those of all classes, on which a metric that weighs them depends.
     """
     share = settings.problem.target
     sizes = (
@@ -67,8 +75,8 @@ def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
     ]
     if settings.problem.metric != ACCURACY:
         lines.append(
-            f"problem.metric is {settings.problem.metric}: its interval is wider, and files may "
-            "lose more of it than of accuracy, as a class with few images counts as much as any"
+            f"problem.metric is {settings.problem.metric}: its interval is wider, as a class with "
+            "few images counts as much as any"
         )
     if parts.test < statistics.FEW_TESTED and (parts.folds or has_folds(settings)):
         outside = parts.train + parts.validation
@@ -79,7 +87,7 @@ def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
         )
-    return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+    return [*lines, _gate(parts.unseen, settings, counts)]
 
 
 def _interval(validation: int, settings: Params) -> list[str]:
@@ -119,16 +127,28 @@ def has_folds(settings: Params) -> bool:
     return settings.evaluate.folds != NONE
 
 
-def _gate(unseen: int, max_accuracy_drop: float) -> str:
-    bound = statistics.accuracy_lost_bound(0, 0, unseen)
+def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
+    bound, max_accuracy_drop = _bound(unseen, settings, counts), settings.export.max_accuracy_drop
+    words = METRICS[settings.problem.metric].words
+    of_metric = f" of {words}" if settings.problem.metric != ACCURACY else ""
     points = f"{100 * max_accuracy_drop:.2g} points"
     if bound <= max_accuracy_drop:
-        return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}"
+        return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}{of_metric}"
     return (
         f"gate: {unseen:,} unseen examples show at best that a file loses at most "
-        f"{100 * bound:.2f} points, and export.max_accuracy_drop asks for {points}: files will be "
-        "`not shown`, which stops nothing"
+        f"{100 * bound:.2f} points{of_metric}, and export.max_accuracy_drop asks for {points}: "
+        "files will be `not shown`, which stops nothing"
     )
+
+
+def _bound(unseen: int, settings: Params, counts: Sequence[int]) -> float:
+    """The bound of the loss if a file loses nothing of the metric."""
+    if settings.problem.metric == ACCURACY or not counts:
+        return statistics.accuracy_lost_bound(0, 0, unseen)
+    sizes = [max(1, round(unseen * count / sum(counts))) for count in counts]
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    nothing = metric.loss(METRICS[settings.problem.metric], labels, labels, labels, len(sizes))
+    return nothing.bounds(0.05)[1]
 
 
 def classes(data: Survey) -> list[str]:

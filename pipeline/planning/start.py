@@ -220,7 +220,9 @@ def _print_others(count: int, other: Path) -> None:
 
 def _print_outlook(settings: Params, data: Survey) -> None:
     expected = parts(data)
-    for line in outlook.splits(expected, settings, fewest_outside_test(data)):
+    for line in outlook.splits(
+        expected, settings, fewest_outside_test(data), [*data.counts.values()]
+    ):
         print(line)
     if one_class_each(data.target):
         for line in outlook.rejection(expected.validation, settings):

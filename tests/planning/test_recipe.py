@@ -145,6 +145,16 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     assert many[2:] == ["gate: 16,000 unseen examples can prove a loss of at most 0.2 points"]
 
 
+def test_the_gate_is_foretold_for_the_metric_that_it_looks_at() -> None:
+    """The run of such a folder ended with 24.96 %, and 2.30 of accuracy had been foretold."""
+    balanced = {"problem.metric": "balanced_accuracy"}
+    settings = params.override(params.load(ROOT / "params.yaml"), balanced)
+    line = outlook.splits(Parts(238, 59, 74), settings, counts=[300, 59, 12])[-1]
+    assert "loses at most 24.96 points of balanced accuracy, and export.max_acc" in line
+    even = outlook.splits(Parts(238, 59, 74), settings, counts=[100, 100, 100])[-1]
+    assert "loses at most 2.27 points of balanced accuracy" in even, "as of accuracy, or nearly"
+
+
 @pytest.mark.parametrize(
     ("validation", "possible"), [(298, 0.98), (59, 0.95), (56, 0.94), (29, 0.9)]
 )
