@@ -24,7 +24,6 @@ from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
 from pipeline.verification.rejection import RISK, fewest
 from serving import metric
-from serving.metric import METRICS
 
 MOST_CLASSES = 20  # that whole numbers are likely to name
 LONG = 10_000
@@ -39,6 +38,11 @@ NUMBERS = {
     "audio_folder": "use classes of ranges, as a sound has a class",
     "series_folder": recording_columns.WINDOWS,
 }
+TO_SET_EVEN = (
+    "; with train.class_weights: balanced and problem.metric: balanced_accuracy every class counts "
+    "the same"
+)
+SET_EVEN = ", so params.yaml has class weights and a metric with which every class counts the same"
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
@@ -129,8 +133,8 @@ def has_folds(settings: Params) -> bool:
 
 def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
     bound, max_accuracy_drop = _bound(unseen, settings, counts), settings.export.max_accuracy_drop
-    words = METRICS[settings.problem.metric].words
-    of_metric = f" of {words}" if settings.problem.metric != ACCURACY else ""
+    name = settings.problem.metric
+    of_metric = "" if name == ACCURACY else f" of {metric.METRICS[name].words}"
     points = f"{100 * max_accuracy_drop:.2g} points"
     if bound <= max_accuracy_drop:
         return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}{of_metric}"
@@ -143,15 +147,16 @@ def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
 
 def _bound(unseen: int, settings: Params, counts: Sequence[int]) -> float:
     """The bound of the loss if a file loses nothing of the metric."""
-    if settings.problem.metric == ACCURACY or not counts:
+    name = settings.problem.metric
+    if name == ACCURACY or not counts:
         return statistics.accuracy_lost_bound(0, 0, unseen)
     sizes = [max(1, round(unseen * count / sum(counts))) for count in counts]
     labels = np.repeat(np.arange(len(sizes)), sizes)
-    nothing = metric.loss(METRICS[settings.problem.metric], labels, labels, labels, len(sizes))
+    nothing = metric.loss(metric.METRICS[name], labels, labels, labels, len(sizes))
     return nothing.bounds(0.05)[1]
 
 
-def classes(data: Survey) -> list[str]:
+def classes(data: Survey, is_balanced: bool = True) -> list[str]:
     """Classes or labels that are rare, or much rarer than others. A number has none."""
     counts = data.counts
     if not counts:
@@ -161,9 +166,8 @@ def classes(data: Survey) -> list[str]:
     rarest, largest, lines = names[0], names[-1], []
     if one_each and counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
-            f"{largest} has {counts[largest]:,} examples and {rarest} "
-            f"{counts[rarest]:,}; with train.class_weights: balanced and problem.metric: "
-            "balanced_accuracy every class counts the same"
+            f"{largest} has {counts[largest]:,} examples and {rarest} {counts[rarest]:,}"
+            + (SET_EVEN if is_balanced else TO_SET_EVEN)
         )
     rare = [name for name in names if counts[name] < FEWEST]
     if rare:

@@ -24,6 +24,7 @@ from pipeline.planning.networks import Candidate
 from pipeline.planning.parts import check_classes, fewest_outside_test, parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
+from pipeline.reporting.metrics import ACCURACY
 
 FASTEST = 1_000_000  # Hz of a sensor
 
@@ -65,7 +66,8 @@ def estimate(settings: Params) -> None:
             f"data: {', '.join(SURVEYED[:-1])} or {SURVEYED[-1]}"
         )
     data = survey.of_params(settings)
-    _print_survey(data)
+    is_balanced = settings.train.class_weights is not None and settings.problem.metric != ACCURACY
+    _print_survey(data, is_balanced)
     check_classes(data)
     _print_outlook(settings, data)
 
@@ -190,7 +192,7 @@ def shape(settings: Params, data: Survey) -> Shape:
     return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
 
 
-def _print_survey(data: Survey) -> None:
+def _print_survey(data: Survey, is_balanced: bool = True) -> None:
     noun = declared("inputs", data.kind)["NOUN"]
     counts = ", ".join(f"{count:,} for {part}" for part, count in data.examples.items())
     examples = f"{sum(data.examples.values()):,} {noun} ({counts})"
@@ -200,7 +202,7 @@ def _print_survey(data: Survey) -> None:
     else:
         print(f"{examples}, {len(data.class_names)} {data.target}")
         _print_counts(data)
-    notes = [*outlook.classes(data), *outlook.numbers(data), *others.among(data)]
+    notes = [*outlook.classes(data, is_balanced), *outlook.numbers(data), *others.among(data)]
     for line in [*data.remarks, *data.ungrouped, *notes]:
         print(f"note: {line}")
 
