@@ -111,15 +111,15 @@ def rejection(validation: int, settings: Params) -> list[str]:
     if coverage is None or validation >= fewest(coverage):
         return []
     line = (
-        f'"none of these": {validation:,} validation examples are too few to reject any and still '
-        f"answer {100 * coverage:g} % of new ones, which takes {fewest(coverage):,}: every input "
-        "gets a class"
+        f'"none of these": every input gets a class, as {validation:,} validation examples are too '
+        f"few to reject any and still answer {100 * coverage:g} % of new ones; that takes "
+        f"{fewest(coverage):,}"
     )
     # That of `fewest`, the other way round, with a digit less
     possible = int(100 * RISK ** (1 / max(validation, 1))) / 100
     if possible < LEAST_COVERAGE:
         return [line]
-    return [f"{line}; problem.coverage: {possible:g} is the most that they can promise"]
+    return [f"{line}, but with problem.coverage: {possible:g} these are enough"]
 
 
 def _folds(parts: Parts) -> int:

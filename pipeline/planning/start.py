@@ -113,7 +113,7 @@ def check_output(output: Path, force: bool) -> None:
     """Raises UserError if there is a file that only its user could write again."""
     if output.exists() and not force and not _as_it_came(output):
         raise UserError(
-            f"{output} is there and is yours; give --force to replace it, or --output with another "
+            f"{output} would be overwritten; give --force to replace it, or --output with another "
             "name"
         )
 

@@ -161,12 +161,12 @@ def test_the_gate_is_foretold_for_the_metric_that_it_looks_at() -> None:
 def test_too_few_examples_to_reject_any_are_told(validation: int, possible: float) -> None:
     settings = params.override(params.load(ROOT / "params.yaml"), {"problem.coverage": 0.99})
     assert outlook.rejection(299, settings) == []
-    assert "promise" not in outlook.rejection(28, settings)[0]
+    assert "are enough" not in outlook.rejection(28, settings)[0]
     (line,) = outlook.rejection(validation, settings)
     assert line == (
-        f'"none of these": {validation} validation examples are too few to reject any and still '
-        "answer 99 % of new ones, which takes 299: every input gets a class; "
-        f"problem.coverage: {possible} is the most that they can promise"
+        f'"none of these": every input gets a class, as {validation} validation examples are too '
+        "few to reject any and still answer 99 % of new ones; that takes 299, "
+        f"but with problem.coverage: {possible} these are enough"
     )
     confidences = np.linspace(0, 1, validation)
     assert rejection.for_coverage(confidences, possible) is not None

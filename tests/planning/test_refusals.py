@@ -114,7 +114,9 @@ def test_a_folder_that_may_not_be_read_is_named(
 def test_a_class_too_small_for_every_part_is_refused(folder: Path) -> None:
     for number in range(2):
         photo(folder / "bird" / f"{number}.png", 90 + number)
-    with pytest.raises(UserError, match=r"1 class with fewer than 3 examples, bird with 2"):
+    with pytest.raises(
+        UserError, match=r"1 class has fewer than 3 examples \(bird 2\), one for each"
+    ):
         start.start(folder, None, Path("own.yaml"), force=True)
     assert not Path("own.yaml").exists()
 
