@@ -91,7 +91,7 @@ def test_the_upper_layers_of_a_published_network_may_learn(verdict: str) -> None
     overrides = changes["upper layers that learn"].overrides
     assert overrides["train.epochs"] == 15
     phase = overrides["train.thaw"][0]  # type: ignore[index]
-    assert phase == {"after": 10, "freeze": 40, "learning_rate": pytest.approx(0.0003)}
+    assert phase == {"after": 10, "freeze": 40, "learning_rate": 0.0003}
     thawed = frozen.model_copy(update={"thaw": [params.Thaw.model_validate(phase)]})
     settings = settings.model_copy(update={"train": thawed})
     names = {change.name for change in advise(Situation(settings, verdict, 1300))}

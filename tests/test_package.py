@@ -62,6 +62,9 @@ def test_a_missed_target_keeps_the_earlier_bundle_and_allows_a_draft(
     assert "is below problem.target 1.0; change the model or the data, and train" in failures
     assert "| tflite_int8.tflite |" in card and "accuracy loss, at most | ms/input" in card
     assert "| Raspberry Pi Pico |" in card
+    commands = [line for line in card.splitlines() if line.startswith("serving ")]
+    assert len(commands) == 4
+    assert all(" --draft" in line for line in commands), "serving refuses a draft without it"
     for flag, status in (((), 1), (("--draft",), 0)):
         done = copy.attempt("python", "-m", "serving", "check", str(draft), *flag)
         assert done.returncode == status, done.stdout

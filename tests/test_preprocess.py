@@ -189,4 +189,7 @@ def test_few_test_images_and_few_for_calibration_are_told() -> None:
     rare, _ = split_notes.few({"train": 320, "validation": 80, "test": 100}, default, 2)
     assert rare.endswith("`edgeproof folds --folds 2` judges the recipe on all 400 others")
     assert calibrated.startswith("320 training examples are fewer than export.calibration_images")
+    floats = params.override(default, {"export.formats": ["tflite_float32", "onnx_float32"]})
+    sizes = {"train": 320, "validation": 80, "test": 100}
+    assert split_notes.few(sizes, floats) == [tested], "no file is in int8"
     assert split_notes.few({"train": 54_000, "validation": 6_000, "test": 10_000}, default) == []

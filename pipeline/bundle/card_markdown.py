@@ -40,8 +40,8 @@ On a device with Python 3.9 or newer, in this folder:
 ```
 python3 -m venv ~/device && source ~/device/bin/activate
 pip install --requirement requirements/{runtime}.txt   # one file for each runtime
-serving check .    # may this device run it?{predict}{prove}
-serving serve .    # the same over HTTP, on port 8000
+serving check .{draft}    # may this device run it?{predict}{prove}
+serving serve .{draft}    # the same over HTTP, on port 8000
 ```"""
 RUNTIMES = ("litert", "onnxruntime", "tflite_runtime", "tflite_micro")  # the first is proposed
 INSTALL_ON_ARMV7 = """
@@ -108,10 +108,12 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
 def _install(card: ModelCard) -> str:
     """Commands to paste: those that this bundle can run."""
     example = inputs.kind(card.kind.name).EXAMPLE
+    draft = " --draft" if card.not_proven else ""
     commands = INSTALL.format(
+        draft=draft,
         runtime=next(name for name in RUNTIMES if _runs_on(card, name)),
-        predict=f"\nserving predict . {example}" if example else "",
-        prove="\nserving prove .    # is it as good here as at its maker's?"
+        predict=f"\nserving predict . {example}{draft}" if example else "",
+        prove=f"\nserving prove .{draft}    # is it as good here as at its maker's?"
         if card.acceptance_images
         else "",
     )

@@ -23,7 +23,7 @@ MOST_CLASSES = 20  # that floats may stand for
 SORTED = (
     "in the order of the data a part would lack a class, so the splits do not keep it; if several "
     "series are of one person or machine, say so with NAME_train and preprocess.group, or the "
-    "accuracy is that for those it knows"
+    "accuracy will say nothing about new ones"
 )
 
 

@@ -94,6 +94,7 @@ class Survey:
     channels: tuple[str, ...] = ()  # of sensors
     is_sorted: bool = False  # by class, so that in this order a part would lack one
     remarks: list[str] = field(default_factory=list)
+    ungrouped: list[str] = field(default_factory=list)  # remarks while preprocess.group is null
 
     @property
     def is_of_sensors(self) -> bool:

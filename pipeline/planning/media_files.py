@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.config.parts import one_class_each
 from pipeline.datasets.reading import label_meaning
-from pipeline.datasets.reading.photo_list import Candidate, Listed
+from pipeline.datasets.reading.photo_list import Candidate, Listed, left_out_by_reason
 from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.files import empty_classes, groups
 from pipeline.files.splits import stratified
@@ -64,7 +64,7 @@ def held_apart(
         return group, names, []
     remark = (
         f"the column {group} has {counted(values, 'value')}, too few to keep each in one split; "
-        "the accuracy will be that for those it knows"
+        "the accuracy will say nothing about new ones"
     )
     return None, [], [remark]
 
@@ -75,9 +75,8 @@ def groups_of_class(pairs: Iterable[tuple[object, object]]) -> int:
 
 
 def left_out(left_out: dict[str, str], faults: dict[str, str], noun: str) -> list[str]:
-    """How many files are not used, and why."""
-    reasons = Counter(left_out.values())
-    lines = [f"left out {count:,}: it {reason}" for reason, count in reasons.items()]
+    """How many files are not used, which, and why."""
+    lines = left_out_by_reason(left_out)
     if faults:
         file, reason = next(iter(faults.items()))
         lines.append(f"{counted(len(faults), noun)} cannot be read, such as {file}: it {reason}")

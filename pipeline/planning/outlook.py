@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
@@ -20,6 +23,7 @@ from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
 from pipeline.verification.rejection import RISK, fewest
+from serving import metric
 
 MOST_CLASSES = 20  # that whole numbers are likely to name
 LONG = 10_000
@@ -34,6 +38,11 @@ NUMBERS = {
     "audio_folder": "use classes of ranges, as a sound has a class",
     "series_folder": recording_columns.WINDOWS,
 }
+TO_SET_EVEN = (
+    "; with train.class_weights: balanced and problem.metric: balanced_accuracy every class counts "
+    "the same"
+)
+SET_EVEN = ", so params.yaml has class weights and a metric with which every class counts the same"
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
@@ -48,10 +57,13 @@ LEAST_COVERAGE = 0.9  # that is worth a promise
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
-def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
+def splits(
+    parts: Parts, settings: Params, rarest: int = FOLDS, counts: Sequence[int] = ()
+) -> list[str]:
     """The size of each split, and what the test and the gate can show with it.
 
-    `rarest` is the number of examples of the rarest class outside the test set.
+    `rarest` is the number of examples of the rarest class outside the test set, and `counts` are
+    those of all classes, on which a metric that weighs them depends.
     """
     share = settings.problem.target
     sizes = (
@@ -67,8 +79,8 @@ def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
     ]
     if settings.problem.metric != ACCURACY:
         lines.append(
-            f"problem.metric is {settings.problem.metric}: its interval is wider, and files may "
-            "lose more of it than of accuracy, as a class with few images counts as much as any"
+            f"problem.metric is {settings.problem.metric}: its interval is wider, as a class with "
+            "few images counts as much as any"
         )
     if parts.test < statistics.FEW_TESTED and (parts.folds or has_folds(settings)):
         outside = parts.train + parts.validation
@@ -79,7 +91,7 @@ def splits(parts: Parts, settings: Params, rarest: int = FOLDS) -> list[str]:
             f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
         )
-    return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+    return [*lines, _gate(parts.unseen, settings, counts)]
 
 
 def _interval(validation: int, settings: Params) -> list[str]:
@@ -99,15 +111,15 @@ def rejection(validation: int, settings: Params) -> list[str]:
     if coverage is None or validation >= fewest(coverage):
         return []
     line = (
-        f'"none of these": {validation:,} validation examples are too few to reject any and still '
-        f"answer {100 * coverage:g} % of new ones, which takes {fewest(coverage):,}: every input "
-        "gets a class"
+        f'"none of these": every input gets a class, as {validation:,} validation examples are too '
+        f"few to reject any and still answer {100 * coverage:g} % of new ones; that takes "
+        f"{fewest(coverage):,}"
     )
     # That of `fewest`, the other way round, with a digit less
     possible = int(100 * RISK ** (1 / max(validation, 1))) / 100
     if possible < LEAST_COVERAGE:
         return [line]
-    return [f"{line}; problem.coverage: {possible:g} is the most that they can promise"]
+    return [f"{line}, but with problem.coverage: {possible:g} these are enough"]
 
 
 def _folds(parts: Parts) -> int:
@@ -119,19 +131,32 @@ def has_folds(settings: Params) -> bool:
     return settings.evaluate.folds != NONE
 
 
-def _gate(unseen: int, max_accuracy_drop: float) -> str:
-    bound = statistics.accuracy_lost_bound(0, 0, unseen)
+def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
+    bound, max_accuracy_drop = _bound(unseen, settings, counts), settings.export.max_accuracy_drop
+    name = settings.problem.metric
+    of_metric = "" if name == ACCURACY else f" of {metric.METRICS[name].words}"
     points = f"{100 * max_accuracy_drop:.2g} points"
     if bound <= max_accuracy_drop:
-        return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}"
+        return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}{of_metric}"
     return (
         f"gate: {unseen:,} unseen examples show at best that a file loses at most "
-        f"{100 * bound:.2f} points, and export.max_accuracy_drop asks for {points}: files will be "
-        "`not shown`, which stops nothing"
+        f"{100 * bound:.2f} points{of_metric}, and export.max_accuracy_drop asks for {points}: "
+        "files will be `not shown`, which stops nothing"
     )
 
 
-def classes(data: Survey) -> list[str]:
+def _bound(unseen: int, settings: Params, counts: Sequence[int]) -> float:
+    """The bound of the loss if a file loses nothing of the metric."""
+    name = settings.problem.metric
+    if name == ACCURACY or not counts:
+        return statistics.accuracy_lost_bound(0, 0, unseen)
+    sizes = [max(1, round(unseen * count / sum(counts))) for count in counts]
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    nothing = metric.loss(metric.METRICS[name], labels, labels, labels, len(sizes))
+    return nothing.bounds(0.05)[1]
+
+
+def classes(data: Survey, is_balanced: bool = True) -> list[str]:
     """Classes or labels that are rare, or much rarer than others. A number has none."""
     counts = data.counts
     if not counts:
@@ -141,9 +166,8 @@ def classes(data: Survey) -> list[str]:
     rarest, largest, lines = names[0], names[-1], []
     if one_each and counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
-            f"{largest} has {counts[largest]:,} examples and {rarest} "
-            f"{counts[rarest]:,}; with train.class_weights: balanced and problem.metric: "
-            "balanced_accuracy every class counts the same"
+            f"{largest} has {counts[largest]:,} examples and {rarest} {counts[rarest]:,}"
+            + (SET_EVEN if is_balanced else TO_SET_EVEN)
         )
     rare = [name for name in names if counts[name] < FEWEST]
     if rare:

@@ -10,7 +10,7 @@ from pipeline.files.reports.folds import FOLDS
 from pipeline.files.splits import has_one_of_each, validation_count
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted
+from pipeline.process.words import counted, verb
 
 TEST = 0.2
 NAMED = 5  # classes in a sentence
@@ -40,11 +40,12 @@ def check_classes(data: Survey) -> None:
     few = sorted((count, name) for name, count in data.counts.items() if count < needed)
     if few:
         where = "training and validation" if needed == 2 else "training, validation and test"
-        named = ", ".join(f"{name} with {count}" for count, name in few[:NAMED])
+        named = ", ".join(f"{name} {count}" for count, name in few[:NAMED])
         such = f"such as {named}" if len(few) > NAMED else named
         raise UserError(
-            f"{counted(len(few), noun, plural)} with fewer than {needed} examples, {such}; "
-            f"expected one for each of {where}: add some, or leave out such a {noun}"
+            f"{counted(len(few), noun, plural)} {verb(len(few), 'has', 'have')} fewer than "
+            f"{needed} examples ({such}), one for each of {where}: add some, or leave the "
+            f"{verb(len(few), noun, plural)} out"
         )
     outside_test = sum(data.examples.values()) - data.examples.get("test", 0)
     always = [name for name, count in data.counts.items() if count == outside_test]

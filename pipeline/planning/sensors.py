@@ -27,7 +27,7 @@ SPLITS = 3  # training, validation and test set, each with recordings of its own
 SLOW = 1.0  # Hz
 UNKNOWN = (
     "nothing says who or what was recorded; if several recordings are of one person or machine, "
-    "set preprocess.group, or the accuracy is that for those it knows"
+    "set preprocess.group, or the accuracy will say nothing about new ones"
 )
 
 
@@ -72,10 +72,11 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             *plan.remarks,
             *_named(raw),
             *(speakers.remarks(group, names) if names else []),
-            *([] if group else [_too_few(named) if named else UNKNOWN]),
+            *([] if group or not named else [_too_few(named)]),
             *_slow(options.rate),
             *_in_few(path, raw, group),
         ],
+        ungrouped=[] if group or named else [UNKNOWN],
     )
 
 
@@ -141,7 +142,7 @@ def _are_enough(raw: Raw, group: str) -> bool:
 def _too_few(group: str) -> str:
     return (
         f"the column {group} has fewer than {SPLITS} values, too few to keep each in one split; "
-        "the accuracy will be that for those it knows"
+        "the accuracy will say nothing about new ones"
     )
 
 

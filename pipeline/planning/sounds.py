@@ -48,6 +48,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     examples = Counter(row.part for row in readable)
     group, names, too_few = _groups(train, examples)
     classes = [row.label for row in train]
+    of_speakers = speakers.remarks(group, example_groups.named(names))
     listed = {"labels": labels} if labels else {}
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
@@ -65,9 +66,10 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
-            *speakers.remarks(group, example_groups.named(names)),
+            *(of_speakers if group else []),
             *too_few,
         ],
+        ungrouped=[] if group else of_speakers,
     )
 
 

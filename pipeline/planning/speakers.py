@@ -79,7 +79,7 @@ def possible(labelled: Sequence[tuple[str, str]]) -> list[str]:
     return [
         f"the names of the files may say what belongs together ({len(names)} names, such as "
         f"{names[0]} and {names[1]}): if these are people, objects or sessions, set "
-        f"preprocess.group: '{expression}', or the accuracy is that for those it knows"
+        f"preprocess.group: '{expression}', or the accuracy will say nothing about new ones"
     ]
 
 
@@ -99,5 +99,5 @@ def remarks(group: str | None, names: Sequence[str]) -> list[str]:
         ]
     return [
         "the names of the files do not say who or what was recorded; if several are of one speaker "
-        "or machine, set preprocess.group, or the accuracy is that for voices it knows"
+        "or machine, set preprocess.group, or the accuracy will say nothing about new ones"
     ]

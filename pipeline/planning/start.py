@@ -24,6 +24,7 @@ from pipeline.planning.networks import Candidate
 from pipeline.planning.parts import check_classes, fewest_outside_test, parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
+from pipeline.reporting.metrics import ACCURACY
 
 FASTEST = 1_000_000  # Hz of a sensor
 
@@ -64,7 +65,8 @@ def estimate(settings: Params) -> None:
             f"data: {', '.join(SURVEYED[:-1])} or {SURVEYED[-1]}"
         )
     data = survey.of_params(settings)
-    _print_survey(data)
+    is_balanced = settings.train.class_weights is not None and settings.problem.metric != ACCURACY
+    _print_survey(data, is_balanced)
     check_classes(data)
     _print_outlook(settings, data)
 
@@ -110,7 +112,7 @@ def check_output(output: Path, force: bool) -> None:
     """Raises UserError if there is a file that only its user could write again."""
     if output.exists() and not force and not _as_it_came(output):
         raise UserError(
-            f"{output} is there and is yours; give --force to replace it, or --output with another "
+            f"{output} would be overwritten; give --force to replace it, or --output with another "
             "name"
         )
 
@@ -189,7 +191,7 @@ def shape(settings: Params, data: Survey) -> Shape:
     return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
 
 
-def _print_survey(data: Survey) -> None:
+def _print_survey(data: Survey, is_balanced: bool = True) -> None:
     noun = declared("inputs", data.kind)["NOUN"]
     counts = ", ".join(f"{count:,} for {part}" for part, count in data.examples.items())
     examples = f"{sum(data.examples.values()):,} {noun} ({counts})"
@@ -199,8 +201,8 @@ def _print_survey(data: Survey) -> None:
     else:
         print(f"{examples}, {len(data.class_names)} {data.target}")
         _print_counts(data)
-    notes = [*outlook.classes(data), *outlook.numbers(data), *others.among(data)]
-    for line in [*data.remarks, *notes]:
+    notes = [*outlook.classes(data, is_balanced), *outlook.numbers(data), *others.among(data)]
+    for line in [*data.remarks, *data.ungrouped, *notes]:
         print(f"note: {line}")
 
 
@@ -219,7 +221,9 @@ def _print_others(count: int, other: Path) -> None:
 
 def _print_outlook(settings: Params, data: Survey) -> None:
     expected = parts(data)
-    for line in outlook.splits(expected, settings, fewest_outside_test(data)):
+    for line in outlook.splits(
+        expected, settings, fewest_outside_test(data), [*data.counts.values()]
+    ):
         print(line)
     if one_class_each(data.target):
         for line in outlook.rejection(expected.validation, settings):

@@ -51,7 +51,8 @@ def of_params(settings: Params) -> Survey:
     given = Given(other=dataset.other, unit=settings.problem.unit)
     if dataset.name == "image_list":
         given = replace(given, number=dataset.options(image_list.Options).number)
-    return survey(Path(dataset.path), given, dataset)
+    data = survey(Path(dataset.path), given, dataset)
+    return data if settings.preprocess.group is None else replace(data, ungrouped=[])
 
 
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
@@ -211,9 +212,9 @@ def _photographs(
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
-            *speakers.possible(files if one_each and group is None else []),
             *too_few,
         ],
+        ungrouped=speakers.possible(files if one_each and group is None else []),
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.datasets.reading import sound_list
-from pipeline.datasets.reading.file_tree import Tree
+from pipeline.datasets.reading.file_tree import OTHER_PICTURES, Tree
 from pipeline.process.words import counted, verb
 
 LISTS = ("", ".txt", ".lst", ".dat")
@@ -17,6 +17,7 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
 LONGEST_NAME = 4096  # bytes of a path
 CURES = {  # how files of other programs become what is read
     ("", ".txt", ".dat", ".asc"): "rename tables with a column for each channel to .csv",
+    OTHER_PICTURES: "convert them to JPEG or PNG, HEIC with heif-convert",
     (".npy",): "store arrays together with np.savez, as x_train and y_train",
     PICKLES: "a pickle is never opened, as it may run a program: store its arrays with np.savez",
     (*TABLES, ".edf", ".json", ".jsonl", ".tfrecord", ".gz"): "convert them to CSV or npz",
@@ -69,4 +70,4 @@ def _named(suffixes: Counter[str]) -> str:
     shown = [
         f"{count:,} {suffix or 'without a suffix'}" for suffix, count in suffixes.most_common(3)
     ]
-    return f" but {', '.join(shown)}" if shown else ""
+    return f" that can be read, only {', '.join(shown)}" if shown else ""

@@ -106,7 +106,8 @@ def few(sizes: dict[str, int], settings: Params, fewest: int = FOLDS) -> list[st
             f"interval of {statistics.expected_interval(target, sizes['test'])}; {folds} "
             f"the recipe on all {outside:,} others"
         )
-    if sizes["train"] < settings.export.calibration_images:
+    is_int8 = any("int8" in name for name in settings.export.formats)
+    if is_int8 and sizes["train"] < settings.export.calibration_images:
         notes.append(
             f"{sizes['train']} training examples are fewer than export.calibration_images, so all "
             "of them set the ranges of int8"

@@ -16,6 +16,11 @@ from pipeline.inputs import Kind, kind
 CONFIG = ".config."  # in the key of a value for a Keras object
 
 
+def rounded(rate: float) -> float:
+    """A rate that reads well in a command: 0.003 / 10 is 0.00030000000000000003."""
+    return float(f"{rate:.3g}")
+
+
 @dataclass(frozen=True)
 class Situation:
     """A training: its parameters, its verdict, and the data that is available."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS
-from pipeline.search.change import Change, Situation
+from pipeline.search.change import Change, Situation, rounded
 from pipeline.search.thawing import thaw
 
 TRANSLATION = {
@@ -185,7 +185,7 @@ def normalization(now: Situation) -> Change | None:
 
 
 def slower(now: Situation) -> Change | None:
-    rate = now.params.train.learning_rate / 10
+    rate = rounded(now.params.train.learning_rate / 10)
     return Change(
         f"learning rate {rate:.3g}",
         {"train.learning_rate": rate},
@@ -194,7 +194,7 @@ def slower(now: Situation) -> Change | None:
 
 
 def faster(now: Situation) -> Change | None:
-    rate = min(LARGEST_RATE, 5 * now.params.train.learning_rate)
+    rate = min(LARGEST_RATE, rounded(5 * now.params.train.learning_rate))
     if rate <= now.params.train.learning_rate:
         return None
     return Change(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.search.change import Change, Situation
+from pipeline.search.change import Change, Situation, rounded
 
 EPOCHS = 5  # that the upper layers learn
 
@@ -13,7 +13,7 @@ def thaw(now: Situation) -> Change | None:
     if lower is None or train.weights == "none" or train.freeze is not None or train.thaw:
         return None
     head = max(1, train.epochs // 2)
-    rate = train.learning_rate / 10
+    rate = rounded(train.learning_rate / 10)
     phase = {
         "after": head,
         "freeze": lower,

@@ -165,7 +165,13 @@ def test_folders_of_people_in_each_class_are_not_taken_for_classes(
         for row in range(3):
             picture(tmp_path / name / f"{row}.png", colour=(40 * number, row, 0))
     load(tmp_path)
-    assert "are one class" not in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "are one class" not in shown
+    note = "note: all classes, such as frown and smile, hold the folders anna and ben; if those are"
+    assert note in shown, "with cameras outside and classes inside it is the other way round"
+    picture(tmp_path / "frown" / "1.png")
+    load(tmp_path)
+    assert "hold the folders" not in capsys.readouterr().out
 
 
 def test_parts_with_classes_inside_of_each_class_are_not_called_its_parts(

@@ -56,7 +56,7 @@ def test_people_in_an_array_are_groups(tmp_path: Path) -> None:
         ),
         (
             lambda number: ["old", "cat", "old;cat;wet"][2 if number < 2 else number % 2],
-            "1 label with fewer than 3 examples, wet with 2; expected one for each of training",
+            r"1 label has fewer than 3 examples \(wet 2\), one for each of training",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_text_that_yaml_would_misread_is_quoted() -> None:
 
 def test_a_file_of_the_user_is_kept_unless_git_has_it_as_it_came(folder: Path) -> None:
     output = Path("params.yaml")
-    with pytest.raises(UserError, match="is there and is yours; give --force"):
+    with pytest.raises(UserError, match="would be overwritten; give --force"):
         start.check_output(output, force=False)
     start.check_output(output, force=True)
     for command in (
@@ -125,5 +125,5 @@ def test_a_file_of_the_user_is_kept_unless_git_has_it_as_it_came(folder: Path) -
         subprocess.run(["git", *command], check=True)
     start.check_output(output, force=False)
     output.write_text(SHIPPED.replace("epochs: 12", "epochs: 13"), encoding="utf-8")
-    with pytest.raises(UserError, match="is there and is yours"):
+    with pytest.raises(UserError, match="would be overwritten"):
         start.check_output(output, force=False)

@@ -145,18 +145,28 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     assert many[2:] == ["gate: 16,000 unseen examples can prove a loss of at most 0.2 points"]
 
 
+def test_the_gate_is_foretold_for_the_metric_that_it_looks_at() -> None:
+    """The run of such a folder ended with 24.96 %, and 2.30 of accuracy had been foretold."""
+    balanced = {"problem.metric": "balanced_accuracy"}
+    settings = params.override(params.load(ROOT / "params.yaml"), balanced)
+    line = outlook.splits(Parts(238, 59, 74), settings, counts=[300, 59, 12])[-1]
+    assert "loses at most 24.96 points of balanced accuracy, and export.max_acc" in line
+    even = outlook.splits(Parts(238, 59, 74), settings, counts=[100, 100, 100])[-1]
+    assert "loses at most 2.27 points of balanced accuracy" in even, "as of accuracy, or nearly"
+
+
 @pytest.mark.parametrize(
     ("validation", "possible"), [(298, 0.98), (59, 0.95), (56, 0.94), (29, 0.9)]
 )
 def test_too_few_examples_to_reject_any_are_told(validation: int, possible: float) -> None:
     settings = params.override(params.load(ROOT / "params.yaml"), {"problem.coverage": 0.99})
     assert outlook.rejection(299, settings) == []
-    assert "promise" not in outlook.rejection(28, settings)[0]
+    assert "are enough" not in outlook.rejection(28, settings)[0]
     (line,) = outlook.rejection(validation, settings)
     assert line == (
-        f'"none of these": {validation} validation examples are too few to reject any and still '
-        "answer 99 % of new ones, which takes 299: every input gets a class; "
-        f"problem.coverage: {possible} is the most that they can promise"
+        f'"none of these": every input gets a class, as {validation} validation examples are too '
+        "few to reject any and still answer 99 % of new ones; that takes 299, "
+        f"but with problem.coverage: {possible} these are enough"
     )
     confidences = np.linspace(0, 1, validation)
     assert rejection.for_coverage(confidences, possible) is not None
@@ -193,7 +203,9 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
 def test_rare_classes_are_named() -> None:
     uneven = replace(photos(412), counts={"cat": 400, "dog": 12})
     lines = outlook.classes(uneven)
-    assert lines[0].startswith("cat has 400 examples and dog 12; with train.class_weights")
+    assert lines[0].startswith("cat has 400 examples and dog 12, so params.yaml has class weights")
+    (told, _) = outlook.classes(uneven, is_balanced=False)
+    assert told.startswith("cat has 400 examples and dog 12; with train.class_weights: balanced")
     assert lines[1].startswith("fewer than 20 examples of dog")
     assert outlook.classes(replace(uneven, target="labels")) == [
         lines[1].replace("the class", "the label")

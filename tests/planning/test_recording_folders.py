@@ -101,7 +101,7 @@ def test_a_note_beside_what_cannot_be_read_is_no_recording(folder: Path) -> None
     Path("notes").mkdir()
     for name in ("a.parquet", "b.parquet", "README.txt"):
         Path("notes", name).write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"but 2 \.parquet, 1 \.txt; .*convert them to CSV"):
+    with pytest.raises(UserError, match=r"only 2 \.parquet, 1 \.txt; .*convert them to CSV"):
         survey.survey(Path("notes"))
 
 

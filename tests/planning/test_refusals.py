@@ -80,8 +80,9 @@ def damaged_shard(folder: Path) -> Path:
             lambda folder: other(folder, "a.txt"),
             r"can be read: a\.txt holds no rows",
         ),
-        (lambda folder: other(folder, "d1p01M"), "but 1 without a suffix; .*rename tables with"),
+        (lambda folder: other(folder, "d1p01M"), "only 1 without a suffix; .*rename tables with"),
         (lambda folder: other(folder, "a.parquet"), r"\.parquet; .*; convert them to CSV or npz"),
+        (lambda folder: other(folder, "a.HEIC"), r"only 1 \.heic; .*; convert them to JPEG .*heif"),
         (lambda folder: other(folder, "a.npy") / "a.npy", "an npz; store arrays together with np"),
         (lambda folder: other(folder, "a.pkl") / "a.pkl", "an npz; a pickle is never opened"),
         (lambda folder: strangers(folder, "seg_train", "seg_pred"), "call them train, validation"),
@@ -113,7 +114,9 @@ def test_a_folder_that_may_not_be_read_is_named(
 def test_a_class_too_small_for_every_part_is_refused(folder: Path) -> None:
     for number in range(2):
         photo(folder / "bird" / f"{number}.png", 90 + number)
-    with pytest.raises(UserError, match=r"1 class with fewer than 3 examples, bird with 2"):
+    with pytest.raises(
+        UserError, match=r"1 class has fewer than 3 examples \(bird 2\), one for each"
+    ):
         start.start(folder, None, Path("own.yaml"), force=True)
     assert not Path("own.yaml").exists()
 

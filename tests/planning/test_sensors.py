@@ -130,7 +130,7 @@ def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
 
 def test_what_holds_nobody_and_no_rate_is_said(folder: Path) -> None:
     data = survey.survey(recorded(Path("walks"), head="time,ax,ay,az,label,note"))
-    assert sensors.UNKNOWN in data.remarks
+    assert data.ungrouped == [sensors.UNKNOWN]
     with pytest.raises(UserError, match="do not say how many rows a second has; add --rate 50"):
         survey.survey(recorded(Path("unknown"), head="tick,ax,ay,az,label,person"))
     with pytest.raises(

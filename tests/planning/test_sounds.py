@@ -207,7 +207,10 @@ def test_the_lists_of_speech_commands_say_what_is_for_testing(folder: Path) -> N
     data = survey.survey(path)
     assert data.examples == {"train": 92, "validation": 2, "test": 2}
     assert data.counts == {"no": 47, "yes": 47}
-    assert "left out 1: it is background noise, not a word" in data.remarks
+    assert (
+        "left out 1 (_background_noise_/rain.wav): it is background noise, not a word"
+        in data.remarks
+    )
     _, settings = start.propose(data, path, None, SHIPPED)
     raw = audio_folder.load(settings.dataset)
     assert raw.test_columns["file"] == ["no/anna_0.wav", "yes/anna_0.wav"]

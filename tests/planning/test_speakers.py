@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import params
 from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder
 from pipeline.files import groups
@@ -60,14 +61,14 @@ def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> N
     assert (expression is None) == (not names)
 
 
-def test_sessions_in_the_names_of_photos_are_told_with_the_value_to_set(folder: Path) -> None:
+def test_sessions_in_the_names_of_photos_are_told_until_the_value_is_set(folder: Path) -> None:
     """Nobody knows whether the numbers are sessions, so no group is proposed."""
     for number in range(32):
         label = ("hammer", "saw")[number % 2]
         photo(Path("tools") / label / f"train_{30 + number // 8}_{number % 8}.png", number)
     data = survey.survey(Path("tools"))
     assert (data.group, values(data)["preprocess.group"]) == (None, None)
-    note = data.remarks[-1]
+    (note,) = data.ungrouped
     assert note.startswith(
         "the names of the files may say what belongs together (4 names, such as train_30 and "
         "train_31): if these are people, objects or sessions, set preprocess.group: '"
@@ -77,4 +78,8 @@ def test_sessions_in_the_names_of_photos_are_told_with_the_value_to_set(folder: 
         row.file for row in image_folder.listed(Dataset.model_validate(data.values)).candidates
     ]
     assert len(set(groups.of_files(files, {}, expression))) == 4
-    assert not any("belong" in line for line in survey.survey(folder).remarks)
+    settings = params.override(params.load(Path("params.yaml")), values(data))
+    assert survey.of_params(settings).ungrouped == [note]
+    grouped = params.override(settings, {"preprocess.group": expression})
+    assert survey.of_params(grouped).ungrouped == []
+    assert not survey.survey(folder).ungrouped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.datasets.reading import part_folders
@@ -73,6 +73,19 @@ def _print_folders_inside(root: Path, tree: Tree, train: str) -> None:
             f"note: the {tree.noun}s of {name} lie in {len(inside[name])} folders, such as "
             f"{' and '.join(inside[name][:2])}, and are one class; if the classes are in there, "
             f"{cure}"
+        )
+    elif tree.noun == "picture":
+        _print_same_folders(inside)
+
+
+def _print_same_folders(inside: Mapping[str, Sequence[str]]) -> None:
+    """Says if all classes hold the same folders, as cameras with the classes in them would."""
+    first, *others = (sorted(folders) for folders in inside.values())
+    if len(first) > 1 and all(folders == first for folders in others):
+        named = " and ".join([*inside][:2])
+        print(
+            f"note: all classes, such as {named}, hold the folders {' and '.join(first[:2])}; if "
+            "those are the classes, swap the two levels of folders, or write a list"
         )
 
 

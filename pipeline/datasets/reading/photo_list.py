@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
@@ -204,14 +204,21 @@ def say_what_is_left_out(
             f"warning: {len(unreadable):,} of {counted(count, noun)} could not be read: "
             f"{shown(list(unreadable))}; the first {reason}"
         )
+    for line in left_out_by_reason(left_out):
+        print(line)
+    if unreadable or left_out:
+        print("data/raw/left_out.csv lists them all, with the reasons")
+
+
+def left_out_by_reason(left_out: Mapping[str, str]) -> list[str]:
+    """A sentence for each reason, which names the first files."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, reason in left_out.items():
         by_reason[reason].append(name)
-    for reason, names in by_reason.items():
-        which = "it" if len(names) == 1 else "each"
-        print(f"left out {len(names):,} ({shown(names)}): {which} {reason}")
-    if unreadable or left_out:
-        print("data/raw/left_out.csv lists them all, with the reasons")
+    return [
+        f"left out {len(names):,} ({shown(names)}): {'it' if len(names) == 1 else 'each'} {reason}"
+        for reason, names in by_reason.items()
+    ]
 
 
 def _say_what_is_odd(table: Table, train: Array, labels: Array, dark: Sequence[str]) -> None:
