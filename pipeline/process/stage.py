@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import sys
 import threading
@@ -31,6 +32,7 @@ def home() -> Path:
 def run(main: Callable[[], None]) -> None:
     """Runs `main`. Exits with 1 after a user error, told in one sentence, or 130 after Ctrl-C."""
     keep_freed_memory()
+    name_user()
     end_with_dvc()
     try:
         main()
@@ -56,9 +58,18 @@ def describe(error: OSError) -> str | None:
         errno.EACCES: f"{name} may not be read or written by this user: change its permissions",
         errno.EPERM: f"{name} may not be changed by this user: change its permissions",
         errno.EROFS: f"{name} is on a read-only file system: run in a folder that is writable",
+        errno.EPIPE: "the output was not read to its end, as by `head`; run again to go on",
         errno.ENOENT: f"{name} is missing: run the stage that makes it, "
         "or `edgeproof run` for all of them",
     }.get(error.errno or 0)
+
+
+def name_user() -> None:
+    """Names a user after its number if it has no name, as in a container: DVC and MLflow ask."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
 
 
 def duration(seconds: float) -> str:
