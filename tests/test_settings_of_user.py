@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,15 @@ def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
     stage.run(lambda: None)
     assert getpass.getuser() == str(2**31 - 9)
+
+
+def test_a_port_that_is_taken_is_named_before_mlflow_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: cannot listen on 127.0.0.1 port {port} (Address already")
 
 
 @pytest.mark.slow
