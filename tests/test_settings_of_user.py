@@ -17,6 +17,7 @@ from pipeline.files.reports.run import RunReports
 from pipeline.process import git, stage
 from pipeline.tracking import record
 from tests.conftest import EDGEPROOF, ROOT, Project
+from tests.small_disk import small_disk
 
 DRAW = """
 from pathlib import Path
@@ -29,6 +30,11 @@ from pipeline.process import imports
 with imports.keras_import():
     import keras
 print(keras.config.image_data_format(), keras.config.floatx(), keras.config.epsilon())
+"""
+RUN_PROGRAM = """
+import subprocess
+from pipeline.process import stage
+stage.run(lambda: subprocess.run([{!r}]))
 """
 LONG_OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * 10**6))"
 
@@ -99,6 +105,18 @@ def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
     stage.run(lambda: None)
     assert getpass.getuser() == str(2**31 - 9)
+
+
+def test_a_temporary_folder_in_which_no_program_may_run_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "noexec"):
+        program = tmp_path / "program"
+        program.write_text("#!/bin/sh")
+        program.chmod(0o700)
+        done = python(RUN_PROGRAM.format(str(program)), TMPDIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: programs may not run in {tmp_path} (noexec): set TMPDIR to another folder\n"
+    )
 
 
 def test_a_port_that_is_taken_is_named_before_mlflow_starts() -> None:

@@ -6,6 +6,7 @@ import errno
 import getpass
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +51,9 @@ def run(main: Callable[[], None]) -> None:
 def describe(error: OSError) -> str | None:
     """The sentence for a fault of the machine that the user can fix; None for any other."""
     name = error.filename or "the output"
+    folder = tempfile.gettempdir()
+    if error.errno == errno.EACCES and str(name).startswith(folder) and _runs_nothing(folder):
+        return f"programs may not run in {folder} (noexec): set TMPDIR to another folder"
     return {
         errno.ENOSPC: f"{name} could not be written: the disk is full; "
         "free some space and run again",
@@ -62,6 +66,11 @@ def describe(error: OSError) -> str | None:
         errno.ENOENT: f"{name} is missing: run the stage that makes it, "
         "or `edgeproof run` for all of them",
     }.get(error.errno or 0)
+
+
+def _runs_nothing(folder: str) -> bool:
+    """Whether no program may run from the file system of a folder, as on some servers in /tmp."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def name_user() -> None:
