@@ -57,16 +57,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
     from serving.errors import ServingError
 
     try:
-        status: int = command.run(parsed)
+        return int(command.run(parsed))
     except ServingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except OSError as error:  # of our output: `head` has gone, or the disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        if isinstance(error, BrokenPipeError):
+            return 141
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         return 130
-    return status
 
 
 if __name__ == "__main__":

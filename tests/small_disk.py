@@ -13,9 +13,10 @@ MEGABYTES = 20
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
+def small_disk(folder: Path, *options: str) -> Iterator[None]:
     """Mounts one on an empty folder. Skips the test where that is not allowed: root may."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(folder)]
+    with_size = ",".join([f"size={MEGABYTES}m", *options])
+    command = ["mount", "-t", "tmpfs", "-o", with_size, "tmpfs", str(folder)]
     if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("this machine does not allow mounts")
     try:

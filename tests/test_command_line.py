@@ -98,6 +98,20 @@ def test_a_pipe_does_not_hang_and_libtiff_prints_nothing(archive: Path, tmp_path
     assert "pipe.png is not a file; name a picture: PNG, JPEG" in errors[1]
 
 
+def test_output_onto_a_full_disk_is_one_sentence(
+    archive: Path, pictures: tuple[Path, list[int]]
+) -> None:
+    for arguments in (("predict", archive, pictures[0]), ("check", archive)):
+        with Path("/dev/full").open("w") as full:
+            command = [*HERE, *map(str, arguments)]
+            done = subprocess.run(
+                command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert done.returncode == 1
+        errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+        assert errors == ["error: [Errno 28] No space left on device"]
+
+
 def test_a_picture_name_may_be_any_bytes(
     devices: dict[str, Path], archive: Path, pictures: tuple[Path, list[int]], tmp_path: Path
 ) -> None:

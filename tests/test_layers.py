@@ -59,7 +59,7 @@ INPUTS_AND_GATE = {
     *("comparison", "gate", "metric", "model_file"),
 }
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
-MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses"}
+MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses", "imports"}
 # The only files of the training loop that use more than Keras.
 KNOW_TENSORFLOW = {"batch_normalization", "keras_files", "layer_statistics"}
 

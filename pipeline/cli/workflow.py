@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,11 +120,24 @@ def ui(
     """Open the MLflow UI, at MLFLOW_TRACKING_URI or on the store in this folder."""
     from pipeline.tracking import view
 
+    _refuse_taken("127.0.0.1", port)
     link = view.link(f"http://127.0.0.1:{port}")
     print(f"starting, which takes a moment; then open {link}", flush=True)
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     options = ["--backend-store-uri", store, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Raises UserError for a port that MLflow could not listen on; it would end with status 0."""
+    from pipeline.process.errors import UserError
+
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on {host} port {port} ({error.strerror}); choose another with --port"
+        ) from None
 
 
 def _reproduce(*stages: str, force: bool = False) -> bool:

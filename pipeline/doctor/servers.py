@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pipeline.doctor import Check, Finding, clock
 from pipeline.doctor.web import answer, seconds_ahead
+from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.tracking import store
 from pipeline.tracking.credentials import masked, moved_to_environment
@@ -67,6 +68,7 @@ def remotes() -> dict[str, str]:
         with Repo() as repo:
             return {name: facts["url"] for name, facts in repo.config["remote"].items()}
     except DvcException as error:
+        dvc_command.refuse(error)
         raise UserError(f"DVC cannot be used here: {error}") from None
 
 

@@ -61,7 +61,7 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
             repo.scm_context.quiet = True
             ran = repo.reproduce(list(stages), force=force)
     except DvcException as error:
-        refuse_beside_another(error)
+        refuse(error)
         causes = (" ".join(str(cause).split()) for cause in _causes(error))
         sentence = f"DVC: {': '.join(causes)}"
         status = re.search(r"exited with (-?\d+)$", sentence)
@@ -77,11 +77,17 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
     return True
 
 
-def refuse_beside_another(error: BaseException) -> None:
-    """Raises UserError if it is DVC's error that another process holds its lock."""
+def refuse(error: BaseException) -> None:
+    """Raises UserError if DVC found another process that holds its lock, or no git here."""
     from dvc.lock import LockError
 
-    if any(isinstance(cause, LockError) for cause in _causes(error)):
+    causes = list(_causes(error))
+    if any("is not a git repository" in str(cause) for cause in causes):
+        raise UserError(
+            "this folder is not a git checkout, as after a download as zip; run `git init`, "
+            "or `dvc config --local core.no_scm true` to do without git"
+        ) from None
+    if any(isinstance(cause, LockError) for cause in causes):
         raise UserError(
             "another run, or another DVC command, is at work in this folder; "
             "wait until it has ended, then run again"

@@ -1,4 +1,4 @@
-"""What experiments need of git: they are commits."""
+"""Git: what experiments need of it, as they are commits, and which commit this is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ def cure(missing: list[str]) -> str:
     return " and ".join(f"`git config {name} ...`" for name in missing)
 
 
+def commit() -> str:
+    """The commit that is checked out; an empty string if there is none, or no git."""
+    return _output("rev-parse", "--verify", "--quiet", "HEAD")
+
+
 def _setting(name: str) -> str:
-    command = ["git", "config", "--get", name]
+    return _output("config", "--get", name)
+
+
+def _output(*arguments: str) -> str:
+    command = ["git", *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except FileNotFoundError:  # DVC says that itself
+    except FileNotFoundError:  # a checkout made by another program: DVC reads it itself
         return ""

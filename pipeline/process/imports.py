@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,19 @@ def importing() -> Iterator[None]:
         gc.enable()
 
 
+def ignore_settings_of_user() -> None:
+    """Sets what Keras read from ~/.keras/keras.json to its defaults.
+
+    With channels first, as an old project may have asked for, the convolutions of TensorFlow do
+    not run on a processor, and another type or epsilon gives another model.
+    """
+    import keras
+
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+
+
 @contextmanager
 def keras_import() -> Iterator[None]:
     """For the first import of Keras: quiet, in half of the time, by default on TensorFlow.
@@ -90,6 +104,11 @@ def keras_import() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as serving.runtimes says
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if importlib.util.find_spec(backend) is None:  # often while a stage is imported, before `run`
+        sys.exit(
+            f"error: KERAS_BACKEND is {backend}, which is not installed here; "
+            "unset it, and the training runs on TensorFlow"
+        )
     if backend == "jax" and XLA_DETERMINISM not in os.environ.get("XLA_FLAGS", ""):
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} {XLA_DETERMINISM}=true".strip()
@@ -99,6 +118,7 @@ def keras_import() -> Iterator[None]:
     try:
         with quiet(), importing():
             yield
+            ignore_settings_of_user()
     finally:
         for name in hidden:
             del modules[name]

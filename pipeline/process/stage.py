@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +34,7 @@ def home() -> Path:
 def run(main: Callable[[], None]) -> None:
     """Runs `main`. Exits with 1 after a user error, told in one sentence, or 130 after Ctrl-C."""
     keep_freed_memory()
+    name_user()
     end_with_dvc()
     try:
         main()
@@ -49,6 +52,9 @@ def run(main: Callable[[], None]) -> None:
 def describe(error: OSError) -> str | None:
     """The sentence for a fault of the machine that the user can fix; None for any other."""
     name = error.filename or "the output"
+    folder = tempfile.gettempdir()
+    if error.errno == errno.EACCES and str(name).startswith(folder) and _runs_nothing(folder):
+        return f"programs may not run in {folder} (noexec): set TMPDIR to another folder"
     return {
         errno.ENOSPC: f"{name} could not be written: the disk is full; "
         "free some space and run again",
@@ -57,9 +63,23 @@ def describe(error: OSError) -> str | None:
         errno.EACCES: f"{name} may not be read or written by this user: change its permissions",
         errno.EPERM: f"{name} may not be changed by this user: change its permissions",
         errno.EROFS: f"{name} is on a read-only file system: run in a folder that is writable",
+        errno.EPIPE: "the output was not read to its end, as by `head`; run again to go on",
         errno.ENOENT: f"{name} is missing: run the stage that makes it, "
         "or `edgeproof run` for all of them",
     }.get(error.errno or 0)
+
+
+def _runs_nothing(folder: str) -> bool:
+    """Whether no program may run from the file system of a folder, as on some servers in /tmp."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+
+
+def name_user() -> None:
+    """Names a user after its number if it has no name, as in a container: DVC and MLflow ask."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
 
 
 def duration(seconds: float) -> str:

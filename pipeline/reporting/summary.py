@@ -80,7 +80,7 @@ def outdated() -> list[str]:
         with Repo() as repo:
             return [name for name in REPORTS if repo.status([name], with_deps=True)]
     except DvcException as error:
-        dvc_command.refuse_beside_another(error)
+        dvc_command.refuse(error)
         raise UserError(
             f"no table, because DVC cannot say which run the reports belong to: {error}"
         ) from None

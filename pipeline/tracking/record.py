@@ -7,7 +7,6 @@ import getpass
 import io
 import json
 import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pipeline.files import artifacts, digests
 from pipeline.files.reports.baseline import ErrorScore
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.run import RunReports
+from pipeline.process import git
 from pipeline.reporting import page_inputs
 from pipeline.tracking import overview
 from pipeline.verification.device_metrics import device_metrics
@@ -167,11 +167,8 @@ def tags(model_sha256: str, reports: RunReports) -> dict[str, str]:
     if reports.diagnose:
         result["diagnosis"] = reports.diagnose.verdict
     result |= verdicts(reports)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if commit.returncode == 0:
-        result["git_commit"] = result["mlflow.source.git.commit"] = commit.stdout.strip()
+    if commit := git.commit():
+        result["git_commit"] = result["mlflow.source.git.commit"] = commit
     if Path("dvc.lock").exists():
         result["dvc_lock_sha256"] = artifacts.sha256(Path("dvc.lock"))
     if "DVC_EXP_NAME" in os.environ:

@@ -1,0 +1,142 @@
+"""Settings of the user and the machine that must not change a run, or are named in a sentence."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.files.reports.run import RunReports
+from pipeline.process import git, stage
+from pipeline.tracking import record
+from tests.conftest import EDGEPROOF, ROOT, Project
+from tests.small_disk import small_disk
+
+DRAW = """
+from pathlib import Path
+from pipeline.reporting import drawing
+with drawing.figure(Path({!r}), (2, 2)) as figure:
+    figure.suptitle("a title")
+"""
+KERAS = """
+from pipeline.process import imports
+with imports.keras_import():
+    import keras
+print(keras.config.image_data_format(), keras.config.floatx(), keras.config.epsilon())
+"""
+RUN_PROGRAM = """
+import subprocess
+from pipeline.process import stage
+stage.run(lambda: subprocess.run([{!r}]))
+"""
+LONG_OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * 10**6))"
+
+
+def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_pictures_do_not_depend_on_the_users_matplotlibrc(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("text.usetex: true\nfigure.facecolor: red\n")
+    for name, folder in (("own", tmp_path), ("plain", tmp_path / "none")):
+        done = python(DRAW.format(str(tmp_path / f"{name}.png")), MPLCONFIGDIR=str(folder))
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_keras_does_not_depend_on_the_users_keras_json(tmp_path: Path) -> None:
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.01}
+    (tmp_path / "keras.json").write_text(json.dumps({**settings, "backend": "torch"}))
+    done = python(KERAS, KERAS_HOME=str(tmp_path))
+    assert done.stdout == "channels_last float32 1e-07\n", done.stderr
+
+
+def test_a_backend_that_is_not_installed_is_one_sentence() -> None:
+    done = python(KERAS, KERAS_BACKEND="torch")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: KERAS_BACKEND is torch, which is not installed here; "
+        "unset it, and the training runs on TensorFlow\n"
+    )
+
+
+def test_output_that_nobody_reads_ends_a_stage_with_one_sentence() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", LONG_OUTPUT],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: the output was not read to its end, as by `head`; run again to go on"
+    ]
+
+
+def test_without_git_a_run_names_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert git.commit()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    tags = record.tags("0" * 64, RunReports())
+    assert not [name for name in tags if "commit" in name]
+
+
+def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")  # which counts as not set
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
+    stage.run(lambda: None)
+    assert getpass.getuser() == str(2**31 - 9)
+
+
+def test_a_temporary_folder_in_which_no_program_may_run_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "noexec"):
+        program = tmp_path / "program"
+        program.write_text("#!/bin/sh")
+        program.chmod(0o700)
+        done = python(RUN_PROGRAM.format(str(program)), TMPDIR=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: programs may not run in {tmp_path} (noexec): set TMPDIR to another folder\n"
+    )
+
+
+def test_a_port_that_is_taken_is_named_before_mlflow_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: cannot listen on 127.0.0.1 port {port} (Address already")
+
+
+@pytest.mark.slow
+def test_a_folder_without_git_is_told_how_to_run(project: Project) -> None:
+    shutil.rmtree(project.folder / ".git")
+    for command in ("run", "doctor"):
+        done = project.attempt(*EDGEPROOF, command)
+        assert done.returncode == 1
+        assert done.stderr == (
+            "error: this folder is not a git checkout, as after a download as zip; run `git init`, "
+            "or `dvc config --local core.no_scm true` to do without git\n"
+        )
+    project.run("dvc", "config", "--local", "core.no_scm", "true")
+    project.run(*EDGEPROOF, "run", "check")
