@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
@@ -19,11 +17,10 @@ from pipeline.planning.parts import Parts
 from pipeline.planning.problem import UNEVEN
 from pipeline.process import stage
 from pipeline.process.words import counted, verb
-from pipeline.reporting import statistics
+from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.verification.emulated import FLOAT_SHARE
 from pipeline.verification.rejection import RISK, fewest
-from serving import metric
 
 MOST_CLASSES = 20  # that whole numbers are likely to name
 LONG = 10_000
@@ -134,7 +131,7 @@ def has_folds(settings: Params) -> bool:
 def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
     bound, max_accuracy_drop = _bound(unseen, settings, counts), settings.export.max_accuracy_drop
     name = settings.problem.metric
-    of_metric = "" if name == ACCURACY else f" of {metric.METRICS[name].words}"
+    of_metric = "" if name == ACCURACY else f" of {metrics.METRICS[name].words}"
     points = f"{100 * max_accuracy_drop:.2g} points"
     if bound <= max_accuracy_drop:
         return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}{of_metric}"
@@ -146,14 +143,11 @@ def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
 
 
 def _bound(unseen: int, settings: Params, counts: Sequence[int]) -> float:
-    """The bound of the loss if a file loses nothing of the metric."""
     name = settings.problem.metric
     if name == ACCURACY or not counts:
         return statistics.accuracy_lost_bound(0, 0, unseen)
-    sizes = [max(1, round(unseen * count / sum(counts))) for count in counts]
-    labels = np.repeat(np.arange(len(sizes)), sizes)
-    nothing = metric.loss(metric.METRICS[name], labels, labels, labels, len(sizes))
-    return nothing.bounds(0.05)[1]
+    of_class = [max(1, round(unseen * count / sum(counts))) for count in counts]
+    return metrics.lost_at_best(name, of_class)
 
 
 def classes(data: Survey, is_balanced: bool = True) -> list[str]:

@@ -6,7 +6,7 @@ Clopper and Pearson, and McNemar's test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.files.artifacts import Array, Description
 from pipeline.reporting import statistics
 from serving.comparison import MetricComparison
-from serving.metric import ACCURACY, METRICS, Counts, Metric, count
+from serving.metric import ACCURACY, METRICS, Counts, Metric, count, loss
 
 __all__ = [
     "ACCURACY",
@@ -22,6 +22,7 @@ __all__ = [
     "Judged",
     "interval",
     "judged",
+    "lost_at_best",
     "paired_p_values",
     "unpaired_p_values",
     "with_intervals",
@@ -182,3 +183,9 @@ def _p_values(observed: float, halves: Iterator[tuple[Array, Array]]) -> tuple[f
         for sign in (1, -1)
     )
     return better, worse
+
+
+def lost_at_best(name: str, of_class: Sequence[int]) -> float:
+    """The upper 95 % bound of the loss if a file loses nothing on so many images of each class."""
+    labels = np.repeat(np.arange(len(of_class)), of_class)
+    return loss(METRICS[name], labels, labels, labels, len(of_class)).bounds(0.05)[1]
