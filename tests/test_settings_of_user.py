@@ -36,6 +36,13 @@ import subprocess
 from pipeline.process import stage
 stage.run(lambda: subprocess.run([{!r}]))
 """
+LARGE_FILE = """
+import resource
+from pathlib import Path
+from pipeline.process import stage
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+stage.run(lambda: print(Path({!r}).write_bytes(bytes(100))))
+"""
 LONG_OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * 10**6))"
 
 
@@ -116,6 +123,15 @@ def test_a_temporary_folder_in_which_no_program_may_run_is_named(tmp_path: Path)
     assert done.returncode == 1
     assert done.stderr == (
         f"error: programs may not run in {tmp_path} (noexec): set TMPDIR to another folder\n"
+    )
+
+
+def test_a_file_larger_than_the_limit_is_one_sentence(tmp_path: Path) -> None:
+    done = python(LARGE_FILE.format(str(tmp_path / "file")))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the output could not be written: it is larger than `ulimit -f` or the file system "
+        "allows\n"
     )
 
 
