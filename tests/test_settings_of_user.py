@@ -36,6 +36,13 @@ import subprocess
 from pipeline.process import stage
 stage.run(lambda: subprocess.run([{!r}]))
 """
+LARGE_FILE = """
+import resource
+from pathlib import Path
+from pipeline.process import stage
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+stage.run(lambda: print(Path({!r}).write_bytes(bytes(100))))
+"""
 LONG_OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * 10**6))"
 
 
@@ -119,6 +126,15 @@ def test_a_temporary_folder_in_which_no_program_may_run_is_named(tmp_path: Path)
     )
 
 
+def test_a_file_larger_than_the_limit_is_one_sentence(tmp_path: Path) -> None:
+    done = python(LARGE_FILE.format(str(tmp_path / "file")))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the output could not be written: it is larger than `ulimit -f` or the file system "
+        "allows\n"
+    )
+
+
 def test_a_port_that_is_taken_is_named_before_mlflow_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -126,6 +142,13 @@ def test_a_port_that_is_taken_is_named_before_mlflow_starts() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: cannot listen on 127.0.0.1 port {port} (Address already")
+
+
+def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(tmp_path: Path) -> None:
+    settings = ["-c", "core.autocrlf=true", "-c", "core.safecrlf=true"]
+    command = ["git", *settings, "clone", "--quiet", "--depth", "1", ROOT.as_uri(), tmp_path / "a"]
+    subprocess.run(command, check=True)
+    assert b"\r" not in (tmp_path / "a/Makefile").read_bytes()
 
 
 @pytest.mark.slow

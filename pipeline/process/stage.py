@@ -60,6 +60,8 @@ def describe(error: OSError) -> str | None:
         "free some space and run again",
         errno.EDQUOT: f"{name} could not be written: the disk quota is used up; "
         "free some space and run again",
+        errno.EFBIG: f"{name} could not be written: it is larger than `ulimit -f` or the file "
+        "system allows",
         errno.EACCES: f"{name} may not be read or written by this user: change its permissions",
         errno.EPERM: f"{name} may not be changed by this user: change its permissions",
         errno.EROFS: f"{name} is on a read-only file system: run in a folder that is writable",
