@@ -189,7 +189,7 @@ def _files(settings: Params, data: Shape) -> NetworkFiles:
     inputs, _ = data.random(CALIBRATION)
     _normalize(network, inputs)
     content = _int8(network, inputs)
-    measured["int8_bytes"] = with_card(content)
+    measured["int8_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"]:
         noun = declared("inputs", data.kind)["NOUN"]
         return NetworkFiles(**measured, refused=f"targets without Python take no {noun}")
@@ -203,12 +203,12 @@ def _files(settings: Params, data: Shape) -> NetworkFiles:
     return NetworkFiles(**measured)
 
 
-def with_card(content: bytes) -> int:
-    """The bytes of a TensorFlow Lite file with its description."""
+def with_card(content: bytes, card_bytes: int) -> int:
+    """The bytes of a TensorFlow Lite file with a description of `card_bytes`."""
     with imports.keras_import():
         from pipeline.formats import _metadata
 
-    return len(_metadata.embed(content, ".tflite", bytes(CARD_BYTES)))
+    return len(_metadata.embed(content, ".tflite", bytes(card_bytes)))
 
 
 def _normalize(network: Any, inputs: Array) -> None:

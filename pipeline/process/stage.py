@@ -18,7 +18,6 @@ from pipeline.process.errors import UserError
 from pipeline.process.imports import keep_freed_memory
 
 DVC_RUNS_IN = ("dvc", "edgeproof", "pipeline.cli")  # a word of each command that runs stages
-EVERY_SECONDS = 0.2  # between two looks at dvc
 
 
 def home() -> Path:
@@ -89,7 +88,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def end_with_dvc() -> None:
+def end_with_dvc(every_seconds: float = 0.2) -> None:
     """Exits when the parent `dvc` does, so that a killed `dvc repro` leaves no stage running."""
     if "DVC_STAGE" not in os.environ:
         return
@@ -104,7 +103,7 @@ def end_with_dvc() -> None:
 
     def watch() -> None:
         while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(EVERY_SECONDS)
+            time.sleep(every_seconds)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

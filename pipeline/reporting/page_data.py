@@ -12,7 +12,6 @@ from pipeline.reporting import by_group
 from pipeline.reporting.tables import interval
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
-MOST_FILES = 10  # that could not be read, by name
 SPLIT_NAMES = {name: f"{label} set" for name, label in SPLITS.items()}
 
 
@@ -92,7 +91,7 @@ def _contents(part: SplitReport) -> dict[str, str]:
     return {name.replace("_", " "): f"{figures[f'number_{name}']:.4g}" for name in names}
 
 
-def data_warnings(preprocess: PreprocessReport) -> list[str]:
+def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
     """What is suspicious about the data: leaks, duplicates, empty and unreadable examples."""
     duplicates = preprocess.duplicates.items()
     warnings = [_duplicates(name, count) for name, count in duplicates if count]
@@ -105,9 +104,8 @@ def data_warnings(preprocess: PreprocessReport) -> list[str]:
     ]
     unreadable = preprocess.unreadable
     if unreadable:
-        rest = len(unreadable) - MOST_FILES
-        more = f", and {rest:,} more" if rest > 0 else ""
-        names = ", ".join(unreadable[:MOST_FILES])
+        more = f", and {len(unreadable) - most:,} more" if len(unreadable) > most else ""
+        names = ", ".join(unreadable[:most])
         warnings.append(f"{counted(len(unreadable), 'file')} could not be read: {names}{more}.")
     return warnings
 
