@@ -15,8 +15,9 @@ XNNPACK:
 - all 0, all 255 and noise: at most 0.008
 
 CMSIS-NN gives the bytes of TensorFlow Lite Micro's reference kernels on an emulated Cortex-M3, M4
-and M55 (`python -m benchmarks.cortex_m.cmsis_nn`), unless it is compiled to round once. ESP-NN was
-not tested.
+and M55 (`python -m benchmarks.cortex_m.cmsis_nn`), unless it is compiled to round once. So does the
+portable C of ESP-NN (`python -m benchmarks.esp_nn`), but for convolutions of 1 x 1 in groups; its
+vector instructions for an ESP32-S3 and P4 were not run.
 
 Int16 activations with int8 weights (16x8) are no format of their own. `python -m
 benchmarks.int16_activations` makes such files of `edge`:

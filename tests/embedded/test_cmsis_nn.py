@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import kernels
 from benchmarks.cortex_m import cmsis_nn
 from benchmarks.cortex_m.cmsis_nn import Firmware
 from tests.conftest import ROOT
@@ -22,7 +23,7 @@ needs_checkout = pytest.mark.skipif(
 
 def differing(firmware: Firmware) -> dict[str, int]:
     """How many bytes of random layers differ, by kind."""
-    return {words[0]: int(words[3]) for words in cmsis_nn.of_random_layers(firmware)}
+    return {words[0]: int(words[3]) for words in kernels.of_random_layers(firmware)}
 
 
 @needs_checkout

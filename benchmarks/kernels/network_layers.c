@@ -1,8 +1,8 @@
 /*
  * inputs.raw through the network, in which our layers pass on their outputs, and then those of
- * CMSIS-NN. Prints the comparison of the layers, and how many outputs and classes differ.
+ * the other library. Prints the comparison of the layers, and how many outputs and classes differ.
  */
-#include "cmsis_nn.h"
+#include "comparison.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +18,9 @@ int main(void)
         return 1;
     for (; fread(input, 1, sizeof input, file) == sizeof input; inputs++) {
         int answers[2];
-        for (cmsis_nn_passes_on = 0; cmsis_nn_passes_on < 2; cmsis_nn_passes_on++)
-            answers[cmsis_nn_passes_on] =
-                network_run((void *)input, (void *)outputs[cmsis_nn_passes_on]);
+        for (theirs_pass_on = 0; theirs_pass_on < 2; theirs_pass_on++)
+            answers[theirs_pass_on] =
+                network_run((void *)input, (void *)outputs[theirs_pass_on]);
         classes += answers[0] != answers[1];
         for (int at = 0; at < NETWORK_OUTPUTS; at++) {
             unsigned long apart = (unsigned long)abs(outputs[0][at] - outputs[1][at]);

@@ -1,8 +1,7 @@
-/* Random layers, of the shapes that networks have, by our C and by CMSIS-NN. */
+/* Random layers, of the shapes that networks have, by our C and by another library. */
 #include <math.h>
 
-#include "cmsis_nn.h"
-#include "layers/layers.h"
+#include "comparison.h"
 
 #define ROUNDS 500   /* of all kinds of layers */
 #define VALUES 16384 /* in a tensor at most, and weights of a layer */
