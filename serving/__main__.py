@@ -57,17 +57,22 @@ def main(arguments: Optional[List[str]] = None) -> int:
     from serving.errors import ServingError
 
     try:
-        return int(command.run(parsed))
+        status: int = command.run(parsed)
+        print(end="", flush=True)
     except ServingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except OSError as error:  # of our output: `head` has gone, or the disk is full
+    except OSError as error:
+        if error.filename:
+            raise
+        # of our output: `head` has gone, or the disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return 141
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         return 130
+    return status
 
 
 if __name__ == "__main__":

@@ -112,6 +112,8 @@ def sign_bundle(key: Path, certificate: Path | None, chain: list[Path]) -> None:
         if not path.is_file():
             expected = "name a private key, certificate or chain in PEM"
             raise UserError(f"{path} is not a file; {expected}")
+    if shutil.which("git") is None:
+        raise UserError("git is not installed here; the card names its commit, so install it")
     refuse_inside(key)
     archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(archives) != 1:

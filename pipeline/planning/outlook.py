@@ -39,7 +39,7 @@ TO_SET_EVEN = (
     "; with train.class_weights: balanced and problem.metric: balanced_accuracy every class counts "
     "the same"
 )
-SET_EVEN = ", so params.yaml has class weights and a metric with which every class counts the same"
+SET_EVEN = ": class weights and a metric with which every class counts the same are set"
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0

@@ -103,7 +103,7 @@ def keras_import() -> Iterator[None]:
     keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as serving.runtimes says
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"] = backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if importlib.util.find_spec(backend) is None:  # often while a stage is imported, before `run`
         sys.exit(
             f"error: KERAS_BACKEND is {backend}, which is not installed here; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import getpass
 import os
+import stat
 import sys
 import tempfile
 import threading
@@ -37,6 +38,7 @@ def run(main: Callable[[], None]) -> None:
     end_with_dvc()
     try:
         main()
+        print(end="", flush=True)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -45,14 +47,23 @@ def run(main: Callable[[], None]) -> None:
         sentence = describe(error)
         if sentence is None:
             raise
+        _drop_unwritten()
         sys.exit(f"error: {sentence}")
+
+
+def _drop_unwritten() -> None:
+    """Drops output that cannot be written: Python would try again at its end, and complain."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def describe(error: OSError) -> str | None:
     """The sentence for a fault of the machine that the user can fix; None for any other."""
     name = error.filename or "the output"
-    folder = tempfile.gettempdir()
-    if error.errno == errno.EACCES and str(name).startswith(folder) and _runs_nothing(folder):
+    if error.errno == errno.EACCES and _may_not_run(Path(name)):
+        folder = tempfile.gettempdir()
         return f"programs may not run in {folder} (noexec): set TMPDIR to another folder"
     return {
         errno.ENOSPC: f"{name} could not be written: the disk is full; "
@@ -70,9 +81,15 @@ def describe(error: OSError) -> str | None:
     }.get(error.errno or 0)
 
 
-def _runs_nothing(folder: str) -> bool:
-    """Whether no program may run from the file system of a folder, as on some servers in /tmp."""
-    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+def _may_not_run(path: Path) -> bool:
+    """Whether it is a program in the temporary folder, from which some servers let none run.
+
+    It may have been deleted since.
+    """
+    folder = tempfile.gettempdir()
+    is_program = not path.exists() or bool(path.stat().st_mode & stat.S_IXUSR)
+    is_there = path.is_relative_to(folder) and is_program
+    return is_there and bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def name_user() -> None:

@@ -203,7 +203,7 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
 def test_rare_classes_are_named() -> None:
     uneven = replace(photos(412), counts={"cat": 400, "dog": 12})
     lines = outlook.classes(uneven)
-    assert lines[0].startswith("cat has 400 examples and dog 12, so params.yaml has class weights")
+    assert lines[0].startswith("cat has 400 examples and dog 12: class weights and a metric")
     (told, _) = outlook.classes(uneven, is_balanced=False)
     assert told.startswith("cat has 400 examples and dog 12; with train.class_weights: balanced")
     assert lines[1].startswith("fewer than 20 examples of dog")
