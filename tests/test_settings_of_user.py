@@ -144,6 +144,13 @@ def test_a_port_that_is_taken_is_named_before_mlflow_starts() -> None:
     assert done.stderr.startswith(f"error: cannot listen on 127.0.0.1 port {port} (Address already")
 
 
+def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(tmp_path: Path) -> None:
+    settings = ["-c", "core.autocrlf=true", "-c", "core.safecrlf=true"]
+    command = ["git", *settings, "clone", "--quiet", "--depth", "1", ROOT.as_uri(), tmp_path / "a"]
+    subprocess.run(command, check=True)
+    assert b"\r" not in (tmp_path / "a/Makefile").read_bytes()
+
+
 @pytest.mark.slow
 def test_a_folder_without_git_is_told_how_to_run(project: Project) -> None:
     shutil.rmtree(project.folder / ".git")
