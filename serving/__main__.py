@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, List, Optional
 
-# name: the module with `add_arguments(parser)` and `run(arguments) -> exit status`, and its help
+# name: the module with `add_arguments` and `run`, and its help
 COMMANDS = {
     "check": (
         "serving.commands.check",
@@ -33,10 +33,7 @@ COMMANDS = {
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Runs one command and returns its exit status.
-
-    A user's mistake is one sentence on stderr and status 1.
-    """
+    """Runs one command and returns its exit status: 1 after an error told in one sentence."""
     words = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal may lack the letters of a class name.
@@ -59,17 +56,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         status: int = command.run(parsed)
         print(end="", flush=True)
-    except ServingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.filename:
-            raise
-        # of our output: `head` has gone, or the disk is full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ServingError, OSError) as error:
+        if isinstance(error, OSError):  # a full disk, or `head` has gone
+            if error.filename:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return 141
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
