@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,11 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        children = self._children()
         self.process.kill()
+        for child in children:  # one that is stopped would keep the output open
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         self.process.communicate()
 
     def is_ready(self) -> bool:
@@ -72,6 +77,12 @@ class Server:
         except ConnectionError:
             assert self.process.poll() is None
             return False
+
+    def _children(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:  # it has ended
+            return []
 
     def _processor_seconds(self) -> float:
         """What it has used, with its child processes: on a busy machine less than has passed."""

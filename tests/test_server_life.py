@@ -131,12 +131,16 @@ def test_a_server_is_not_ready_while_its_model_hangs(archive: Path, options: lis
     ):
         server = psutil.Process(running.process.pid)
 
-        def is_unready_with_all_children_stopped() -> bool:
+        def stop_children() -> None:
             for child in server.children():
                 with suppress(psutil.NoSuchProcess):  # replaced meanwhile
                     child.suspend()
+
+        def is_unready_with_all_children_stopped() -> bool:
+            stop_children()
             return running.get("/v2/health/ready").status == 503
 
+        stop_children()  # before the request, which could be answered first
         answer = pool.submit(running.ask, "POST", INFER, BODY, HEADERS)
         wait_for(is_unready_with_all_children_stopped)
         assert running.get("/v2/models/mnist-digits/ready").status == 503
