@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import uv
@@ -35,6 +36,20 @@ def call(*command: object, **options: Any) -> Done:
     """Runs a command and captures its output."""
     words = [str(word) for word in command]
     return subprocess.run(words, capture_output=True, text=True, check=False, **options)
+
+
+def written_to(output: int | IO[str], *command: object) -> Done:
+    """Runs a command with its output there: short output is written at its end, as by default."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=environment,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
 
 
 def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

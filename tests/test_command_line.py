@@ -17,7 +17,7 @@ from PIL import Image
 from serving.__main__ import main
 from serving.checksums import manifest
 from tests.conftest import ROOT, Project
-from tests.device import Run, call
+from tests.device import Run, call, written_to
 from tests.server import failed
 from tests.waiting import SECONDS
 
@@ -101,20 +101,9 @@ def test_a_pipe_does_not_hang_and_libtiff_prints_nothing(archive: Path, tmp_path
 def test_output_onto_a_full_disk_is_one_sentence(
     archive: Path, pictures: tuple[Path, list[int]]
 ) -> None:
-    # Some machines set it; without it, short output is written at the end only.
-    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for arguments in (("predict", archive, pictures[0]), ("check", archive)):
         with Path("/dev/full").open("w") as full:
-            command = [*HERE, *map(str, arguments)]
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=buffered,
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
+            done = written_to(full, *HERE, *arguments)
         assert done.returncode == 1
         errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
         assert errors == ["error: [Errno 28] No space left on device"]

@@ -47,15 +47,22 @@ def output_of(interpreter: Interpreter, code: str) -> str:
     emulation.HERE != "x86_64", reason="on another host, emulated x86-64 has no NumPy"
 )
 @pytest.mark.parametrize(
-    ("name", "instructions"), [("nehalem", []), ("haswell", ["AVX", "AVX2", "FMA3"])]
+    ("name", "instructions"),
+    [
+        ("nehalem", []),
+        ("haswell", ["AVX", "AVX2", "FMA3"]),
+        ("cortex-a53", []),
+        ("cortex-a72", []),
+        ("cortex-a76", ["ASIMDDP"]),  # dot products
+    ],
 )
 def test_an_emulated_processor_has_its_instructions_and_no_others(
     name: str, instructions: list[str]
 ) -> None:
-    names = ["AVX", "AVX2", "FMA3", "AVX512F", "AVX512VNNI"]
+    names = ["AVX", "AVX2", "FMA3", "AVX512F", "AVX512VNNI", "ASIMDDP"]
     code = (
         "from numpy._core._multiarray_umath import __cpu_features__ as has; "
-        f"print([name for name in {names} if has[name]])"
+        f"print([name for name in {names} if has.get(name)])"
     )
     assert output_of(emulated(name, "onnxruntime"), code) == str(instructions)
 

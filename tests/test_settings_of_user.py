@@ -17,6 +17,7 @@ from pipeline.files.reports.run import RunReports
 from pipeline.process import git, stage
 from pipeline.tracking import record
 from tests.conftest import EDGEPROOF, ROOT, Project
+from tests.device import written_to
 from tests.small_disk import small_disk
 
 DRAW = """
@@ -44,8 +45,6 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # not even a probe of tempfil
 stage.run(lambda: print(Path({!r}).write_bytes(bytes(100))))
 """
 OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * {}))"
-# Some machines set it; without it, short output is written at the end only.
-BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -87,15 +86,7 @@ def test_a_backend_that_is_not_installed_is_one_sentence() -> None:
 def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        [sys.executable, "-c", OUTPUT.format(length)],
-        cwd=ROOT,
-        env=BUFFERED,
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    done = written_to(writing, sys.executable, "-c", OUTPUT.format(length))
     os.close(writing)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [

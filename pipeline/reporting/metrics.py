@@ -186,6 +186,6 @@ def _p_values(observed: float, halves: Iterator[tuple[Array, Array]]) -> tuple[f
 
 
 def lost_at_best(name: str, of_class: Sequence[int]) -> float:
-    """The upper 95 % bound of the loss if a file loses nothing on so many images of each class."""
+    """The upper 95 % bound of the loss if no image is lost; `of_class` counts them by class."""
     labels = np.repeat(np.arange(len(of_class)), of_class)
     return loss(METRICS[name], labels, labels, labels, len(of_class)).bounds(0.05)[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -35,20 +34,6 @@ PLACES = [
 ]
 
 
-# By numpy's names: those that a processor has, and those that it stands for the lack of.
-INSTRUCTIONS = {
-    "nehalem": ({"SSE41"}, {"AVX", "AVX2"}),
-    "haswell": ({"AVX2"}, {"AVX512F", "AVX512VNNI"}),
-    "cortex-a53": ({"ASIMD"}, {"ASIMDDP"}),
-    "cortex-a72": ({"ASIMD"}, {"ASIMDDP"}),
-    "cortex-a76": ({"ASIMD", "ASIMDDP"}, set()),
-}
-FEATURES = """
-from numpy._core._multiarray_umath import __cpu_features__
-print(*(name for name, has in __cpu_features__.items() if has))
-"""
-
-
 @pytest.fixture
 def vectors(monkeypatch: pytest.MonkeyPatch) -> Golden:
     """The golden vectors of this working tree."""
@@ -56,24 +41,6 @@ def vectors(monkeypatch: pytest.MonkeyPatch) -> Golden:
     with np.load(artifacts.GOLDEN) as arrays:
         formats = {name: arrays[name] for name in arrays.files if name not in ("images", "labels")}
         return Golden(arrays["images"], arrays["labels"], formats, spread=16)
-
-
-@pytest.mark.parametrize("processor", INSTRUCTIONS)
-def test_an_emulated_processor_has_and_lacks_the_instructions_it_stands_for(
-    processor: str,
-) -> None:
-    there = interpreter(processor, "onnxruntime")
-    done = subprocess.run(
-        [*there.command, "-c", FEATURES],
-        env=there.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    features = {*done.stdout.split()}
-    has, lacks = INSTRUCTIONS[processor]
-    assert has <= features
-    assert lacks.isdisjoint(features)
 
 
 @pytest.mark.skipif(
