@@ -19,6 +19,8 @@ from tests.waiting import SECONDS, wait_for
 
 HERE = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")  # as in docs/cluster.md
 WORKER = ("--nthreads", "1", "--no-nanny")
+# The threads of each of two workers here: on some processors the weights depend on their number
+THREADS_OF_TWO = {"TF_NUM_INTRAOP_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
 
 
 def program(name: str) -> list[str]:

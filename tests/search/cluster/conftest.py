@@ -19,9 +19,9 @@ CHECKPOINT = "*/.state/trials/*/checkpoint.json"
 
 @pytest.fixture(scope="session")
 def expected(tiny: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of FOLDS on one machine."""
+    """The results of FOLDS on one machine, with as many threads as two workers have on it."""
     project = own(tiny, tmp_path_factory.mktemp("alone") / "project")
-    project.run(*FOLDS)
+    project.run(*FOLDS, "--workers", "2")
     return results(project.folder)
 
 

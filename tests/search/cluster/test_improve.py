@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
-from tests.dask_cluster import DaskCluster, checkout
+from tests.dask_cluster import THREADS_OF_TWO, DaskCluster, checkout
 from tests.search.cluster.conftest import on, shown
 from tests.waiting import SECONDS, Hold, wait_for
 
@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 IMPROVE = [*EDGEPROOF, "improve", "--quick", "-S", "train.architecture=mlp"]
 IMPROVE += ["-S", "problem.target=0.9999"]  # which is not reached
 SEEDS = ("python", "-m", "benchmarks.seeds", "--until", "evaluate")
-ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1"}  # as many here as on each of two workers
 CHECKPOINT = "*/.state/remote/*/checkpoint.json"
 EPOCH = re.compile(r"^epoch +\d+: ", re.MULTILINE)  # as the stage `train` prints it
 
@@ -42,7 +41,7 @@ def prepared(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFact
 def dask(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """A scheduler with two workers in folders of their own, which have no data."""
     folder = tmp_path_factory.mktemp("dask")
-    with dask_cluster.cluster(folder / "scheduler", environment=ONE_THREAD) as running:
+    with dask_cluster.cluster(folder / "scheduler", environment=THREADS_OF_TWO) as running:
         for name in ("one", "two"):
             running.join(checkout(prepared, folder / name))
         yield running
@@ -57,7 +56,7 @@ def started(
     Two changes follow it on every processor; how many follow these depends on what they brought.
     """
     project = whole_copy(prepared, mirror, tmp_path_factory.mktemp("started") / "project")
-    return project, project.run(*on(dask, *IMPROVE, "--budget", "1"), **ONE_THREAD)
+    return project, project.run(*on(dask, *IMPROVE, "--budget", "1"), **THREADS_OF_TWO)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def improved(
     """A project after the start and two changes side by side, and what the commands said."""
     before, output = started
     project = whole_copy(before, mirror, tmp_path_factory.mktemp("improved") / "project")
-    return project, output + project.run(*on(dask, *IMPROVE, "--budget", "3"), **ONE_THREAD)
+    return project, output + project.run(*on(dask, *IMPROVE, "--budget", "3"), **THREADS_OF_TWO)
 
 
 def whole_copy(project: Project, mirror: Path, folder: Path) -> Project:
@@ -98,7 +97,7 @@ def test_candidates_side_by_side_are_those_of_one_machine(
 ) -> None:
     project, output = improved
     alone = whole_copy(prepared, mirror, tmp_path / "alone")
-    said_alone = alone.run(*IMPROVE, "--budget", "2", **ONE_THREAD)
+    said_alone = alone.run(*IMPROVE, "--budget", "2", **THREADS_OF_TWO)
     side_by_side, one_by_one = trained(project), trained(alone)
     assert (len(side_by_side), len(one_by_one)) == (3, 2)
     assert all(len(outputs) == 2 for outputs in side_by_side.values())
@@ -135,7 +134,7 @@ def test_a_budget_below_the_number_of_workers_is_kept_and_what_is_finished_is_re
 ) -> None:
     project, _ = improved
     before = trained(project)
-    output = project.run(*on(dask, *IMPROVE, "--budget", "2"), **ONE_THREAD)
+    output = project.run(*on(dask, *IMPROVE, "--budget", "2"), **THREADS_OF_TWO)
     assert "step 2 of at most 2 (about " in output
     assert "not reached with 2 trainings" in output
     assert "trained in" not in output
@@ -148,10 +147,10 @@ def test_a_worker_killed_in_a_training_costs_that_training_only(
     """Both workers are held in the second epoch of their trainings."""
     project = whole_copy(started[0], mirror, tmp_path / "project")
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=2)
-    with dask_cluster.cluster(tmp_path / "scheduler", environment=ONE_THREAD) as running:
+    with dask_cluster.cluster(tmp_path / "scheduler", environment=THREADS_OF_TWO) as running:
         folders = [checkout(project, tmp_path / name) for name in ("one", "two")]
         first, _ = [running.join(folder, **hold.environment) for folder in folders]
-        command = project.start(*on(running, *IMPROVE, "--budget", "3"), **ONE_THREAD)
+        command = project.start(*on(running, *IMPROVE, "--budget", "3"), **THREADS_OF_TWO)
         hold.wait(command, 2)
         dask_cluster.kill(first)
         wait_for(lambda: "another one takes over" in shown(project), command)
@@ -172,10 +171,10 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
     project = whole_copy(started[0], mirror, tmp_path / "project")
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=2)
     three = [*IMPROVE, "--budget", "3"]
-    with dask_cluster.cluster(tmp_path / "scheduler", environment=ONE_THREAD) as running:
+    with dask_cluster.cluster(tmp_path / "scheduler", environment=THREADS_OF_TWO) as running:
         folders = [checkout(project, tmp_path / name) for name in ("one", "two")]
         workers = [running.join(folders[0], **hold.environment), running.join(folders[1])]
-        command = project.start(*on(running, *three), **ONE_THREAD)
+        command = project.start(*on(running, *three), **THREADS_OF_TWO)
         hold.wait(command)
         results = project.folder / ".state/remote"
         wait_for(lambda: list(results.glob("*.json")), command)
@@ -197,7 +196,7 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
             hold.release()
         (archive,) = results.glob("*.tar")
         assert len(trained(project)) == 1
-        output = project.run(*on(running, *three), **ONE_THREAD)
+        output = project.run(*on(running, *three), **THREADS_OF_TWO)
     assert output.count("2 epochs trained in") == 1
     assert not archive.exists()
     assert not EPOCH.findall(output)
@@ -227,8 +226,8 @@ def test_seeds_that_a_cluster_trains_have_the_models_of_one_machine(
     for project in (here, there):
         project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
         project.commit()
-    here.run(*SEEDS, "--seeds", "1", **ONE_THREAD)
-    output = there.run(*on(dask, *SEEDS, "--seeds", "2"), **ONE_THREAD)
+    here.run(*SEEDS, "--seeds", "1", **THREADS_OF_TWO)
+    output = there.run(*on(dask, *SEEDS, "--seeds", "2"), **THREADS_OF_TWO)
     assert output.count("2 epochs trained in") == 2
     logs = [path.read_text() for path in there.folder.glob(".state/seeds/*/seed-*.log")]
     assert len(logs) == 2

@@ -12,7 +12,7 @@ import pytest
 
 from tests import dask_cluster
 from tests.conftest import Project
-from tests.dask_cluster import checkout
+from tests.dask_cluster import THREADS_OF_TWO, checkout
 from tests.search.cluster.conftest import CHECKPOINT, FOLDS, on, results, shown
 from tests.waiting import SECONDS, Hold, wait_for
 
@@ -49,7 +49,7 @@ def test_after_the_scheduler_was_killed_the_same_command_trains_nothing_twice(
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=4)
     folder = checkout(tiny, tmp_path / "worker")
     with dask_cluster.cluster(tmp_path / "scheduler") as running:
-        worker = running.join(folder, **hold.environment)
+        worker = running.join(folder, **hold.environment, **THREADS_OF_TWO)
         command = project.start(*on(running, *FOLDS))
         hold.wait(command)
         (first,) = results(project.folder).keys() & {
@@ -64,7 +64,7 @@ def test_after_the_scheduler_was_killed_the_same_command_trains_nothing_twice(
         before = (project.folder / ".state/trials" / first).read_bytes()
         worker.wait(SECONDS)
         running.start()
-        running.join(folder)
+        running.join(folder, **THREADS_OF_TWO)
         output = project.run(*on(running, *FOLDS))
     assert "1 of 2 trainings already done" in output
     assert (project.folder / ".state/trials" / first).read_bytes() == before

@@ -15,7 +15,7 @@ from pipeline.search import cluster_connection, cluster_worker
 from pipeline.search.engine import Engine
 from tests import dask_cluster
 from tests.conftest import Project
-from tests.dask_cluster import checkout
+from tests.dask_cluster import THREADS_OF_TWO, checkout
 from tests.search.cluster.conftest import FOLDS, on, results
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -63,9 +63,9 @@ def test_a_refused_worker_leaves_the_work_to_the_others(
     """It has a nanny, under which it may start no process."""
     with dask_cluster.cluster(tmp_path / "scheduler") as running:
         folder = checkout(tiny, tmp_path / "worker")
-        nanny = running.join(folder, "--nthreads", "1")
+        nanny = running.join(folder, "--nthreads", "1", **THREADS_OF_TWO)
         alone = project.attempt(*on(running, *FOLDS))
-        running.join(folder)
+        running.join(folder, **THREADS_OF_TWO)
         output = project.run(*on(running, *FOLDS))
         os.killpg(nanny.pid, signal.SIGKILL)  # it would start its worker again
     assert "start it with --no-nanny" in alone.stderr

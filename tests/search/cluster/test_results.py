@@ -14,7 +14,7 @@ from dask import config
 from pipeline.search.cluster import Cluster
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
-from tests.dask_cluster import DaskCluster, checkout
+from tests.dask_cluster import THREADS_OF_TWO, DaskCluster, checkout
 from tests.search.cluster.conftest import FOLDS, on, results
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -95,7 +95,7 @@ def test_with_tls_nobody_without_a_certificate_reaches_the_scheduler(
         tmp_path / "scheduler", "--protocol", "tls", environment=environment
     ) as running:
         assert running.address.startswith("tls://")
-        running.join(checkout(tiny, tmp_path / "worker"))
+        running.join(checkout(tiny, tmp_path / "worker"), **THREADS_OF_TWO)
         without = project.attempt(*on(running, *FOLDS))
         assert "where no scheduler answers" in without.stderr
         plain = running.address.replace("tls", "tcp")
