@@ -3,6 +3,7 @@
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
 spellings, such as Training or val. If it holds the CSV `dataset.labels`, its rows are the examples:
 file and label, for a part of a file start and end in seconds, and anything else, such as speaker.
+`label_columns` says which columns hold several labels at once, or a number.
 Without it and without folders for classes, the label tracks of Audacity beside the sounds say which
 seconds are an example of what.
 Beside folders, the lists of Speech Commands (Warden, 2018) say what is for validation and testing.
@@ -16,19 +17,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.config import section
 from pipeline.config.params import Dataset
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.datasets import Raw, image_list
 from pipeline.datasets.reading import (
     class_folders,
     doubtful_names,
     file_tree,
+    label_columns,
     label_tracks,
     part_folders,
     recording_list,
     sound_list,
 )
-from pipeline.datasets.reading.file_tree import Tree, nfc
+from pipeline.datasets.reading.file_tree import Tree
 from pipeline.datasets.reading.label_columns import spelling
 from pipeline.datasets.reading.listed_files import Files
 from pipeline.datasets.reading.photo_list import Candidate, Listed
@@ -39,10 +41,11 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 
-class Options(section.Options):
-    labels: str = "labels.csv"  # the list, if there is one
+class Options(image_list.Options):
+    """Those of the list, if there is one."""
 
 
+LABELS = "labels"  # several at once
 # What is heard, if a list has no column that is a label by its name
 HEARD = ("word", "command", "keyword", "transcript", "transcription", "text", "sentence", "event")
 # UrbanSound8K: its files are cut out already, and start and end are those of a recording elsewhere
@@ -54,34 +57,50 @@ NOISE = "_background_noise_"
 def load(params: Dataset) -> Raw:
     root = Path(params.path)
     tree = file_tree.read(root, suffixes=sound_list.SUFFIXES, noun="sound")
-    listed = candidates(root, tree, params.options(Options).labels)
+    listed = candidates(root, tree, params.options(Options))
     with file_tree.opened(root) as open_file:
         return sound_list.dataset(params, listed, open_file)
 
 
-def candidates(root: Path, tree: Tree, labels: str) -> Listed:
-    """What a list of this name says, or else the folders: no file is opened. Raises UserError."""
-    if part_folders.folder_of_list(tree, labels, tree.left_out) is None:
-        tracks = label_tracks.candidates(root, tree)
-        return _of_list(f"{root}", tree, tracks) if tracks else _of_folders(root, tree)
-    folder, rows = image_list.rows_of(root, tree, labels)
-    path = f"{root / folder / labels}"
-    known = _known(path, rows[0]) if rows else {}
+def candidates(root: Path, tree: Tree, options: Options) -> Listed:
+    """What the list says, or else the folders: no file is opened. Raises UserError."""
+    if part_folders.folder_of_list(tree, options.labels, tree.left_out) is not None:
+        return _of_list(root, tree, options)
+    if options.number is not None:
+        raise UserError(
+            f"dataset.number is {options.number}, and {root} holds no {options.labels} with that "
+            "column; set dataset.labels to the name of its CSV"
+        )
+    tracks = label_tracks.candidates(root, tree)
+    return _of_tracks(root, tree, tracks) if tracks else _of_folders(root, tree)
+
+
+def _of_list(root: Path, tree: Tree, options: Options) -> Listed:
+    folder, rows = image_list.rows_of(root, tree, options.labels)
+    path = f"{root / folder / options.labels}"
+    known = _known(rows[0], options.number) if rows else {}
     rows = [{name: row[column] for name, column in known.items()} for row in rows]
+    labels = label_columns.read(path, rows, options.number, recording_list.LIST_COLUMNS)
+    labels.check(path)
     files = Files(tree.files, folder, [row["file"] for row in rows])
-    split = image_list.split_column(path, rows, {"label"})
-    listed = [
-        _candidate(f"row {number} of {path}", split, row, files)
-        for number, row in enumerate(rows, 2)
-    ]
-    _check_whole_files(path, listed)
-    return _of_list(path, tree, listed)
+    split = image_list.split_column(path, rows, labels.columns)
+    listed = []
+    for number, (row, label) in enumerate(zip(rows, labels.texts, strict=True), 2):
+        others = {name: cell for name, cell in row.items() if name not in labels.columns}
+        listed.append(_candidate(f"row {number} of {path}", split, others, label, files))
+    target = labels.target
+    if one_class_each(target):
+        _check_whole_files(path, listed)
+    elif not is_number(target):
+        target, listed = image_list.with_labels_joined(path, listed, "recording")
+    tree.leave_out_unlisted({candidate.file for candidate in listed})
+    return Listed(listed, labels.names, tree.left_out, target)
 
 
-def _of_list(path: str, tree: Tree, listed: list[Candidate]) -> Listed:
+def _of_tracks(root: Path, tree: Tree, listed: list[Candidate]) -> Listed:
     names = sorted({candidate.label for candidate in listed})
     if len(names) < 2:
-        raise UserError(f"{path} has {counted(len(names), 'label')}; expected at least 2")
+        raise UserError(f"{root} has {counted(len(names), 'label')}; expected at least 2")
     tree.leave_out_unlisted({candidate.file for candidate in listed})
     return Listed(listed, names, tree.left_out)
 
@@ -99,19 +118,15 @@ def _heard(names: Collection[str]) -> str | None:
     return next((known[name] for name in HEARD if name in known), None)
 
 
-def _known(path: str, names: Collection[str]) -> dict[str, str]:
-    """The columns to read, by the names that are looked for. Raises UserError."""
+def _known(names: Collection[str], number: str | None) -> dict[str, str]:
+    """The columns to read, by the names that are looked for."""
     result = recording_list.renamed({name: name for name in names})
     if FREESOUND_ID in names:
         result.pop("start", None)
         result.pop("end", None)
-    heard = LABEL if LABEL in names else _heard(names)
-    if heard is None:
-        raise UserError(
-            f"{path} has the columns {', '.join(names)}; expected a column label: rename the one "
-            "that says what is heard, one class for each row"
-        )
-    result[LABEL] = result.pop(heard)
+    heard = _heard(names)
+    if heard and not {LABEL, LABELS, number}.intersection(result):
+        result[LABEL] = result.pop(heard)
     return result
 
 
@@ -167,15 +182,16 @@ def _check_whole_files(path: str, listed: list[Candidate]) -> None:
             )
 
 
-def _candidate(where: str, split: str | None, row: dict[str, str], files: Files) -> Candidate:
+def _candidate(
+    where: str, split: str | None, row: dict[str, str], label: str, files: Files
+) -> Candidate:
     """Raises UserError, which begins with `where`."""
-    label = nfc(row.get("label", ""))
     start = recording_list.seconds(where, row, "start", 0.0)
     end = recording_list.seconds(where, row, "end", math.inf)
-    if not label or not 0 <= start < end:
+    if not 0 <= start < end:
         raise UserError(
-            f"{where} has label {label!r}, start {start:g} and end {end:g}; expected a label, and "
-            "seconds with an end after the start"
+            f"{where} has start {start:g} and end {end:g}; expected seconds with an end after the "
+            "start"
         )
     part = image_list.part_of(where, row, split)
     candidate = image_list.candidate_of(where, part, row, label, files)

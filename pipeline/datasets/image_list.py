@@ -105,9 +105,12 @@ def listed(params: Dataset) -> Listed:
         candidates.append(candidate_of(where, part, known, label, files))
     labels.check(path)
     target = labels.target
+    if one_class_each(target):
+        _check_classes(path, candidates)
+    elif not is_number(target):
+        target, candidates = with_labels_joined(path, candidates, "picture")
     if not is_number(target):
         doubtful_names.print_alike(labels.names)
-        target, candidates = _one_of_each(path, target, candidates)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     named = {candidate.file for candidate in candidates}
@@ -120,37 +123,36 @@ def listed(params: Dataset) -> Listed:
     return Listed(candidates, labels.names, tree.left_out, target)
 
 
-def _one_of_each(
-    path: str, target: str, candidates: list[Candidate]
-) -> tuple[str, list[Candidate]]:
-    """Of several labels, the rows of one picture joined; they are classes if each has one.
+def _check_classes(path: str, candidates: list[Candidate]) -> None:
+    """Raises UserError if more than a stray picture has two classes."""
+    classes = {row.excerpt: row.label for row in reversed(candidates)}
+    wrong = [row for row in candidates if classes[row.excerpt] != row.label]
+    if len(wrong) > STRAY * len(classes):
+        row = wrong[0]
+        raise UserError(
+            f"{path} says that {row.file} is {classes[row.excerpt]} and "
+            f"{row.label}; expected one label for a picture: take out the wrong row, or, if "
+            "it may have several at once, name them in a column labels"
+        )
 
-    Raises UserError if more than a stray picture has two classes.
-    """
-    if one_class_each(target):
-        classes = {(row.file, row.box): row.label for row in reversed(candidates)}
-        wrong = [row for row in candidates if classes[row.file, row.box] != row.label]
-        if len(wrong) > STRAY * len(classes):
-            row = wrong[0]
-            raise UserError(
-                f"{path} says that {row.file} is {classes[row.file, row.box]} and "
-                f"{row.label}; expected one label for a picture: take out the wrong row, or, if "
-                "it may have several at once, name them in a column labels"
-            )
-        return target, candidates
-    joined = defaultdict[tuple[str, Box | None], set[str]](set)
+
+def with_labels_joined(
+    path: str, candidates: list[Candidate], noun: str
+) -> tuple[str, list[Candidate]]:
+    """The rows of one example, a `noun`, joined to one; they are classes if each has one label."""
+    joined = defaultdict[tuple[object, ...], set[str]](set)
     for row in candidates:
-        joined[row.file, row.box].update(label_meaning.separate(row.label))
+        joined[row.excerpt].update(label_meaning.separate(row.label))
     if len(joined) < len(candidates):
-        first = {(row.file, row.box, row.part): row for row in reversed(candidates)}
-        print(f"note: {path} has several rows for a picture: it has the labels of all of them")
+        first = {(row.excerpt, row.part): row for row in reversed(candidates)}
+        print(f"note: {path} has several rows for a {noun}: it has the labels of all of them")
         candidates = [
-            replace(row, label=label_meaning.joined(joined[row.file, row.box]))
+            replace(row, label=label_meaning.joined(joined[row.excerpt]))
             for row in reversed(first.values())
         ]
     if any(len(names) != 1 for names in joined.values()):
-        return target, candidates
-    print(f"note: each picture of {path} has exactly one label, so they are classes")
+        return "labels", candidates
+    print(f"note: each {noun} of {path} has exactly one label, so they are classes")
     return "classes", candidates
 
 

@@ -67,6 +67,13 @@ def folder_of(path: Path) -> tuple[Path, str]:
     return folder, path.relative_to(folder).as_posix()
 
 
+def lacks_number(path: Path, column: str) -> str:
+    return (
+        f"--number is {column}, and {path} has no list with that column; name the CSV that has "
+        f"it, or write one with the columns file and {column}"
+    )
+
+
 def is_of_sensors(path: Path) -> bool:
     """Whether a CSV is a recording itself, as its columns name no files with labels."""
     with path.open("rb") as file:

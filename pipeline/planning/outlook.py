@@ -26,13 +26,13 @@ MOST_CLASSES = 20  # that whole numbers are likely to name
 LONG = 10_000
 DEGREES, ROUND = ("°", "deg", "degree", "degrees"), 300
 AMOUNT = re.compile(r"-?(0|[1-9]\d*)([.,]\d+)?")
+LISTED = "write a CSV with the columns file and number, and give `edgeproof start` --number number"
 # How to have a number predicted, by dataset.name
 NUMBERS = {
     "npz": "store y_train as floats",
     "image_list": "give `edgeproof start` --number with the name of its column",
-    "image_folder": "write a CSV with the columns file and number, and give `edgeproof start` "
-    "--number number",
-    "audio_folder": "use classes of ranges, as a sound has a class",
+    "image_folder": LISTED,
+    "audio_folder": LISTED,
     "series_folder": recording_columns.WINDOWS,
 }
 TO_SET_EVEN = (

@@ -35,9 +35,9 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
     if given.number:
         raise UserError(
-            f"--number is {given.number}, which names a column of a list of pictures, and the data "
-            f"are recordings, of which classes are learned; leave it out, or, {NUMBERS} (T is 1 if "
-            "each row is an example)"
+            f"--number is {given.number}, which names a column of a list of files, and "
+            f"the data are recordings, of which classes are learned; leave it out, or, {NUMBERS} "
+            "(T is 1 if each row is an example)"
         )
     values: dict[str, object] = {"name": "series_folder", "path": str(path), "other": NONE}
     plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")

@@ -14,15 +14,16 @@ import numpy as np
 import soundfile
 
 from pipeline.config.params import NONE
+from pipeline.config.parts import is_number, one_class_each
 from pipeline.datasets import audio_folder
-from pipeline.datasets.reading import file_tree, sound_list
+from pipeline.datasets.reading import file_tree, label_meaning, sound_list
 from pipeline.datasets.reading.file_tree import FileError, Open, Tree
 from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.files import groups as example_groups
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
-from pipeline.planning.data import Survey
+from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
@@ -32,30 +33,33 @@ LONGEST = 3.0  # seconds that are proposed
 Header = tuple[int, float]  # Hz, seconds
 
 
-def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
+def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
     """Looks at sounds in class folders, or in a list of this name. Raises UserError."""
-    named = labels or audio_folder.Options().labels
-    candidates, class_names, left_out, _ = audio_folder.candidates(path, tree, named)
+    listed = {"labels": labels, "number": given.number}
+    listed = {key: value for key, value in listed.items() if value is not None}
+    options = audio_folder.Options.model_validate(listed)
+    candidates, class_names, left_out, target = audio_folder.candidates(path, tree, options)
     with file_tree.opened(path) as open_file:
         headers, faults = _headers(open_file, candidates)
     readable = [row for row in candidates if row.file not in faults]
     train = [row for row in readable if row.part != "test"]
-    of_class = Counter(row.label for row in train)
-    counts = {name: of_class[name] for name in class_names}
+    answers = label_meaning.array(target, [row.label for row in train], class_names)
+    counts = label_meaning.counts(target, answers, class_names)
     media_files.check_classes(path, counts, "recording", faults)
     _check_readable(path, headers, faults)
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     examples = Counter(row.part for row in readable)
-    group, names, too_few = _groups(train, examples)
-    classes = [row.label for row in train]
+    classes = [row.label if one_class_each(target) else "" for row in train]
+    group, names, too_few = _groups(train, classes, examples)
     of_speakers = speakers.remarks(group, example_groups.named(names))
-    listed = {"labels": labels} if labels else {}
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
         class_names=list(class_names),
         examples=examples,
         counts=counts,
         kind="sounds",
+        target=target,
+        number=NumberRange.of(answers, given.unit) if is_number(target) else None,
         opened=len(headers),
         rate=int(np.quantile(rates, 0.05, method="lower")),
         seconds=float(np.quantile(seconds, 0.95)),
@@ -80,7 +84,7 @@ def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str
 
 
 def _groups(
-    rows: Sequence[Candidate], examples: Mapping[str, int]
+    rows: Sequence[Candidate], classes: Sequence[str], examples: Mapping[str, int]
 ) -> tuple[str | None, list[str], list[str]]:
     """The value of `preprocess.group`, a column of a list if it names people, and a remark.
 
@@ -92,7 +96,7 @@ def _groups(
     if column:
         return column, names, []
     files = [row.file for row in rows]
-    expression, _ = speakers.find([(row.file, row.label) for row in rows])
+    expression, _ = speakers.find(list(zip(files, classes, strict=True)))
     if expression is not None:
         return expression, example_groups.of_files(files, {}, expression), too_few
     return None, files if any(row.seconds for row in rows) else [], too_few

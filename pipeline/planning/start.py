@@ -86,8 +86,8 @@ def _check_given(data: Survey, given: Given) -> None:
     noun = declared("inputs", data.kind)["NOUN"]
     if given.number is not None and data.number is None:
         raise UserError(
-            f"--number is {given.number}, which names a column of a list of pictures, and the data "
-            f"are {noun}; leave it out"
+            f"--number is {given.number}, which names a column of a list of files, and "
+            f"the data are {noun}; leave it out"
         )
     if given.unit is not None and data.number is None:
         raise UserError(

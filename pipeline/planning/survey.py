@@ -49,7 +49,7 @@ def of_params(settings: Params) -> Survey:
     """The data of params.yaml. Raises UserError."""
     dataset = settings.dataset
     given = Given(other=dataset.other, unit=settings.problem.unit)
-    if dataset.name == "image_list":
+    if dataset.name in ("image_list", "audio_folder"):
         given = replace(given, number=dataset.options(image_list.Options).number)
     data = survey(Path(dataset.path), given, dataset)
     return data if settings.preprocess.group is None else replace(data, ungrouped=[])
@@ -119,14 +119,12 @@ def _recorded(
     if named:
         lists.check_pictures(path / named)
     recorded = file_tree.read(path, suffixes=sound_list.SUFFIXES, noun="sound")
-    if recorded.files and given.number:
-        raise UserError(
-            f"--number is {given.number}, which names a column of a list of pictures, and the data "
-            "are sounds, which have a class each; leave it out, and make a class of each range"
-        )
     if recorded.files:
         labels = dataset.options(audio_folder.Options).labels if dataset else named
-        return sounds.survey(path, recorded, labels or lists.find(path, recorded))
+        labels = labels or lists.find(path, recorded)
+        if given.number and labels is None:
+            raise UserError(lists.lacks_number(path, given.number))
+        return sounds.survey(path, recorded, labels, given)
     if recording_files.tree(path).files:
         return sensors.survey(path, given)
     raise UserError(unreadable.why(path, tree))
@@ -147,10 +145,7 @@ def _pictures(
     }
     if labels is None:
         if given.number:
-            raise UserError(
-                f"--number is {given.number}, and {path} has no list with that column; name the "
-                f"CSV that has it, or write one with the columns file and {given.number}"
-            )
+            raise UserError(lists.lacks_number(path, given.number))
         return _photographs(path, values, image_folder.listed(Dataset.model_validate(values)))
     values |= {"name": "image_list", "labels": labels}
     if given.number:

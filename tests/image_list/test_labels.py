@@ -128,7 +128,7 @@ def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
             None,
             "has numbers as labels, such as 1.5; to predict a number, set dataset.number",
         ),
-        ("file,age\n", "age", "has no rows below its first; expected one for each picture"),
+        ("file,age\n", "age", "has no rows below its first; expected one for each file"),
         ("file,tags\nphone/0.png,\n", None, "has 0 labels; expected at least 2"),
         ("file,tags\nphone/0.png,[a b]\n", None, r"row 2 of .* has the labels \[a b\]; expected a"),
         (

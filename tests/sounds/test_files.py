@@ -110,16 +110,20 @@ def test_a_list_names_parts_of_long_recordings_and_who_was_recorded(tmp_path: Pa
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ("file,label\nkitchen.wav,\nstreet.wav,b", "row 2 of .*track.csv has label ''"),
-        ("file,label,start,end\nkitchen.wav,a,2,1", "start 2 and end 1; expected a label, and sec"),
-        ("file,label,start\nkitchen.wav,a,soon", "row 2 of .*track.csv has start soon; expected s"),
+        ("file,label\nkitchen.wav,\nstreet.wav,b", "row 2 of .*track.csv has an empty label"),
+        ("file,label,start,end\nkitchen.wav,a,2,1\nstreet.wav,b,0,1", "start 2 and end 1; expected"),
+        ("file,label,start\nkitchen.wav,a,soon", "track.csv has 1 label; expected at least 2"),
+        (
+            "file,label,start\nkitchen.wav,a,soon\nstreet.wav,b,0",
+            "row 2 of .*track.csv has start soon; expected s",
+        ),
         ("file,label\nkitchen.wav,a\nstreet.wav,a", "track.csv has 1 label; expected at least 2"),
         (
             "file,label\nkitchen.wav,a\nkitchen.wav,b",
             "kitchen.wav is a and b; expected one label, or start and end in seconds in each",
         ),
         ("name,label\nkitchen.wav,a", "has the columns name, label; expected file and label"),
-        ("file,name\nkitchen.wav,a", "has the columns file, name; expected a column label: rename"),
+        ("file,name\nkitchen.wav,a", "has the columns file, name; expected a column label, a"),
         (
             "file,label,start\nkitchen.wav,a,0\nstreet.wav,b,3",
             "class b holds no readable recording",

@@ -1,4 +1,4 @@
-"""The labels in a list of pictures: which columns hold them, and what they mean.
+"""The labels in a list of pictures or sounds: which columns hold them, and what they mean.
 
 One column may name the class (LABEL) or several labels at once (SEVERAL). Without either, columns
 of truths are a label each: of nothing but 0 and 1, -1 and 1, true and false, yes and no, or x and
@@ -44,7 +44,7 @@ class LabelTexts:
     def check(self, path: str) -> None:
         """Raises UserError if there are none, or too few to tell apart."""
         if not self.texts:
-            raise UserError(f"{path} has no rows below its first; expected one for each picture")
+            raise UserError(f"{path} has no rows below its first; expected one for each file")
         if not is_number(self.target) and len(self.names) < 2:
             raise UserError(f"{path} has {counted(len(self.names), 'label')}; expected at least 2")
 
@@ -84,7 +84,7 @@ def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
     names = sorted(set(texts))
     if joint := joined_name(names):
         print(
-            f"note: {path}: the class {joint} joins names of other classes; if a picture may have "
+            f"note: {path}: the class {joint} joins names of other classes; if a file may have "
             "several labels at once, call the column labels"
         )
     numbers = all(map(_is_number, names)) and not all(name.isdigit() for name in names)

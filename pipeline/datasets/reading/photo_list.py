@@ -56,6 +56,11 @@ class Candidate:
     columns: dict[str, str] = field(default_factory=dict)
     seconds: tuple[float, float] | None = None
 
+    @property
+    def excerpt(self) -> tuple[object, ...]:
+        """What is used of the file: rows of a list with an equal one are of one example."""
+        return self.file, self.box, self.seconds
+
 
 class Candidates(Sequence[Candidate]):
     """Made of their files when they are asked for, as there may be a million."""

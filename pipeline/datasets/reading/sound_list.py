@@ -20,8 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
+from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw
-from pipeline.datasets.reading import photo_list
+from pipeline.datasets.reading import label_meaning, photo_list
 from pipeline.datasets.reading.file_tree import FileError, Open
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import pictures
@@ -85,7 +86,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
 
     Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
     """
-    candidates, class_names, left_out, _ = listed
+    candidates, class_names, left_out, target = listed
     options = params.options(Options)
     mel = front_end(options)
     readable, unreadable = _read(candidates, open_file, mel, options)
@@ -95,12 +96,14 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
             f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
             "what follows is not used"
         )
-    labels = np.array([class_names.index(row.label) for row, _ in readable], np.int64)
-    rows = [readable[number] for number in stratified(labels)]
-    train, test = (_part(rows, part, params, class_names) for part in ("train", "test"))
-    held = np.bincount(train.labels, minlength=len(class_names))
-    counts = dict(zip(class_names, held, strict=True))
-    photo_list.check_classes(f"{params.path}: class", counts, "recording", SUFFIXES)
+    labels = label_meaning.array(target, [row.label for row, _ in readable], class_names)
+    order = stratified(label_meaning.strata(target, labels))
+    rows, labels = [readable[number] for number in order], labels[order]
+    is_test = np.array([row.part == "test" for row, _ in rows], bool)
+    train, test = (_part(rows, labels, mask, shape(params)) for mask in (~is_test, is_test))
+    counts = label_meaning.counts(target, train.labels, class_names)
+    noun = "class" if one_class_each(target) else "label"
+    photo_list.check_classes(f"{params.path}: {noun}", counts, "recording", SUFFIXES)
     validation = np.flatnonzero([row.part == "validation" for row in train.rows])
     return Raw(
         train.images,
@@ -110,6 +113,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         list(class_names),
         unreadable=sorted(unreadable),
         kind="sounds",
+        target=target,
         sound=asdict(mel),
         train_columns=_columns(train.rows),
         test_columns=_columns(test.rows),
@@ -141,7 +145,7 @@ def _read(
 
 
 class Part(NamedTuple):
-    """The recordings of a part: features (N, T, bands, 1) uint8, labels (N,), and what they are."""
+    """The recordings of a part: features (N, T, bands, 1) uint8, labels, and what they are."""
 
     images: Array
     labels: Array
@@ -149,13 +153,12 @@ class Part(NamedTuple):
 
 
 def _part(
-    rows: Sequence[tuple[Candidate, Read]], name: str, params: Dataset, class_names: Sequence[str]
+    rows: Sequence[tuple[Candidate, Read]], labels: Array, mask: Array, shape: tuple[int, int, int]
 ) -> Part:
-    """Those for testing, or all others, which are for training and validation."""
-    own = [(row, image) for row, (image, _) in rows if (row.part == "test") == (name == "test")]
-    images = np.array([image for _, image in own], np.uint8).reshape(-1, *shape(params))
-    labels = np.array([class_names.index(row.label) for row, _ in own], np.int64)
-    return Part(images, labels, [row for row, _ in own])
+    """Those of N rows for which the mask (N,) is true."""
+    own = [rows[number] for number in np.flatnonzero(mask).tolist()]
+    images = np.array([image for _, (image, _) in own], np.uint8).reshape(-1, *shape)
+    return Part(images, labels[mask], [row for row, _ in own])
 
 
 def _columns(rows: Sequence[photo_list.Candidate]) -> dict[str, list[str]]:

@@ -1,0 +1,110 @@
+"""Lists of sounds that have several labels at once, or a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw, audio_folder
+from pipeline.files.raw import RECORDING
+from pipeline.planning import survey
+from pipeline.planning.data import Given
+from pipeline.process.errors import UserError
+from tests.sounds.conftest import features, tone, wav
+
+FREQUENCIES = (300, 500, 1000, 2000)
+
+
+@pytest.fixture
+def tones(tmp_path: Path) -> Path:
+    """Four tones, each of two seconds."""
+    for number, frequency in enumerate(FREQUENCIES):
+        (tmp_path / f"{number}.wav").write_bytes(wav(tone(seconds=2, frequency=frequency)))
+    return tmp_path
+
+
+def load(root: Path, rows: str, **options: object) -> Raw:
+    (root / "labels.csv").write_text(rows)
+    values = {"name": "audio_folder", "path": str(root), **options}
+    return audio_folder.load(Dataset.model_validate(values))
+
+
+def labels_of(raw: Raw) -> dict[str, list[str]]:
+    """The labels of each file in the training part, without its suffix."""
+    names = np.array(raw.class_names)
+    return {
+        Path(file).stem: names[row == 1].tolist()
+        for file, row in zip(raw.train_columns["file"], raw.train_labels, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "file,labels\n0.wav,low;even\n1.wav,low\n2.wav,even\n3.wav,\n",
+        "file,low,even\n0.wav,1,1\n1.wav,1,0\n2.wav,0,1\n3.wav,0,0\n",
+        "file,tags\n0.wav,low\n0.wav,even\n1.wav,low\n2.wav,even\n3.wav,\n",
+    ],
+    ids=["in one cell", "a column each", "a row each"],
+)
+def test_a_sound_may_have_several_labels_at_once(tones: Path, rows: str) -> None:
+    raw = load(tones, rows)
+    assert (raw.target, sorted(raw.class_names), raw.kind) == ("labels", ["even", "low"], "sounds")
+    named = {number: sorted(names) for number, names in labels_of(raw).items()}
+    assert named == {"0": ["even", "low"], "1": ["low"], "2": ["even"], "3": []}
+
+
+def test_rows_of_the_same_seconds_are_joined_and_others_are_not(tones: Path) -> None:
+    rows = ["file,start,end,labels", "0.wav,0,1,low", "0.wav,0,1,even", "0.wav,1,2,even"]
+    raw = load(tones, "\n".join([*rows, "1.wav,0,1,low"]))
+    assert sorted(map(tuple, raw.train_labels.tolist())) == [(0, 1), (1, 0), (1, 1)]
+    assert raw.group == RECORDING
+    assert sorted(raw.train_columns[RECORDING]) == ["0.wav", "0.wav", "1.wav"]
+
+
+def test_labels_of_which_each_sound_has_one_are_classes(
+    tones: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = load(tones, "file,labels\n0.wav,low\n1.wav,low\n2.wav,high\n3.wav,high\n")
+    assert (raw.target, raw.class_names) == ("classes", ["high", "low"])
+    assert "each recording of" in capsys.readouterr().out
+
+
+def test_a_number_is_learned_from_its_column(tones: Path) -> None:
+    rows = "".join(f"{number}.wav,{pitch},a\n" for number, pitch in enumerate(FREQUENCIES))
+    raw = load(tones, f"file,pitch,label\n{rows}", number="pitch")
+    assert (raw.target, raw.class_names) == ("number", ["pitch"])
+    pitch = dict(zip(raw.train_columns["file"], raw.train_labels.tolist(), strict=True))
+    assert pitch == {f"{number}.wav": pitch for number, pitch in enumerate(FREQUENCIES)}
+    row = raw.train_columns["file"].index("2.wav")
+    expected = features(wav(tone(frequency=FREQUENCIES[2])))
+    assert np.array_equal(raw.train_images[row], expected)
+
+
+def test_a_number_without_a_list_or_a_column_is_refused(tones: Path) -> None:
+    with pytest.raises(UserError, match="dataset.number is depth; expected one of the columns of"):
+        load(tones, "file,pitch\n0.wav,1\n", number="depth")
+    (tones / "labels.csv").unlink()
+    values = {"name": "audio_folder", "path": str(tones), "number": "pitch"}
+    with pytest.raises(UserError, match="dataset.number is pitch, and .* holds no labels.csv with"):
+        audio_folder.load(Dataset.model_validate(values))
+    with pytest.raises(UserError, match="--number is pitch, and .* has no list with that column"):
+        survey.survey(tones, Given(number="pitch"))
+
+
+def test_start_knows_what_is_asked_for(tones: Path) -> None:
+    (tones / "heard.csv").write_text("file,pitch\n0.wav,1.5\n1.wav,2\n2.wav,4\n3.wav,8\n")
+    data = survey.survey(tones, Given(number="pitch", unit="kHz"))
+    assert (data.target, data.values["number"], data.values["labels"]) == (
+        "number",
+        "pitch",
+        "heard.csv",
+    )
+    assert data.number is not None
+    assert (data.number.low, data.number.high, data.number.unit) == (1.5, 8.0, "kHz")
+    (tones / "heard.csv").write_text("file,labels\n0.wav,a;b\n1.wav,b\n2.wav,a\n3.wav,a\n")
+    data = survey.survey(tones)
+    assert (data.target, data.counts) == ("labels", {"a": 3, "b": 2})
