@@ -4,8 +4,9 @@
 A window has the label that all of its rows have: of the rows of `dataset.labels`, a CSV in that
 folder with the columns file and label, and for a part of a file start and end in seconds; or else
 of a column or array `label`; or of the folder that the file lies in, or without folders of its
-name. Rows without a label are in no window. A shorter recording of one label is held at its last
-row, such as a gesture. Windows of a recording stay in one split.
+name. If `dataset.number` names a column of numbers, a window has the mean of those of its rows.
+Rows without a label or number are in no window. A shorter recording of one label is held at its
+last row, such as a gesture. Windows of a recording stay in one split.
 """
 
 from __future__ import annotations
@@ -22,11 +23,19 @@ from pydantic import Field, PositiveFloat
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
+from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw
-from pipeline.datasets.reading import file_tree, labelled_windows, photo_list, recording_files
+from pipeline.datasets.reading import (
+    file_tree,
+    label_meaning,
+    labelled_windows,
+    photo_list,
+    recording_files,
+)
 from pipeline.datasets.reading.file_tree import FileError, Open
+from pipeline.datasets.reading.label_columns import CURE
 from pipeline.datasets.reading.labelled_windows import Cutting, Part
-from pipeline.datasets.reading.recording_columns import LABEL, NUMBERS, held_together
+from pipeline.datasets.reading.recording_columns import LABEL, held_together
 from pipeline.datasets.reading.recording_files import LOGS, NOUN, SUFFIXES
 from pipeline.datasets.reading.recording_list import RecordingFile, listed
 from pipeline.files.raw import FILE, RECORDING
@@ -45,13 +54,14 @@ class Options(section.Options):
     step: PositiveFloat | None = None  # seconds from one window to the next
     columns: Annotated[list[str], Field(min_length=1)] | None = None
     labels: str = "labels.csv"  # the list, if there is one
+    number: str | None = None  # the column of the number to predict
     gaps: Literal["split", "ignore"] = "split"  # ignore: rows are even, whatever their times are
 
 
 def load(params: Dataset) -> Raw:
     options = params.options(Options)
     how = cutting(options)
-    with opened(Path(params.path), options.labels) as (rows, open_file, left_out):
+    with opened(Path(params.path), options.labels, options.number) as (rows, open_file, left_out):
         return dataset(how, rows, open_file, left_out, params.path)
 
 
@@ -66,21 +76,25 @@ def cutting(options: Options) -> Cutting:
     step = options.seconds / 2 if options.step is None else options.step
     channels = tuple(options.columns) if options.columns else None
     step_rows = max(round(step * options.rate), 1)
-    return Cutting(length, step_rows, options.rate, channels, options.gaps == "ignore")
+    is_even = options.gaps == "ignore"
+    return Cutting(length, step_rows, options.rate, channels, is_even, options.number)
 
 
 @contextmanager
-def opened(root: Path, labels: str) -> Iterator[tuple[list[RecordingFile], Open, dict[str, str]]]:
+def opened(
+    root: Path, labels: str, number: str | None = None
+) -> Iterator[tuple[list[RecordingFile], Open, dict[str, str]]]:
     """The files at `root`, how to open one, and what is left out, with reasons.
 
-    `labels` is the name of the list, if there is one. Raises UserError.
+    `labels` is the name of the list, if there is one, and `number` its column of numbers. Raises
+    UserError.
     """
     if root.suffix.lower() in (*SUFFIXES, *LOGS) and root.is_file():
         yield [RecordingFile(root.name)], lambda name: root.open("rb"), {}
         return
     tree = recording_files.tree(root, labels)
     with file_tree.opened(root) as open_file:
-        yield listed(root, tree, labels, open_file), open_file, tree.left_out
+        yield listed(root, tree, labels, open_file, number), open_file, tree.left_out
 
 
 def dataset(
@@ -96,7 +110,7 @@ def dataset(
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
         print("there is one recording, so the accuracy says nothing about another one")
-    keep_files_together(parts)
+    keep_files_together(parts, how)
     class_names = _class_names(parts, how, path)
     arrays: dict[str, Any] = {}
     for name in ("train", "test"):
@@ -107,6 +121,7 @@ def dataset(
         class_names=class_names,
         unreadable=sorted(unreadable),
         kind="series",
+        target=how.target,
         series=asdict(how.sampling),
         group=RECORDING,
         left_out={**left_out, **unreadable},
@@ -131,8 +146,18 @@ def _read(
 
 
 def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
-    """The labels of training and validation. Raises UserError for fewer than two."""
+    """The labels of training and validation, or the name of the number.
+
+    Raises UserError for fewer than two labels, or no number.
+    """
     names = sorted({name for part in parts if part.split != "test" for name in part.labels})
+    if how.number is not None:
+        if not names:
+            raise UserError(
+                f"{path} has no window for training in which each row has a number in the column "
+                f"{how.number}; the others are {', '.join(sorted(how.others))[:200]}"
+            )
+        return [how.number]
     if len(names) < 2:
         raise UserError(
             f"{path} has windows of {counted(len(names), 'label')} for training; expected at least "
@@ -146,12 +171,13 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
 def _others(how: Cutting) -> str:
     """What to do if one of the columns is the label by another name."""
     others = f", and the others {', '.join(sorted(how.others))[:200]}" if how.others else ""
+    why = "if a column holds the label, call it `label`"
     if LABEL in how.others:
-        return f"{others}; no label lasts for a window; {NUMBERS}"
-    return f"{others}; if a column holds the label, call it `label`"
+        why = "no label lasts for a window"
+    return f"{others}; {why}; to predict a number, {CURE}"
 
 
-def keep_files_together(parts: list[Part]) -> None:
+def keep_files_together(parts: list[Part], how: Cutting) -> None:
     """The trials in a table of several count as one recording, unless a column says who it was.
 
     They do not if each label is in one file alone, for that would be in one split.
@@ -159,7 +185,7 @@ def keep_files_together(parts: list[Part]) -> None:
     files = defaultdict(set)
     for part in parts:
         for label in part.labels:
-            files[label].add(part.columns[FILE])
+            files[label if one_class_each(how.target) else ""].add(part.columns[FILE])
     are_shared = any(len(names) > 1 for names in files.values())
     for part in parts:
         file = part.columns[FILE]
@@ -202,13 +228,14 @@ def say(parts: list[Part], how: Cutting) -> None:
 
 def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Cutting) -> dict[str, Any]:
     """The fields of Raw for one part of the data. Raises UserError for a label without training."""
-    labels = [label for part in parts for label in part.labels]
-    if unknown := sorted(set(labels) - set(class_names)):
+    texts = [label for part in parts for label in part.labels]
+    unknown = sorted(set(texts) - set(class_names))
+    if unknown and one_class_each(how.target):
         raise UserError(
             f"label {unknown[0]} has windows for testing and none for training; expected both"
         )
-    numbers = np.array([class_names.index(label) for label in labels], np.int64)
-    order = stratified(numbers)
+    labels = label_meaning.array(how.target, texts, class_names)
+    order = stratified(label_meaning.strata(how.target, labels))
     empty = np.empty((0, how.length, len(how.channels or ())), np.float32)
     inputs = np.concatenate([empty, *(part.windows for part in parts)])[order]
     owners = [part for part in parts for _ in part.labels]
@@ -216,7 +243,7 @@ def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Cutting
     columns = sorted({column for part in parts for column in part.columns})
     result = {
         f"{name}_images": inputs,
-        f"{name}_labels": numbers[order],
+        f"{name}_labels": labels[order],
         f"{name}_columns": {
             column: [owner.columns.get(column, "") for owner in owners] for column in columns
         },

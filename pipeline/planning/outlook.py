@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
-from pipeline.datasets.reading import recording_columns
+from pipeline.datasets.reading import label_columns
 from pipeline.files.reports.folds import FOLDS, command
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
@@ -33,7 +33,7 @@ NUMBERS = {
     "image_list": "give `edgeproof start` --number with the name of its column",
     "image_folder": LISTED,
     "audio_folder": LISTED,
-    "series_folder": recording_columns.WINDOWS,
+    "series_folder": label_columns.CURE,
 }
 TO_SET_EVEN = (
     "; with train.class_weights: balanced and problem.metric: balanced_accuracy every class counts "

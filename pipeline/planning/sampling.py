@@ -24,6 +24,7 @@ from pipeline.datasets.reading.recording_windows import (
 from pipeline.files.artifacts import Array
 from pipeline.planning import channels
 from pipeline.planning.channels import Beginning, Seen
+from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
@@ -48,11 +49,12 @@ class Plan:
     remarks: list[str] = field(default_factory=list)
 
 
-def plan(path: Path, rate: float | None) -> Plan:
+def plan(path: Path, given: Given) -> Plan:
     """The rate of the recordings, their channels and how to cut them. Raises UserError."""
-    seen = _seen(path)
+    seen = _seen(path, given.number)
     _check_folders(path, seen)
-    known, rate = rate, rate if rate and seen.beginnings else _rate(path, seen)
+    known = given.rate
+    rate = known if known and seen.beginnings else _rate(path, seen)
     columns, remarks = channels.columns(seen)
     remarks += channels.like_labels(seen, columns)
     rows = max(round(SECONDS * rate), FEWEST_ROWS)
@@ -68,7 +70,8 @@ def plan(path: Path, rate: float | None) -> Plan:
         )
     most = max(round(LONGEST_EVENT * rate), rows) + 1
     taken = columns or (seen.beginnings[0].channels if seen.beginnings else None)
-    looked_at = [*islice(_lengths(path, most, taken), SAMPLE)] or [(0, True)]
+    labels = LABELS if given.number is None else (given.number,)
+    looked_at = [*islice(_lengths(path, most, taken, labels), SAMPLE)] or [(0, True)]
     lengths = np.array([length for length, _ in looked_at])
     longest = int(np.quantile(lengths, LONG, method="higher"))
     are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
@@ -85,13 +88,18 @@ def plan(path: Path, rate: float | None) -> Plan:
     return Plan({**cut, **({"columns": columns} if columns else {})}, reason, remarks)
 
 
-def _lengths(path: Path, most: int, taken: Sequence[str] | None) -> Iterator[tuple[int, bool]]:
-    """The rows of each recording, of which at most about `most` are read; has it one label?"""
+def _lengths(
+    path: Path, most: int, taken: Sequence[str] | None, columns: Sequence[str]
+) -> Iterator[tuple[int, bool]]:
+    """The rows of each recording, of which at most about `most` are read; has it one label?
+
+    It has several if one of these `columns` may change within it.
+    """
     for row, recording in _recordings(path, {}, taken):
         count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
-            labels += sum(name in block.text for name in LABELS)
+            labels += sum(name in block.text for name in columns)
             if count >= most:
                 break
         yield min(count, most), row.spans is None and not labels
@@ -120,8 +128,8 @@ def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str]) -> Ite
         faults[file] = str(error)
 
 
-def _seen(path: Path) -> Seen:
-    """The beginnings of SAMPLE recordings."""
+def _seen(path: Path, number: str | None) -> Seen:
+    """The beginnings of SAMPLE recordings, without the `number` to predict."""
     seen = Seen()
     for row, recording in islice(_recordings(path, seen.faults), SAMPLE):
         block = next(iter(recording.blocks), None)
@@ -135,7 +143,9 @@ def _seen(path: Path) -> Seen:
                 rate = _coarse_rate(block.times)
                 if rate is None:
                     seen.faults[row.file] = str(error)
-        seen.beginnings.append(Beginning(row, recording.channels, block.values, block.times, rate))
+        kept = [at for at, name in enumerate(recording.channels) if name != number]
+        names = tuple(recording.channels[at] for at in kept)
+        seen.beginnings.append(Beginning(row, names, block.values[:, kept], block.times, rate))
     seen.keep_usual()
     return seen
 

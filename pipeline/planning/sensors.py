@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import NONE, Dataset
+from pipeline.config.parts import is_number
 from pipeline.datasets import Raw, series_folder
-from pipeline.datasets.reading.recording_columns import NUMBERS, held_together
+from pipeline.datasets.reading import label_meaning
+from pipeline.datasets.reading.recording_columns import held_together
 from pipeline.datasets.reading.recording_list import label_of_name
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
 from pipeline.planning import media_files, sampling, speakers
 from pipeline.planning.choice import Choice
-from pipeline.planning.data import NOTHING, Given, Survey
+from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.planning.kinds import Recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -33,36 +35,31 @@ UNKNOWN = (
 
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
-    if given.number:
-        raise UserError(
-            f"--number is {given.number}, which names a column of a list of files, and "
-            f"the data are recordings, of which classes are learned; leave it out, or, {NUMBERS} "
-            "(T is 1 if each row is an example)"
-        )
     values: dict[str, object] = {"name": "series_folder", "path": str(path), "other": NONE}
-    plan = sampling.plan(path, given.rate) if dataset is None else sampling.Plan({}, "a window")
+    values |= {"number": given.number} if given.number else {}
+    plan = sampling.plan(path, given) if dataset is None else sampling.Plan({}, "a window")
     read = dataset or Dataset.model_validate({**values, **plan.values})
     raw = series_folder.load(read)
     assert raw.series is not None
     options = read.options(series_folder.Options)
     named, group, names = _groups(raw)
     together = _together(raw, group)
-    counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
+    labels = _labels(raw)
     values |= {"columns": options.columns} if options.columns else {}
     values |= {"gaps": options.gaps} if options.gaps != "split" else {}
     return Survey(
         values=values,
         class_names=raw.class_names,
         examples=_examples(raw),
-        counts=dict(zip(raw.class_names, counts, strict=True)),
+        counts=label_meaning.counts(raw.target, raw.train_labels, raw.class_names),
         kind="series",
+        target=raw.target,
+        number=NumberRange.of(raw.train_labels, given.unit) if is_number(raw.target) else None,
         size=tuple(raw.train_images.shape[1:]),
         opened=len(raw.train_labels),
         group=group,
         groups=len(np.unique(together)),
-        groups_of_class=media_files.groups_of_class(
-            zip(together.tolist(), raw.train_labels.tolist(), strict=True)
-        ),
+        groups_of_class=media_files.groups_of_class(zip(together.tolist(), labels, strict=True)),
         rate=options.rate,
         seconds=options.seconds,
         cut=plan.reason,
@@ -103,10 +100,18 @@ def _examples(raw: Raw) -> dict[str, int]:
     return {part: count for part, count in counts.items() if count}
 
 
+def _labels(raw: Raw) -> list[str]:
+    """The class of each window; an empty one beside a number."""
+    if is_number(raw.target):
+        return [""] * len(raw.train_labels)
+    return [raw.class_names[label] for label in raw.train_labels]
+
+
 def _named(raw: Raw) -> list[str]:
     """Whether the labels are from the names of the files, or of a folder for each."""
-    labels = [raw.class_names[label] for label in raw.train_labels]
-    files = raw.train_columns[FILE]
+    if is_number(raw.target):
+        return []
+    labels, files = _labels(raw), raw.train_columns[FILE]
     folders = [Path(file).parent.name for file in files]
     for what, names in (("files", files), ("folders", folders)):
         are_names = [label_of_name(name) for name in names] == labels
@@ -129,8 +134,7 @@ def _slow(rate: float) -> list[str]:
 
 def _by_file(raw: Raw) -> tuple[str | None, list[str]]:
     """The expression that finds who was recorded in the paths of files, and the names."""
-    labels = [raw.class_names[label] for label in raw.train_labels]
-    pairs = set(zip(raw.train_columns[FILE], labels, strict=True))
+    pairs = set(zip(raw.train_columns[FILE], _labels(raw), strict=True))
     group, names = speakers.find(sorted(pairs))
     return (group, names) if group and _are_enough(raw, group) else (None, [])
 
@@ -157,10 +161,11 @@ def _in_few(path: Path, raw: Raw, group: str | None) -> list[str]:
             f"test set must not share one; expected at least {SPLITS}: more files, or a column "
             "such as session that changes where another recording begins"
         )
+    labels = np.array(_labels(raw))
     few = [
-        raw.class_names[label]
-        for label in np.unique(raw.train_labels)
-        if len(np.unique(together[raw.train_labels == label])) < SPLITS
+        label
+        for label in np.unique(labels).tolist()
+        if len(np.unique(together[labels == label])) < SPLITS
     ]
     if not few:
         return []
@@ -189,6 +194,8 @@ def dataset(data: Survey) -> list[Choice]:
 def augmentation(data: Survey) -> Choice:
     """Turned axes, if the channels are axes in threes, such as ax, ay, az."""
     key = "train.augmentation"
+    if data.number:
+        return Choice(key, [], "with its axes turned, a window may mean another number")
     if [name[-1].lower() for name in data.channels] != [*"xyz"] * (len(data.channels) // 3):
         return Choice(key, [], "no preset fits: the channels are not x, y, z axes")
     turn = {"class_name": "RandomTurn", "config": {"degrees": 12}}

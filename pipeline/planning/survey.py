@@ -49,7 +49,7 @@ def of_params(settings: Params) -> Survey:
     """The data of params.yaml. Raises UserError."""
     dataset = settings.dataset
     given = Given(other=dataset.other, unit=settings.problem.unit)
-    if dataset.name in ("image_list", "audio_folder"):
+    if dataset.name in ("image_list", "audio_folder", "series_folder"):
         given = replace(given, number=dataset.options(image_list.Options).number)
     data = survey(Path(dataset.path), given, dataset)
     return data if settings.preprocess.group is None else replace(data, ungrouped=[])
@@ -64,7 +64,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if dataset and dataset.name == "series_folder":
         return sensors.survey(path, given, dataset)
     is_csv = path.is_file() and path.suffix.lower() in (".csv", ".tsv")
-    if is_csv and not given.number and lists.is_of_sensors(path):
+    if is_csv and lists.is_of_sensors(path):
         return sensors.survey(path, given)
     if path.is_file() and path.suffix.lower() == ".npz":
         look = sensors.survey if _is_of_sensors(path) else arrays.survey

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from pipeline.config import params
 from pipeline.planning import outlook, problem, survey
@@ -107,21 +106,18 @@ def test_texts_that_join_several_labels_are_said(tmp_path: Path) -> None:
     assert [line.partition(" joins ")[0] for line in data.remarks] == ["the class a;b"]
 
 
-def test_sounds_and_recordings_have_no_number(tmp_path: Path) -> None:
-    for number in range(6):
-        noise = np.random.default_rng(number).normal(0, 0.1, 4000)
-        (tmp_path / "sounds").mkdir(exist_ok=True)
-        soundfile.write(tmp_path / "sounds" / f"{number}.wav", noise, 8000)
-    (tmp_path / "sounds" / "list.csv").write_text("file,age\n0.wav,3\n1.wav,4\n")
-    with pytest.raises(UserError, match="are sounds, which have a class each; leave it out"):
-        survey.survey(tmp_path / "sounds", Given(number="age"))
-    (tmp_path / "steps").mkdir()
+@pytest.mark.parametrize("column", ["label", "speed"])
+def test_recordings_have_the_mean_of_a_column_as_their_number(tmp_path: Path, column: str) -> None:
     rows = "\n".join(f"{row / 50},{row % 7},{row / 9:.2f}" for row in range(200))
     for number in range(4):
-        (tmp_path / "steps" / f"{number}.csv").write_text(f"time,ax,label\n{rows}\n")
-    for given in (Given(), Given(number="label")):
-        with pytest.raises(UserError, match=r"cut windows yourself: x_train of an npz, float32"):
-            survey.survey(tmp_path / "steps", given)
+        (tmp_path / f"{number}.csv").write_text(f"time,ax,{column}\n{rows}\n")
+    with pytest.raises(UserError, match=r"to predict a number, set dataset\.number to its"):
+        survey.survey(tmp_path)
+    data = survey.survey(tmp_path, Given(number=column, unit="m/s"))
+    assert (data.target, data.class_names, data.channels) == ("number", [column], ("ax",))
+    assert data.number is not None
+    assert (data.number.unit, round(data.number.low, 2)) == ("m/s", 5.5)  # of rows 0 to 99
+    assert data.values["number"] == column
 
 
 def test_of_lists_of_a_competition_that_for_training_is_proposed(folder: Path) -> None:

@@ -111,7 +111,10 @@ def test_a_list_names_parts_of_long_recordings_and_who_was_recorded(tmp_path: Pa
     ("rows", "sentence"),
     [
         ("file,label\nkitchen.wav,\nstreet.wav,b", "row 2 of .*track.csv has an empty label"),
-        ("file,label,start,end\nkitchen.wav,a,2,1\nstreet.wav,b,0,1", "start 2 and end 1; expected"),
+        (
+            "file,label,start,end\nkitchen.wav,a,2,1\nstreet.wav,b,0,1",
+            "start 2 and end 1; expected",
+        ),
         ("file,label,start\nkitchen.wav,a,soon", "track.csv has 1 label; expected at least 2"),
         (
             "file,label,start\nkitchen.wav,a,soon\nstreet.wav,b,0",

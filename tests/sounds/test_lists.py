@@ -85,13 +85,13 @@ def test_a_number_is_learned_from_its_column(tones: Path) -> None:
 
 
 def test_a_number_without_a_list_or_a_column_is_refused(tones: Path) -> None:
-    with pytest.raises(UserError, match="dataset.number is depth; expected one of the columns of"):
+    with pytest.raises(UserError, match=r"dataset\.number is depth; expected one of the columns"):
         load(tones, "file,pitch\n0.wav,1\n", number="depth")
     (tones / "labels.csv").unlink()
     values = {"name": "audio_folder", "path": str(tones), "number": "pitch"}
-    with pytest.raises(UserError, match="dataset.number is pitch, and .* holds no labels.csv with"):
+    with pytest.raises(UserError, match=r"dataset\.number is pitch, and .* holds no labels\.csv"):
         audio_folder.load(Dataset.model_validate(values))
-    with pytest.raises(UserError, match="--number is pitch, and .* has no list with that column"):
+    with pytest.raises(UserError, match=r"--number is pitch, and .* has no list with that column"):
         survey.survey(tones, Given(number="pitch"))
 
 

@@ -1,9 +1,12 @@
-"""From a file of recordings to windows with labels: by a list, a column or the folder."""
+"""From a file of recordings to windows with labels: by a list, a column or the folder.
+
+Or with numbers: that of a window is the mean of those of its rows.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
@@ -11,7 +14,7 @@ from typing import IO
 import numpy as np
 
 from pipeline.datasets.reading import recording_files, recording_windows
-from pipeline.datasets.reading.file_tree import nfc
+from pipeline.datasets.reading.file_tree import FileError, nfc
 from pipeline.datasets.reading.recording_columns import CERTAIN, LABELS
 from pipeline.datasets.reading.recording_list import RecordingFile
 from pipeline.datasets.reading.recording_windows import Block, Recording, Window
@@ -28,6 +31,8 @@ Marks = Callable[[Block], Array]
 @dataclass(frozen=True)
 class Part:
     """The windows (N, T, C) of one recording, their labels, and what is known of it as a whole.
+
+    Numbers are texts, too, as `label_meaning.array` takes them.
 
     `stretches` (N,) number the rows that follow each other and have one label.
     """
@@ -52,7 +57,12 @@ class Cutting:
     rate: float
     channels: tuple[str, ...] | None
     is_even: bool = False  # rows follow each other at the rate, whatever their times are
+    number: str | None = None  # the column of the number to predict, which is no channel
     others: set[str] = field(default_factory=set)  # the columns of text that were seen
+
+    @property
+    def target(self) -> str:
+        return "classes" if self.number is None else "number"
 
     @property
     def sampling(self) -> Sampling:
@@ -61,25 +71,28 @@ class Cutting:
 
 def read(file: IO[bytes], row: RecordingFile, how: Cutting) -> Iterator[Part]:
     """The windows of each recording in a file. Raises FileError."""
+    if how.channels is None and how.number is not None:
+        first = next(recording_files.recordings(file, row.file))
+        how.channels = tuple(name for name in first.channels if name != how.number)
+        file.seek(0)
     for recording in recording_files.recordings(file, row.file, how.channels):
         how.channels = how.channels or recording.channels
-        codes: dict[str, int] = {}
         seen: dict[str, set[str]] = defaultdict(set)
         recording.blocks = _observed(recording.blocks, seen)
-        marks = _marks_of(row, recording, how.rate, codes)
+        answers = _Labels() if how.number is None else _Numbers(how.number, how.length)
+        marks = _marks_of(row, recording, how.rate, answers)
         most = MOST_VALUES // (how.length * len(how.channels))
         windows = recording_windows.windows(recording, how.sampling, how.length, marks, how.is_even)
         labelled = (window for window in windows if window.mark != UNLABELLED)
         used = list(islice(labelled, most))
         is_longer = next(labelled, None) is not None
-        names = list(codes)
         how.others |= set(seen)
         yield Part(
             row.part,
             np.array([window.values for window in used], np.float32).reshape(
                 -1, how.length, len(how.channels)
             ),
-            [names[window.mark] for window in used],
+            answers.of(used),
             _stretches(used, how.step),
             _columns_of(row, recording, seen),
             recording.missing,
@@ -118,28 +131,78 @@ def _columns_of(
     return {**recording.columns, **cells, RECORDING: name, FILE: row.file}
 
 
+class _Labels:
+    """Each label has a code, in the order in which they are met."""
+
+    columns: Sequence[str] = LABELS
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def code(self, label: str) -> float:
+        return float(self._codes.setdefault(label, len(self._codes)) if label else UNLABELLED)
+
+    def of_file(self, row: RecordingFile) -> str:
+        return row.label
+
+    def marks(self, block: Block, codes: Array) -> Array:
+        return codes
+
+    def of(self, windows: Sequence[Window]) -> list[str]:
+        names = list(self._codes)
+        return [names[window.mark] for window in windows]
+
+
+class _Numbers:
+    """Each row has a number; that of a window is their mean."""
+
+    def __init__(self, column: str, length: int) -> None:
+        self.columns: Sequence[str] = (column,)
+        self._length, self._start = length, 0
+        self._rows: list[Array] = []
+
+    def code(self, text: str) -> float:
+        """Raises FileError."""
+        try:
+            return float(text or "nan")
+        except ValueError:
+            raise FileError(
+                f"has {text!r} as {self.columns[0]}; expected a number, or nothing"
+            ) from None
+
+    def of_file(self, row: RecordingFile) -> str:
+        raise FileError(f"has no column {self.columns[0]}, which dataset.number names")
+
+    def marks(self, block: Block, codes: Array) -> Array:
+        self._start = self._start if self._rows else block.start
+        self._rows.append(codes)
+        return np.where(np.isfinite(codes), 0, UNLABELLED)
+
+    def of(self, windows: Sequence[Window]) -> list[str]:
+        rows = np.concatenate([np.empty(0), *self._rows])
+        starts = [window.start - self._start for window in windows]
+        return [repr(float(rows[start : start + self._length].mean())) for start in starts]
+
+
 def _marks_of(
-    row: RecordingFile, recording: Recording, rate: float, codes: dict[str, int]
+    row: RecordingFile, recording: Recording, rate: float, answers: _Labels | _Numbers
 ) -> Marks:
-    """The number of the label of each row of a block; `codes` are those of the labels."""
+    """A number for each row of a block, which changes where the label does."""
 
-    def code(label: str) -> int:
-        return codes.setdefault(label, len(codes)) if label else UNLABELLED
-
-    def of_block(block: Block) -> Array:
-        marks = np.full(len(block.values), UNLABELLED)
+    def codes(block: Block) -> Array:
+        result = np.full(len(block.values), answers.code(""))
         if row.spans is not None:
             times = block.times
             if times is None:
-                times = (block.start + np.arange(len(marks))) / rate
+                times = (block.start + np.arange(len(result))) / rate
             for span in row.spans:
-                marks[(times >= span.start) & (times < span.end)] = code(span.label)
-            return marks
-        for name in LABELS:
+                result[(times >= span.start) & (times < span.end)] = answers.code(span.label)
+            return result
+        for name in answers.columns:
             if name in block.text:
-                return np.array([code(nfc(label)) for label in block.text[name]])
-        label = next((recording.columns[name] for name in LABELS if name in recording.columns), "")
-        marks[:] = code(nfc(label) or row.label)
-        return marks
+                return np.array([answers.code(nfc(label)) for label in block.text[name]])
+        known = [recording.columns.get(name, "") for name in answers.columns]
+        label = nfc(next(filter(None, known), "")) or answers.of_file(row)
+        return np.full(len(block.values), answers.code(label))
 
-    return of_block
+    return lambda block: answers.marks(block, codes(block))

@@ -16,11 +16,6 @@ from serving.recording import TIME
 
 LABEL = "label"
 CERTAIN = (LABEL, "class")
-WINDOWS = (
-    "cut windows yourself: x_train of an npz, float32 (N, T, C), of T steps and C channels, and "
-    "the numbers as y_train"
-)
-NUMBERS = f"to predict a number, {WINDOWS}"
 LABELS = (*CERTAIN, "class_name", "activity", "gesture", "exercise", "movement", "target")
 CODED = ("activity", "gesture")  # whose labels may be whole numbers
 # Who or what was recorded, and belongs together: people before their sessions

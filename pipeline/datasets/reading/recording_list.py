@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline.datasets.reading import file_tree, part_folders, recording_files
 from pipeline.datasets.reading.file_tree import FileError, Open, nfc
-from pipeline.datasets.reading.label_columns import spelling
-from pipeline.datasets.reading.recording_columns import LABEL, LABELS, NUMBERS, label_in
+from pipeline.datasets.reading.label_columns import CURE, spelling
+from pipeline.datasets.reading.recording_columns import LABEL, LABELS, label_in
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
 
@@ -60,13 +60,18 @@ class RecordingFile:
     columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def listed(root: Path, tree: file_tree.Tree, name: str, open_file: Open) -> list[RecordingFile]:
-    """The files of a tree, with what its list says, or else its folders. Raises UserError."""
+def listed(
+    root: Path, tree: file_tree.Tree, name: str, open_file: Open, number: str | None = None
+) -> list[RecordingFile]:
+    """The files of a tree, with what the list `name` says, or else its folders.
+
+    In a list the column `number` is the label, if there is one. Raises UserError.
+    """
     folder = part_folders.folder_of_list(tree, name, tree.files)
     if folder is not None:
         tree.files.remove(f"{folder}{name}")
         with open_file(f"{folder}{name}") as file:
-            return _of_list(f"{root / folder / name}", folder, tree, file)
+            return _of_list(f"{root / folder / name}", folder, tree, file, number)
     result = []
     for part, prefix in part_folders.parts(tree).items():
         for path in (file for file in tree.files if file.startswith(prefix)):
@@ -132,22 +137,24 @@ def renamed(row: dict[str, str]) -> dict[str, str]:
     return result
 
 
-def _of_list(path: str, folder: str, tree: file_tree.Tree, file: IO[bytes]) -> list[RecordingFile]:
+def _of_list(
+    path: str, folder: str, tree: file_tree.Tree, file: IO[bytes], number: str | None
+) -> list[RecordingFile]:
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
     table = list_file.read(path, file.read())
     names = [*renamed(dict.fromkeys(table.columns, ""))]
-    of_label = label_in(names)
+    of_label = number if number in names else label_in(names)
     if "file" not in names or of_label is None:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
-            f"start, end, split and others; {NUMBERS}"
+            f"start, end, split and others; to predict a number, {CURE}"
         )
     files = {nfc(name): name for name in tree.files}
     result: dict[str, RecordingFile] = {}
-    for number, cells in enumerate(table.rows, 2):
+    for place, cells in enumerate(table.rows, 2):
         row = renamed(dict(zip(table.columns, map(str.strip, cells), strict=True)))
         row = {LABEL: row.pop(of_label), **row}
-        _add_row(result, f"row {number} of {path}", row, folder, files)
+        _add_row(result, f"row {place} of {path}", row, folder, files)
     tree.leave_out_unlisted(result)
     return list(result.values())
 
