@@ -155,7 +155,7 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
         if not names:
             raise UserError(
                 f"{path} has no window for training in which each row has a number in the column "
-                f"{how.number}; the others are {', '.join(sorted(how.others))[:200]}"
+                f"{how.number}; expected rows for dataset.seconds, {how.length / how.rate:g}"
             )
         return [how.number]
     if len(names) < 2:

@@ -133,11 +133,8 @@ def test_what_holds_nobody_and_no_rate_is_said(folder: Path) -> None:
     assert data.ungrouped == [sensors.UNKNOWN]
     with pytest.raises(UserError, match="do not say how many rows a second has; add --rate 50"):
         survey.survey(recorded(Path("unknown"), head="tick,ax,ay,az,label,person"))
-    with pytest.raises(
-        UserError,
-        match=r"--number is ax, .* are recordings, .*; leave it out, or, .* y_train \(T is 1",
-    ):
-        start.start(Path("walks"), None, Path("params.yaml"), True, Given(number="ax"))
+    with pytest.raises(UserError, match="each row has a number in the column speed"):
+        start.start(Path("walks"), None, Path("params.yaml"), True, Given(number="speed"))
 
 
 def gestures(root: Path, head: str, **odd: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,10 @@ from pipeline.files.raw import RECORDING
 from pipeline.planning import survey
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
+from tests import reports
+from tests.conftest import OWN_PROBLEM, Project
 from tests.sounds.conftest import features, tone, wav
+from tests.sounds.test_pipeline import sweep
 
 FREQUENCIES = (300, 500, 1000, 2000)
 
@@ -108,3 +113,62 @@ def test_start_knows_what_is_asked_for(tones: Path) -> None:
     (tones / "heard.csv").write_text("file,labels\n0.wav,a;b\n1.wav,b\n2.wav,a\n3.wav,a\n")
     data = survey.survey(tones)
     assert (data.target, data.counts) == ("labels", {"a": 3, "b": 2})
+
+
+def save_sweeps(root: Path) -> None:
+    """A tone that rises, one that falls, both or none in noise, and a list of what is heard."""
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    rows = ["file,rising,falling"]
+    for number in range(600):
+        samples = rng.normal(0, 0.01, 8000)
+        rises, falls = number % 2, number // 2 % 2
+        for is_rising in [True] * rises + [False] * falls:
+            wave = sweep(is_rising, rng.uniform(300, 800), rng.uniform(0, 0.5))
+            samples[: len(wave)] += wave
+        (root / f"{number}.wav").write_bytes(wav(samples))
+        rows.append(f"{number}.wav,{rises},{falls}")
+    (root / "labels.csv").write_text("\n".join(rows))
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_device_says_all_that_it_hears(project: Project, run_stages: Callable[..., None]) -> None:
+    save_sweeps(project.folder / "sounds")
+    project.change(
+        {
+            **OWN_PROBLEM,
+            "problem.name": "sweeps",
+            "problem.target": 0.6,
+            "dataset.name": "audio_folder",
+            "dataset.path": "sounds",
+            "preprocess.subset": None,
+            "preprocess.validation": 0.2,
+            "train.architecture": "ds_cnn",
+            "train.loss": "BinaryCrossentropy",
+            "train.augmentation": [],
+            "train.epochs": 10,
+            "train.batch_size": 32,
+            "train.learning_rate": 0.01,
+            "train.keep": "last",
+            "export.formats": ["tflite_int8"],
+            "export.max_accuracy_drop": 0.1,
+            "verify.runtimes": ["litert"],
+            "verify.processors": ["native"],
+            "embed.targets": "all",
+        }
+    )
+    run_stages(project)
+    assert reports.report(project, "evaluate")["gate"]["target_reached"]
+    refused = {row["refused"] for row in reports.report(project, "embed")["targets"]}
+    assert refused == {
+        "it hears words, each a class, but this dataset has several labels at once; run such a "
+        "model with `serving` on Linux"
+    }
+    serving = (sys.executable, "-m", "serving")
+    bundle, recording = "dist/sweeps-1.0.0.tar.gz", str(project.folder / "sounds/3.wav")
+    answer = project.run(*serving, "predict", bundle, recording)
+    assert {"rising", "falling"} < {*answer.split()}
+    heard = project.attempt(*serving, "listen", bundle, recording)
+    assert "takes a model that gives the class of a sound" in heard.stderr
