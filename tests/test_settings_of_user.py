@@ -47,11 +47,13 @@ stage.run(lambda: print(Path({!r}).write_bytes(bytes(100))))
 OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * {}))"
 
 
-def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(
+    program: str, folder: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **environment},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -60,10 +62,16 @@ def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_pictures_do_not_depend_on_the_users_matplotlibrc(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: true\nfigure.facecolor: red\n")
-    for name, folder in (("own", tmp_path), ("plain", tmp_path / "none")):
-        done = python(DRAW.format(str(tmp_path / f"{name}.png")), MPLCONFIGDIR=str(folder))
+    plain = str(tmp_path / "none")
+    for name, current, settings in (
+        ("plain", ROOT, plain),
+        ("home", ROOT, str(tmp_path)),
+        ("project", tmp_path, plain),
+    ):
+        program = DRAW.format(str(tmp_path / f"{name}.png"))
+        done = python(program, current, MPLCONFIGDIR=settings)
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+        assert (tmp_path / f"{name}.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
 def test_keras_does_not_depend_on_the_users_keras_json(tmp_path: Path) -> None:
