@@ -158,12 +158,15 @@ def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(tmp_path: Pa
 @pytest.mark.slow
 def test_a_folder_without_git_is_told_how_to_run(project: Project) -> None:
     shutil.rmtree(project.folder / ".git")
-    for command in ("run", "doctor"):
-        done = project.attempt(*EDGEPROOF, command)
-        assert done.returncode == 1
-        assert done.stderr == (
-            "error: this folder is not a git checkout, as after a download as zip; run `git init`, "
-            "or `dvc config --local core.no_scm true` to do without git\n"
-        )
+    sentence = (
+        "this folder is not a git checkout, as after a download as zip; run `git init`, "
+        "or `dvc config --local core.no_scm true` to do without git\n"
+    )
+    done = project.attempt(*EDGEPROOF, "run")
+    assert (done.returncode, done.stderr) == (1, f"error: {sentence}")
+    done = project.attempt(*EDGEPROOF, "doctor")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.endswith(f"fault DVC: {sentence}")
+    assert " GB free here" in done.stdout
     project.run("dvc", "config", "--local", "core.no_scm", "true")
     project.run(*EDGEPROOF, "run", "check")
