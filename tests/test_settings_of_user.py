@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.files.reports.run import RunReports
 from pipeline.process import git, stage
+from pipeline.runtimes import environments
 from pipeline.tracking import record
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.device import written_to
@@ -100,6 +101,19 @@ def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) ->
     assert done.stderr.splitlines() == [
         "error: the output was not read to its end, as by `head`; run again to go on"
     ]
+
+
+def test_a_home_that_is_not_writable_leaves_the_runtimes_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    for name in ("XDG_CACHE_HOME", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "none").touch()  # in which there can be no folder
+    assert environments.python("litert").exists()
 
 
 def test_without_git_a_run_names_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
