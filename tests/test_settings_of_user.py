@@ -103,6 +103,19 @@ def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) ->
     ]
 
 
+@pytest.mark.slow
+def test_braces_in_the_path_are_named_with_a_cure(project: Project) -> None:
+    project.folder = project.folder.rename(project.folder.with_name("a{b}"))
+    done = project.attempt(*EDGEPROOF, "run", "download")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: DVC cannot use its cache {project.folder}/.dvc/cache/files/md5, as the path has a "
+        "brace; rename the folder, or put the cache elsewhere by `dvc cache dir --local FOLDER`\n"
+    )
+    project.run("dvc", "cache", "dir", "--local", str(project.folder.parent / "cache"))
+    project.run(*EDGEPROOF, "run", "download")
+
+
 def test_a_home_that_is_not_writable_leaves_the_runtimes_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
