@@ -45,7 +45,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     raw = series_folder.load(read)
     assert raw.series is not None
     options = read.options(series_folder.Options)
-    named, group, names = _groups(raw)
+    named, group, names = (None, given.group, []) if given.group else _groups(raw)
     together = _together(raw, group)
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
     values |= {"columns": options.columns} if options.columns else {}

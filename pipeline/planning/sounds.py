@@ -32,7 +32,7 @@ LONGEST = 3.0  # seconds that are proposed
 Header = tuple[int, float]  # Hz, seconds
 
 
-def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
+def survey(path: Path, tree: Tree, labels: str | None, given_group: str | None) -> Survey:
     """Looks at sounds in class folders, or in a list of this name. Raises UserError."""
     named = labels or audio_folder.Options().labels
     candidates, class_names, left_out, _ = audio_folder.candidates(path, tree, named)
@@ -46,7 +46,7 @@ def survey(path: Path, tree: Tree, labels: str | None) -> Survey:
     _check_readable(path, headers, faults)
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     examples = Counter(row.part for row in readable)
-    group, names, too_few = _groups(train, examples)
+    group, names, too_few = _groups(train, examples, given_group)
     classes = [row.label for row in train]
     of_speakers = speakers.remarks(group, example_groups.named(names))
     listed = {"labels": labels} if labels else {}
@@ -80,7 +80,7 @@ def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str
 
 
 def _groups(
-    rows: Sequence[Candidate], examples: Mapping[str, int]
+    rows: Sequence[Candidate], examples: Mapping[str, int], given_group: str | None
 ) -> tuple[str | None, list[str], list[str]]:
     """The value of `preprocess.group`, a column of a list if it names people, and a remark.
 
@@ -88,10 +88,10 @@ def _groups(
     split.
     """
     columns = {name: [row.columns[name] for row in rows] for name in rows[0].columns}
-    column, names, too_few = media_files.held_apart(columns, examples)
+    files = [row.file for row in rows]
+    column, names, too_few = media_files.held_apart(files, columns, examples, given_group)
     if column:
         return column, names, []
-    files = [row.file for row in rows]
     expression, _ = speakers.find([(row.file, row.label) for row in rows])
     if expression is not None:
         return expression, example_groups.of_files(files, {}, expression), too_few
