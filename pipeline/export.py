@@ -8,11 +8,13 @@ Writes: exported/<format>.{tflite,onnx}, reports/export.json.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import logging
 import multiprocessing
 import os
+import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -35,6 +37,7 @@ from pipeline.process.words import counted
 PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]
 
 Conversion = tuple[bytes, str] | str  # the file's bytes and suffix, or why the conversion failed
+DISK_IS_FULL = os.strerror(errno.ENOSPC)
 
 
 def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:
@@ -52,7 +55,9 @@ def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Con
         data = module.convert(keras_files.load(model), calibration)
         answer.send((_metadata.embed(data, module.SUFFIX, card), module.SUFFIX))
     except Exception as error:  # converters raise anything; only this format has failed
-        answer.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        reason = " ".join(str(error).split())
+        is_full = DISK_IS_FULL in reason
+        answer.send(DISK_IS_FULL if is_full else f"{type(error).__name__}: {reason[:300]}")
 
 
 def in_child(context: Any, name: str, model: Path, calibration: Array, card: bytes) -> Conversion:
@@ -97,12 +102,17 @@ def main() -> None:
 
 
 def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, Conversion]:
-    """Converts the model to each format, as many at a time as there are cores."""
+    """Converts the model to each format, as many at a time as there are cores.
+
+    Raises OSError if the temporary folder is full.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
 
     def run(name: str) -> Conversion:
         conversion = in_child(context, name, artifacts.MODEL, calibration, card)
+        if conversion == DISK_IS_FULL:
+            raise OSError(errno.ENOSPC, DISK_IS_FULL, tempfile.gettempdir())
         result = conversion if isinstance(conversion, str) else f"{len(conversion[0]):,} bytes"
         print(f"{name}: {result}", flush=True)
         return conversion

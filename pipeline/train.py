@@ -234,10 +234,14 @@ def calibration_sentence(calibrated: Calibrated) -> str:
             "temperature is fitted, because the model does not end in a dense layer with softmax "
             "or sigmoid"
         )
+    assert calibrated.error_before is not None
+    has_risen = calibrated.error > calibrated.error_before
     return (
-        f"temperature {calibrated.temperature:.3f}, folded into the last layer: the calibration "
-        f"error on the validation set, to which it was fitted, was {calibrated.error_before:.4f} "
-        f"and is {calibrated.error:.4f}"
+        f"temperature {calibrated.temperature:.3f}, fitted to the validation set and folded into "
+        f"the last layer: the calibration error there (0 is best) is {calibrated.error_before:.4f} "
+        f"without it, and {calibrated.error:.4f} with it"
+        + "; it gives the least cross-entropy, not the least of this error"
+        * has_risen
     )
 
 

@@ -143,7 +143,24 @@ def test_too_few_examples_fit_no_temperature() -> None:
         np.testing.assert_array_equal(before, now)
     enough = temperature.calibrate(network, (images, labels))
     assert enough.temperature is not None
-    assert "to which it was fitted" in train.calibration_sentence(enough)
+
+
+@keras_model
+def test_the_sentence_on_the_temperature_says_which_error_is_without_it_and_what_is_good() -> None:
+    from pipeline import train
+    from pipeline.training.temperature import FEWEST, Calibrated
+
+    outputs = np.zeros((FEWEST, 2), np.float32)
+    sentence = (
+        "temperature 1.100, fitted to the validation set and folded into the last layer: the "
+        "calibration error there (0 is best) is {} without it, and {} with it"
+    )
+    lower = train.calibration_sentence(Calibrated(1.1, 0.154, 0.1412, outputs))
+    assert lower == sentence.format("0.1540", "0.1412")
+    higher = train.calibration_sentence(Calibrated(1.1, 0.1412, 0.154, outputs))
+    assert higher == sentence.format("0.1412", "0.1540") + (
+        "; it gives the least cross-entropy, not the least of this error"
+    )
 
 
 @keras_model

@@ -17,7 +17,7 @@ import pytest
 from pipeline.config import params
 from pipeline.config.device_files import Verify
 from tests.conftest import ROOT, STAGES, Project, emulated
-from tests.small_disk import small_disk
+from tests.small_disk import MEGABYTES, small_disk
 from tests.waiting import SECONDS, Hold
 
 pytestmark = pytest.mark.slow
@@ -203,6 +203,18 @@ def test_a_full_disk_is_answered_in_one_sentence_and_leaves_no_half_written_file
         assert "Traceback" not in done.stderr
         assert not list(data.rglob("images.npy"))
         assert not list(data.rglob(".images.npy*"))
+
+
+def test_a_full_temporary_folder_is_no_failed_conversion(finished: Project, tmp_path: Path) -> None:
+    copy, disk = finished.copy(tmp_path / "copy"), tmp_path / "disk"
+    disk.mkdir()
+    with small_disk(disk):
+        (disk / "file").write_bytes(bytes(MEGABYTES * 2**20 - 50_000))
+        done = copy.attempt("python", "-m", "pipeline.export", TMPDIR=str(disk))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {disk} could not be written: the disk is full; free some space and run again"
+    )
 
 
 def test_a_folder_without_write_permission_is_answered_in_one_sentence(project: Project) -> None:

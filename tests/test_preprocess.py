@@ -188,6 +188,10 @@ def test_few_test_images_and_few_for_calibration_are_told() -> None:
     assert tested.endswith("`edgeproof folds` judges the recipe on all 400 others")
     rare, _ = split_notes.few({"train": 320, "validation": 80, "test": 100}, default, 2)
     assert rare.endswith("`edgeproof folds --folds 2` judges the recipe on all 400 others")
+    few_groups, _ = split_notes.few({"train": 320, "validation": 80, "test": 100}, default, 50, 4)
+    assert few_groups.endswith("`edgeproof folds --folds 3` judges the recipe on all 400 others")
+    refused, _ = split_notes.few({"train": 320, "validation": 80, "test": 100}, default, 50, 2)
+    assert "folds" not in refused
     assert calibrated.startswith("320 training examples are fewer than export.calibration_images")
     floats = params.override(default, {"export.formats": ["tflite_float32", "onnx_float32"]})
     sizes = {"train": 320, "validation": 80, "test": 100}

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.files.reports.run import RunReports
 from pipeline.process import git, stage
+from pipeline.runtimes import environments
 from pipeline.tracking import record
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.device import written_to
@@ -47,11 +48,13 @@ stage.run(lambda: print(Path({!r}).write_bytes(bytes(100))))
 OUTPUT = "from pipeline.process import stage; stage.run(lambda: print('x' * {}))"
 
 
-def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(
+    program: str, folder: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program],
-        cwd=ROOT,
-        env={**os.environ, **environment},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -60,10 +63,16 @@ def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_pictures_do_not_depend_on_the_users_matplotlibrc(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: true\nfigure.facecolor: red\n")
-    for name, folder in (("own", tmp_path), ("plain", tmp_path / "none")):
-        done = python(DRAW.format(str(tmp_path / f"{name}.png")), MPLCONFIGDIR=str(folder))
+    plain = str(tmp_path / "none")
+    for name, current, settings in (
+        ("plain", ROOT, plain),
+        ("home", ROOT, str(tmp_path)),
+        ("project", tmp_path, plain),
+    ):
+        program = DRAW.format(str(tmp_path / f"{name}.png"))
+        done = python(program, current, MPLCONFIGDIR=settings)
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+        assert (tmp_path / f"{name}.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
 def test_keras_does_not_depend_on_the_users_keras_json(tmp_path: Path) -> None:
@@ -92,6 +101,32 @@ def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) ->
     assert done.stderr.splitlines() == [
         "error: the output was not read to its end, as by `head`; run again to go on"
     ]
+
+
+@pytest.mark.slow
+def test_braces_in_the_path_are_named_with_a_cure(project: Project) -> None:
+    project.folder = project.folder.rename(project.folder.with_name("a{b}"))
+    done = project.attempt(*EDGEPROOF, "run", "download")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: DVC cannot use its cache {project.folder}/.dvc/cache/files/md5, as the path has a "
+        "brace; rename the folder, or put the cache elsewhere by `dvc cache dir --local FOLDER`\n"
+    )
+    project.run("dvc", "cache", "dir", "--local", str(project.folder.parent / "cache"))
+    project.run(*EDGEPROOF, "run", "download")
+
+
+def test_a_home_that_is_not_writable_leaves_the_runtimes_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "none"))
+    for name in ("XDG_CACHE_HOME", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "none").touch()  # in which there can be no folder
+    assert environments.python("litert").exists()
 
 
 def test_without_git_a_run_names_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -150,12 +185,15 @@ def test_a_clone_has_the_same_bytes_whatever_git_makes_of_line_ends(tmp_path: Pa
 @pytest.mark.slow
 def test_a_folder_without_git_is_told_how_to_run(project: Project) -> None:
     shutil.rmtree(project.folder / ".git")
-    for command in ("run", "doctor"):
-        done = project.attempt(*EDGEPROOF, command)
-        assert done.returncode == 1
-        assert done.stderr == (
-            "error: this folder is not a git checkout, as after a download as zip; run `git init`, "
-            "or `dvc config --local core.no_scm true` to do without git\n"
-        )
+    sentence = (
+        "this folder is not a git checkout, as after a download as zip; run `git init`, "
+        "or `dvc config --local core.no_scm true` to do without git\n"
+    )
+    done = project.attempt(*EDGEPROOF, "run")
+    assert (done.returncode, done.stderr) == (1, f"error: {sentence}")
+    done = project.attempt(*EDGEPROOF, "doctor")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.endswith(f"fault DVC: {sentence}")
+    assert " GB free here" in done.stdout
     project.run("dvc", "config", "--local", "core.no_scm", "true")
     project.run(*EDGEPROOF, "run", "check")

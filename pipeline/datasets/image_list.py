@@ -90,7 +90,7 @@ def listed(params: Dataset) -> Listed:
             f"pictures, and set dataset.labels to {root.name}"
         )
     tree = file_tree.read(root)
-    folder, rows = rows_of(root, tree, options.labels)
+    folder, rows = rows_of(root, tree, options.labels, options.number)
     path = s3.shown(root / folder / options.labels)
     own = ("split", *OWN_COLUMNS)
     others = own if rows and {*BOX} <= {*rows[0]} else set(own).difference(BOX)
@@ -156,8 +156,8 @@ def with_labels_joined(
     return "classes", candidates
 
 
-def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
-    """The folder of the CSV, and its rows."""
+def rows_of(root: Path, tree: Tree, name: str, number: str | None = None) -> tuple[str, list[Row]]:
+    """The folder of the CSV, and its rows; of a list with a `number`, no column is a label."""
     folder = part_folders.folder_of_list(tree, name, tree.left_out)
     if folder is None:
         raise UserError(
@@ -167,8 +167,8 @@ def rows_of(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     del tree.left_out[f"{folder}{name}"]
     path = s3.shown(root / folder / name)
     table = list_file.read(path, pictures.source(root).read(f"{folder}{name}"))
-    _check_columns(path, table)
-    known = _known(table.columns)
+    known = _known(table.columns, has_labels=number is None)
+    _check_columns(path, table, known)
     rows = [dict(zip(known, map(str.strip, row), strict=True)) for row in table.rows]
     if not _is_sized(table.columns):
         return folder, rows
@@ -187,10 +187,11 @@ def file_of(row: Row) -> str | None:
     return dict(zip(_known(row), row.values(), strict=True)).get("file")
 
 
-def _known(names: Collection[str]) -> list[str]:
+def _known(names: Collection[str], has_labels: bool = True) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
     spellings = [spelling(name) for name in names]
-    labels = [name for name in LABEL if name in spellings]
+    labels = [name for name in LABEL if name in spellings and has_labels]
+    several = [name for name in SEVERAL if has_labels]
     files = [name for name in FILE if name in spellings]
     if not files:
         ends = [spelling(name) for name in names if ENDS.search(name)]
@@ -200,7 +201,7 @@ def _known(names: Collection[str]) -> list[str]:
     known = {
         **(CORNER if _is_sized(spellings) else edges),
         "split": "split",
-        **dict.fromkeys([name for name in SEVERAL if name != TAG or not labelled], "labels"),
+        **dict.fromkeys([name for name in several if name != TAG or not labelled], "labels"),
         **dict.fromkeys([name for name in labels if name != NUMBERED] or labels, "label"),
         **dict.fromkeys(files[:1], "file"),
     }
@@ -224,8 +225,8 @@ def _with_far_edges(row: Row) -> Row:
     return result
 
 
-def _check_columns(path: str, table: ListFile) -> None:
-    names, known = table.columns, _known(table.columns)
+def _check_columns(path: str, table: ListFile, known: list[str]) -> None:
+    names = table.columns
     if "file" not in known:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label in its first row, "

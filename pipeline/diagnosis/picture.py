@@ -24,8 +24,9 @@ def draw(
     (shaded from there on, unless that is all of it), and its sentence (the title).
     """
     # imported here because it takes a second, and many import this module without drawing
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
+
+    from pipeline.reporting.figures import Figure
 
     verdict, since, sentence = diagnosis
     figure = Figure(figsize=(10, 4.5), layout="constrained")

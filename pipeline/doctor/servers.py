@@ -22,8 +22,11 @@ EXTRAS = ("s3", "ssh")  # of pyproject.toml, with DVC's packages for such remote
 def checks(storage: str | None, cluster: str | None) -> Iterator[Check]:
     """Those that the environment, DVC's configuration and the command's options name."""
     yield Check("MLflow", mlflow)
-    for name, address in remotes().items():
-        yield Check(f"DVC remote {name}", partial(remote, name, address))
+    try:
+        for name, address in remotes().items():
+            yield Check(f"DVC remote {name}", partial(remote, name, address))
+    except UserError as error:
+        yield Check("DVC", partial(Finding, "DVC", str(error), "fault"))
     if storage:
         yield Check("PostgreSQL", partial(postgresql, storage))
     if cluster:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline import inputs, targets
 from pipeline.field.number_sentences import p_value
@@ -20,6 +19,7 @@ from pipeline.files.reports.field import (
 )
 from pipeline.process.words import percent
 from pipeline.reporting import drawing, pictures
+from pipeline.reporting.figures import Figure
 from pipeline.reporting.tables import interval, table
 
 FILE = "field.md"

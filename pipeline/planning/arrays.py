@@ -39,7 +39,8 @@ def survey(path: Path, given: Given) -> Survey:
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
     is_pictures = declared("inputs", raw.kind)["IMAGES"]
-    group, names, too_few = media_files.held_apart(raw.train_columns, examples)
+    files = [""] * len(raw.train_labels)  # an array has none
+    group, names, too_few = media_files.held_apart(files, raw.train_columns, examples, given.group)
     classes = raw.train_labels.tolist() if one_class_each(raw.target) else [""] * len(names)
     data = Survey(
         values=values,

@@ -21,12 +21,14 @@ class Given:
 
     `other` holds pictures that are none of the classes. `number` is the column of a list with the
     numbers to predict, in this `unit`. `rate` is that of recordings which do not say it, in Hz.
+    `group` is `preprocess.group`, if that is set.
     """
 
     other: str = NONE
     number: str | None = None
     unit: str | None = None
     rate: float | None = None
+    group: str | None = None
 
 
 NOTHING = Given()

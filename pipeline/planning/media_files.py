@@ -47,13 +47,19 @@ def check_own_parts(listed: Listed) -> None:
 
 
 def held_apart(
-    columns: Mapping[str, Sequence[str]], examples: Mapping[str, int]
+    files: Sequence[str],
+    columns: Mapping[str, Sequence[str]],
+    examples: Mapping[str, int],
+    group: str | None,
 ) -> tuple[str | None, list[str], list[str]]:
-    """The column that says what must stay in one split, its names in each row, and a remark.
+    """The value of `preprocess.group`, the names of the groups in each row, and a remark.
 
-    There is none if they are too few for the splits to be made; `columns` are of what is not for
-    the test, `examples` the number in each part.
+    If it is not set, it is the column that says what must stay in one split, or None if that has
+    too few values for the splits to be made. `files` and `columns` are of what is not for the
+    test, `examples` the number in each part. Raises UserError for a `group` that fits no file.
     """
+    if group is not None:
+        return group, groups.distinct(groups.of_files(files, columns, group)), []
     group = held_together([*columns])
     if group is None:
         return None, [], []

@@ -42,7 +42,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     raw = series_folder.load(read)
     assert raw.series is not None
     options = read.options(series_folder.Options)
-    named, group, names = _groups(raw)
+    named, group, names = (None, given.group, []) if given.group else _groups(raw)
     together = _together(raw, group)
     labels = _labels(raw)
     values |= {"columns": options.columns} if options.columns else {}

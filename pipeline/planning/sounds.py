@@ -50,7 +50,7 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     examples = Counter(row.part for row in readable)
     classes = [row.label if one_class_each(target) else "" for row in train]
-    group, names, too_few = _groups(train, classes, examples)
+    group, names, too_few = _groups(train, classes, examples, given.group)
     of_speakers = speakers.remarks(group, example_groups.named(names))
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
@@ -84,7 +84,10 @@ def _check_readable(path: Path, headers: Sequence[Header], faults: dict[str, str
 
 
 def _groups(
-    rows: Sequence[Candidate], classes: Sequence[str], examples: Mapping[str, int]
+    rows: Sequence[Candidate],
+    classes: Sequence[str],
+    examples: Mapping[str, int],
+    given_group: str | None,
 ) -> tuple[str | None, list[str], list[str]]:
     """The value of `preprocess.group`, a column of a list if it names people, and a remark.
 
@@ -92,10 +95,10 @@ def _groups(
     split.
     """
     columns = {name: [row.columns[name] for row in rows] for name in rows[0].columns}
-    column, names, too_few = media_files.held_apart(columns, examples)
+    files = [row.file for row in rows]
+    column, names, too_few = media_files.held_apart(files, columns, examples, given_group)
     if column:
         return column, names, []
-    files = [row.file for row in rows]
     expression, _ = speakers.find(list(zip(files, classes, strict=True)))
     if expression is not None:
         return expression, example_groups.of_files(files, {}, expression), too_few

@@ -48,7 +48,7 @@ TINY = 16  # pixels of each side at which colours are compared
 def of_params(settings: Params) -> Survey:
     """The data of params.yaml. Raises UserError."""
     dataset = settings.dataset
-    given = Given(other=dataset.other, unit=settings.problem.unit)
+    given = Given(other=dataset.other, unit=settings.problem.unit, group=settings.preprocess.group)
     if dataset.name in ("image_list", "audio_folder", "series_folder"):
         given = replace(given, number=dataset.options(image_list.Options).number)
     data = survey(Path(dataset.path), given, dataset)
@@ -146,12 +146,13 @@ def _pictures(
     if labels is None:
         if given.number:
             raise UserError(lists.lacks_number(path, given.number))
-        return _photographs(path, values, image_folder.listed(Dataset.model_validate(values)))
+        listed = image_folder.listed(Dataset.model_validate(values))
+        return _photographs(path, values, listed, given)
     values |= {"name": "image_list", "labels": labels}
     if given.number:
         values["number"] = given.number
     listed = image_list.listed(Dataset.model_validate(values))
-    return _photographs(path, values, listed, given.unit)
+    return _photographs(path, values, listed, given)
 
 
 def _is_of_sensors(path: Path) -> bool:
@@ -171,9 +172,7 @@ class _Look(NamedTuple):
     has_colour: bool
 
 
-def _photographs(
-    path: Path, values: dict[str, object], listed: Listed, unit: str | None = None
-) -> Survey:
+def _photographs(path: Path, values: dict[str, object], listed: Listed, given: Given) -> Survey:
     candidates, class_names, left_out, target = listed
     looks, faults = _looks(path, listed)
     readable = [candidate for candidate in candidates if candidate.file not in faults]
@@ -187,7 +186,8 @@ def _photographs(
         media_files.check_own_parts(listed)
     examples = Counter(candidate.part for candidate in readable)
     columns = {name: [row.columns[name] for row in train] for name in candidates[0].columns}
-    group, names, too_few = media_files.held_apart(columns, examples)
+    names_of_files = [row.file for row in train]
+    group, names, too_few = media_files.held_apart(names_of_files, columns, examples, given.group)
     one_each = one_class_each(target)
     classes = texts if one_each else [""] * len(texts)
     files = [(row.file, row.label) for row in train]
@@ -197,7 +197,7 @@ def _photographs(
         examples=examples,
         counts=counts,
         target=target,
-        number=NumberRange.of(labels, unit) if is_number(target) else None,
+        number=NumberRange.of(labels, given.unit) if is_number(target) else None,
         side=round(median(min(look.size) for look in looks)),
         colour=sum(look.has_colour for look in looks) * 20 > len(looks),  # one in twenty: a stray
         opened=len(looks),

@@ -59,6 +59,7 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
     try:
         with Repo() as repo:
             repo.scm_context.quiet = True
+            _check_braces(repo.cache.local.path)
             ran = repo.reproduce(list(stages), force=force)
     except DvcException as error:
         refuse(error)
@@ -75,6 +76,15 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
     if not ran and not goes_on:
         print("Nothing has changed, so no stage was run.")
     return True
+
+
+def _check_braces(cache: str) -> None:
+    """Raises UserError for a path that DVC would take for a format of Python when it shows it."""
+    if "{" in cache or "}" in cache:
+        raise UserError(
+            f"DVC cannot use its cache {cache}, as the path has a brace; rename the folder, or put "
+            "the cache elsewhere by `dvc cache dir --local FOLDER`"
+        )
 
 
 def refuse(error: BaseException) -> None:

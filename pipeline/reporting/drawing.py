@@ -20,7 +20,8 @@ def save(path: Path, figure: Any, title: str = "") -> None:
 @contextmanager
 def figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     """A Matplotlib figure of `size` inches to draw on, saved when the block ends."""
-    from matplotlib.figure import Figure  # takes a second: an error message should not wait for it
+    # takes a second: an error message should not wait for it
+    from pipeline.reporting.figures import Figure
 
     canvas = Figure(figsize=size, layout="constrained")
     yield canvas

@@ -15,12 +15,12 @@ import matplotlib
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
 
 from pipeline.files.artifacts import Array
 from pipeline.process.words import percent
 from pipeline.reporting import calibration, drawing, statistics
 from pipeline.reporting.calibration import Bin
+from pipeline.reporting.figures import Figure
 
 MOST_POINTS = 5000  # of true and predicted numbers
 INDICATIVE = 20  # ids of each class

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.params import NONE, Params
-from pipeline.files.reports.folds import FOLDS, command
+from pipeline.files.reports.folds import FOLDS, command, number
 from pipeline.files.reports.preprocess import PreprocessReport, Together
 from pipeline.process.words import counted, verb
 from pipeline.reporting import statistics
@@ -19,7 +19,9 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         result.append(f"note: {note}")
     train, validation = (summary.splits[name].per_class for name in ("train", "validation"))
     fewest = min((train[name] + validation[name] for name in train), default=FOLDS)
-    result += [f"note: {note}" for note in few(sizes, settings, fewest)]
+    groups = summary.together.groups if summary.together else None
+    outside = groups["train"] + groups["validation"] if groups else None
+    result += [f"note: {note}" for note in few(sizes, settings, fewest, outside)]
     if summary.others:
         counts = ", ".join(f"{name}: {count:,}" for name, count in summary.others.items())
         result.append(f"pictures of none of the classes: {counts}")
@@ -91,20 +93,24 @@ def too_few(unseen: int, settings: Params) -> str | None:
     )
 
 
-def few(sizes: dict[str, int], settings: Params, fewest: int = FOLDS) -> list[str]:
+def few(
+    sizes: dict[str, int], settings: Params, fewest: int = FOLDS, groups: int | None = None
+) -> list[str]:
     """What follows from few examples for the test, and from few for the conversion to int8.
 
-    `fewest` are those of the rarest class outside the test set.
+    `fewest` are those of the rarest class outside the test set, and `groups` the groups there.
     """
     notes, target = [], settings.problem.target
     if sizes["test"] < statistics.FEW_TESTED and settings.problem.unit is None:
         outside = sizes["train"] + sizes["validation"]
         has_folds = settings.evaluate.folds != NONE
-        folds = f"{'evaluate.folds' if has_folds else command(fewest)} judges"
+        possible = FOLDS if groups is None else number(groups, groups)
+        folds = "evaluate.folds" if has_folds else command(min(fewest, possible))
+        judges = f"; {folds} judges the recipe on all {outside:,} others"
         notes.append(
             f"{sizes['test']} test examples: an accuracy of {100 * target:.0f} % would have a 95 % "
-            f"interval of {statistics.expected_interval(target, sizes['test'])}; {folds} "
-            f"the recipe on all {outside:,} others"
+            f"interval of {statistics.expected_interval(target, sizes['test'])}"
+            f"{judges if has_folds or possible else ''}"
         )
     is_int8 = any("int8" in name for name in settings.export.formats)
     if is_int8 and sizes["train"] < settings.export.calibration_images:

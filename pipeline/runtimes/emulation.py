@@ -224,9 +224,13 @@ def wheels(architecture: str, version: str, runtime: str) -> Path:
 
 
 def _output(command: list[str], folder: Path | None = None) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=environments.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise OSError(" ".join(done.stderr.split())[-300:])

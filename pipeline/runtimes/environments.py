@@ -17,6 +17,7 @@ from pathlib import Path
 import uv
 
 from pipeline.config import params
+from pipeline.files import artifacts
 from pipeline.process import stage
 from serving import runtimes
 
@@ -32,8 +33,7 @@ def python(group: str) -> Path:
     folder = FOLDER / group
     command = [uv.find_uv_bin(), "sync", "--frozen", "--compile-bytecode", "--only-group", group]
     command += ["--no-install-package", "serving", "--python", sys.executable]
-    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)}
-    environment.pop("VIRTUAL_ENV", None)
+    environment = {**variables(), "UV_PROJECT_ENVIRONMENT": str(folder)}
     if not folder.exists():
         fetched = f"fetching the packages of {group} into {folder}, once"
         print(f"runtimes: {fetched}", file=sys.stderr, flush=True)
@@ -41,6 +41,15 @@ def python(group: str) -> Path:
     if done.returncode:
         raise OSError(f"no environment for {group}: {' '.join(done.stderr.split())[-300:]}")
     return folder / "bin" / "python"
+
+
+def variables() -> dict[str, str]:
+    """Those of uv, which gets its cache in the project if it cannot be in an unwritable HOME."""
+    result = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    is_writable = os.access(result.get("HOME", "/"), os.W_OK | os.X_OK)
+    if not is_writable and "XDG_CACHE_HOME" not in result:
+        result.setdefault("UV_CACHE_DIR", str((artifacts.STATE / "uv").absolute()))
+    return result
 
 
 def packages(group: str) -> Path:

@@ -130,11 +130,20 @@ class Analysis:
             print(f"{len(results)} of {counted(count, 'training')} already done", flush=True)
         todo = [index for index in range(count) if index not in results]
         tasks = [trainings[index] for index in todo]
-        for number, result in engine.results(tasks, self.engine, describe):
+        for number, result in engine.results(tasks, self.engine, self.describe):
             training = tasks[number]
             results[todo[number]] = result
             run.log_training(training.name, training.values, result)
         return [results[index] for index in range(count)]
+
+    def describe(self, training: CachedTraining, result: TrainingResult) -> str:
+        """The line of a training that has ended, with the metric that the analysis compares."""
+        name, score = result.measure.replace("_", " "), result.score
+        if self.metric != ACCURACY:
+            judged = training.judged(self.metric)
+            name, score = judged.metric.words, judged.value
+        seconds = f"{result.seconds:.1f} s"
+        return f"{training.name}: {name} {score:.4f}, loss {result.loss:.4f}, {seconds}"
 
     def command(self, overrides: Mapping[str, Any]) -> str:
         """The DVC experiment that trains with `overrides`, to paste into a shell."""
@@ -190,10 +199,3 @@ def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
         if key == "preprocess.corrections":
             raise UserError(f"{key} is the same for all trainings; set it in params.yaml")
     return params.override(settings, overrides)
-
-
-def describe(training: CachedTraining, result: TrainingResult) -> str:
-    return (
-        f"{training.name}: {result.measure.replace('_', ' ')} {result.score:.4f},"
-        f" loss {result.loss:.4f}, {result.seconds:.1f} s"
-    )

@@ -12,6 +12,8 @@ from pipeline import download
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import raw
+from pipeline.planning import survey
+from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds
 from pipeline.search import cached_training, folds, group_folds
@@ -44,6 +46,14 @@ def test_four_cameras_outside_the_test_set_are_judged_by_three_folds(cameras: Pa
         sets = [set(cameras_of[rows]) for rows in parts]
         assert sum(map(len, sets)) == len(set.union(*sets)) == 4
     assert folds.number(params.override(cameras, {"preprocess.group": None})) == 5
+
+
+def test_an_estimate_counts_the_groups_that_are_set(cameras: Params) -> None:
+    data = survey.of_params(cameras)
+    assert (data.group, data.groups, data.groups_of_class) == (r"(camera\d)", 5, 5)
+    assert parts(data).folds == 3
+    with pytest.raises(UserError, match="it does not match 80 of 80 files"):
+        survey.of_params(params.override(cameras, {"preprocess.group": "phone"}))
 
 
 def test_two_cameras_outside_the_test_set_are_too_few_for_folds(cameras: Params) -> None:

@@ -82,6 +82,14 @@ def test_a_tag_beside_labels_is_a_column_as_any_other(photos: Path, text: str, t
     assert sorted(row.columns["tag"] for row in rows(raw)) == ["a", "b"]
 
 
+def test_beside_a_number_no_column_is_a_label(photos: Path) -> None:
+    alone = load(photos, "file,age,Tag\n0.png,3,red\n1.png,4.5,blue\n", number="age")
+    assert {row.columns["Tag"] for row in rows(alone)} == {"red", "blue"}
+    several = load(photos, "file,age,class,label\n0.png,3,a,x\n1.png,4.5,b,y\n", number="age")
+    columns = [row.columns for row in rows(several)]
+    assert {(row["class"], row["label"]) for row in columns} == {("a", "x"), ("b", "y")}
+
+
 def test_a_number_may_be_called_tag(photos: Path) -> None:
     raw = load(photos, "file,tag\n0.png,3\n1.png,4.5\n", number="tag")
     assert sorted(raw.train_labels.tolist()) == [3, 4.5]

@@ -47,6 +47,18 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
     ]
 
 
+@pytest.mark.slow
+def test_folds_show_the_metric_by_which_they_compare_while_they_train(tiny: Project) -> None:
+    tiny.change({"problem.metric": "macro_f1"})
+    output = tiny.run(*EDGEPROOF, "folds", "--folds", "3")
+    tiny.change({"problem.metric": "accuracy"})
+    assert len(re.findall(r"fold \d of 3: macro F1 0\.\d{4}, loss", output)) == 3
+    mean = re.search(r"the mean macro F1 is ([\d.]+) %", output)
+    each = [float(value) for value in re.findall(r"macro F1 (0\.\d{4}), loss", output)]
+    assert mean is not None
+    assert float(mean[1]) == pytest.approx(100 * np.mean(each), abs=0.02)
+
+
 def test_every_example_is_held_out_once_and_neither_trained_on_nor_validated_then(
     here: Path,
 ) -> None:

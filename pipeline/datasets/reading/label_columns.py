@@ -154,9 +154,9 @@ def _unclear(path: str, name: str, column: Sequence[str]) -> str:
 
 
 def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
-    meant = {**dict.fromkeys(SEVERAL, "labels"), **dict.fromkeys(LABEL, "label")}
-    key = column if rows and column in rows[0] else meant.get(spelling(column), column)
-    if rows and key not in rows[0]:
+    alike = [name for name in rows[0] if spelling(name) == spelling(column)] if rows else []
+    key = column if column in alike else next(iter(alike), column)
+    if rows and not alike:
         raise UserError(
             f"dataset.number is {column}; expected one of the columns of {path}: "
             f"{', '.join(rows[0])}"
