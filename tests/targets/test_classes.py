@@ -179,6 +179,7 @@ def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
     assert diagnosis["verdict"] != "good_fit"
     assert "the model never predicts '1' in validation" in diagnosis["sentence"]
     assert "few validation examples of '1' are recognized" in diagnosis["sentence"]
+    assert "note that '1' has only" in diagnosis["sentence"]
     assert evaluation["test_accuracy"] > 0.98
     assert evaluation["balanced_accuracy"] == 0.5
     assert evaluation["gate"]["never_predicted"] == ["1"]
