@@ -23,6 +23,7 @@ from pipeline.config.problem import Problem
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.data_and_layer_rules import with_ignored, with_neglected
 from pipeline.diagnosis.diagnosis import Diagnosis, MostError
+from pipeline.diagnosis.few_examples import with_few
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
 from pipeline.diagnosis.training_log import TrainingLog
@@ -70,11 +71,14 @@ def with_classes(diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis with what the validation set says of single classes of the trained model."""
     description = artifacts.load_description()
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
-    trained = PreprocessReport.load().splits["train"].per_class
+    splits = PreprocessReport.load().splits
+    trained, validated = splits["train"].per_class, splits["validation"].per_class
     scoring = targets.scoring(description.target)
     never, poorly = scoring.neglected(validation, description, trained)
     diagnosis = with_ignored(diagnosis, never)
-    return diagnosis if diagnosis.verdict == NOT_TRAINED else with_neglected(diagnosis, poorly)
+    if diagnosis.verdict == NOT_TRAINED:
+        return diagnosis
+    return with_few(with_neglected(diagnosis, poorly), trained, validated)
 
 
 def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:

@@ -9,6 +9,7 @@ from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.config.parts import one_class_each
 from pipeline.datasets.reading import label_columns
+from pipeline.diagnosis.few_examples import FEWEST
 from pipeline.files.reports.folds import FOLDS, command
 from pipeline.planning import cost
 from pipeline.planning.cost import NetworkFiles, Speed
@@ -40,7 +41,6 @@ TO_SET_EVEN = (
     "the same"
 )
 SET_EVEN = ": class weights and a metric with which every class counts the same are set"
-FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
 HEAD_SECONDS = 1.5  # an epoch of an output layer on features

@@ -2,15 +2,17 @@
 
     edgeproof advise        on the pipeline's last training, as commands to paste
 
-Reads: params.yaml, reports/diagnose.json, data/raw.
+Reads: params.yaml, reports/diagnose.json, reports/preprocess.json, data/raw.
 """
 
 from __future__ import annotations
 
 from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.diagnosis import few_examples
 from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.process import dvc_command, git
 from pipeline.process.errors import UserError
 from pipeline.reporting.metrics import ACCURACY
@@ -31,6 +33,26 @@ def last_situation(settings: Params) -> Situation:
     return Situation.after(settings, DiagnosisReport.load(), available=len(labels))
 
 
+def notes(situation: Situation, data: PreprocessReport) -> list[str]:
+    """What comes before a change of the network, or goes with it."""
+    settings, result = situation.params, []
+    train, validation = (data.splits[name].per_class for name in ("train", "validation"))
+    if few := few_examples.sentence(train, validation):
+        result.append(f"more examples first: {few}")
+    if situation.neglects_classes and settings.problem.metric == ACCURACY:
+        result.append(
+            "rare classes hardly count in the accuracy: set problem.metric to balanced_accuracy, "
+            "so that target, gate and search look at every class alike"
+        )
+    if settings.evaluate.folds != params.NONE:
+        result.append(
+            "here folds judge the target, and an experiment trains none, so it ends with its "
+            "figures and without a bundle: write the change that helps into params.yaml, and run "
+            "`edgeproof run`"
+        )
+    return result
+
+
 def check_up_to_date() -> None:
     """Raises UserError if the verdict belongs to other params, data or code."""
     if dvc_command.is_outdated("--with-deps", "diagnose"):
@@ -47,17 +69,8 @@ def print_advice() -> None:
     check_trains(settings)
     situation = last_situation(settings)
     print(f"verdict: {situation.verdict}")
-    if situation.neglects_classes and situation.params.problem.metric == ACCURACY:
-        print(
-            "rare classes hardly count in the accuracy: set problem.metric to balanced_accuracy, "
-            "so that target, gate and search look at every class alike"
-        )
-    if settings.evaluate.folds != params.NONE:
-        print(
-            "here folds judge the target, and an experiment trains none, so it ends with its "
-            "figures and without a bundle: write the change that helps into params.yaml, and run "
-            "`edgeproof run`"
-        )
+    for note in notes(situation, PreprocessReport.load()):
+        print(note)
     if missing := git.missing_identity():
         print(f"`dvc exp run` makes commits: set {git.cure(missing)} first")
     for change in advise(situation):

@@ -136,7 +136,8 @@ def test_a_diagnosis_names_neglected_classes_and_the_advice_is_to_weight_them() 
     assert diagnosis.verdict == "good_fit"
     assert diagnosis.sentence == (
         "nothing is wrong; note that few validation examples of 'b' are recognized, which is rare "
-        "in training: train.class_weights: balanced lets each class count the same"
+        "in training: train.class_weights: balanced, unless it is set, lets each class count the "
+        "same"
     )
     settings = params.load(ROOT / "params.yaml")
     now = Situation(settings, "good_fit", 60_000, neglects_classes=NEGLECTED in diagnosis.numbers)
@@ -179,6 +180,7 @@ def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
     assert diagnosis["verdict"] != "good_fit"
     assert "the model never predicts '1' in validation" in diagnosis["sentence"]
     assert "few validation examples of '1' are recognized" in diagnosis["sentence"]
+    assert "note that '1' has only" in diagnosis["sentence"]
     assert evaluation["test_accuracy"] > 0.98
     assert evaluation["balanced_accuracy"] == 0.5
     assert evaluation["gate"]["never_predicted"] == ["1"]
