@@ -211,9 +211,14 @@ class Project:
             check=False,
         )
 
+    @property
+    def log(self) -> Path:
+        """What the commands write that `start` starts."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Starts a command in a process group of its own."""
-        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,

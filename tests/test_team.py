@@ -55,10 +55,9 @@ class Team:
 
     project: Project
     process: subprocess.Popen[bytes]
-    log: Path
 
     def output(self) -> str:
-        return self.log.read_text("utf-8")
+        return self.project.log.read_text("utf-8")
 
     def children(self) -> dict[str, psutil.Process]:
         """Its servers, by a word of their command."""
@@ -100,9 +99,8 @@ class Team:
 @contextmanager
 def team(project: Project) -> Iterator[Team]:
     """The servers, ready; they are ended by Ctrl-C."""
-    log = project.folder.with_name(f"{project.folder.name}.log")
-    log.unlink(missing_ok=True)
-    running = Team(project, project.start(*EDGEPROOF, "team"), log)
+    project.log.unlink(missing_ok=True)
+    running = Team(project, project.start(*EDGEPROOF, "team"))
     try:
         wait_for(lambda: "Ctrl-C ends them" in running.output(), running.process)
         yield running

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
 from tests.dask_cluster import THREADS_OF_TWO, DaskCluster, checkout
-from tests.search.cluster.conftest import on, shown
+from tests.search.cluster.conftest import on
 from tests.waiting import SECONDS, Hold, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -153,12 +153,12 @@ def test_a_worker_killed_in_a_training_costs_that_training_only(
         command = project.start(*on(running, *IMPROVE, "--budget", "3"), **THREADS_OF_TWO)
         hold.wait(command, 2)
         dask_cluster.kill(first)
-        wait_for(lambda: "another one takes over" in shown(project), command)
+        wait_for(lambda: "another one takes over" in project.log.read_text(), command)
         hold.release()
-        assert command.wait(SECONDS) == 0, shown(project)
-    assert shown(project).count("its worker has ended") == 1
-    assert shown(project).count("2 epochs trained in") == 2
-    assert not EPOCH.findall(shown(project))
+        assert command.wait(SECONDS) == 0, project.log.read_text()
+    assert project.log.read_text().count("its worker has ended") == 1
+    assert project.log.read_text().count("2 epochs trained in") == 2
+    assert not EPOCH.findall(project.log.read_text())
     assert len(trained(project)) == 3
     assert trained(started[0]).items() <= trained(project).items()
 
@@ -182,7 +182,7 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
             assert running.scheduler
             dask_cluster.kill(running.scheduler)
             assert command.wait(SECONDS) == 1
-            *_, last = shown(project).splitlines()
+            *_, last = project.log.read_text().splitlines()
             assert last.startswith(f"error: the connection to the scheduler {running.address} is")
             for worker in workers:
                 worker.wait(SECONDS)
@@ -192,7 +192,7 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
         else:
             command.send_signal(signal.SIGINT)
             assert command.wait(SECONDS) == 130
-            assert "stopped; finished trainings are kept" in shown(project)
+            assert "stopped; finished trainings are kept" in project.log.read_text()
             hold.release()
         (archive,) = results.glob("*.tar")
         assert len(trained(project)) == 1
