@@ -23,6 +23,7 @@ from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving import gate
 from tests.conftest import ROOT, Project
+from tests.png_files import chunk
 from tests.test_embed import measured_facts
 from tests.test_gate import gate_outcomes
 
@@ -132,15 +133,6 @@ def test_the_program_refuses_a_png_with_any_bit_flipped(finished: Project) -> No
         flipped[bit // 8] ^= 1 << bit % 8
         done = classify(finished, "-", data=bytes(flipped))
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, b"", 1), bit
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        len(content).to_bytes(4, "big")
-        + kind
-        + content
-        + zlib.crc32(kind + content).to_bytes(4, "big")
-    )
 
 
 def test_the_program_checks_the_checksum_of_the_pixels_and_what_follows_the_end(
