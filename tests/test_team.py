@@ -31,12 +31,12 @@ MODEL = Path("model/model.keras")
 
 
 @pytest.fixture
-def shared(finished: Project, mirror: Path) -> Iterator[Project]:
+def shared(finished: Project) -> Iterator[Project]:
     """A finished project that may be changed, in a folder that any user may enter."""
     with postgresql.folder() as folder:
-        copy = shutil.copytree(finished.folder, folder / "shared", symlinks=True)
-        copy.chmod(0o755)
-        yield Project(copy, mirror)
+        project = finished.whole_copy(folder / "shared")
+        project.folder.chmod(0o755)
+        yield project
 
 
 @pytest.fixture

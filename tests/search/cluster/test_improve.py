@@ -29,9 +29,9 @@ EPOCH = re.compile(r"^epoch +\d+: ", re.MULTILINE)  # as the stage `train` print
 
 
 @pytest.fixture(scope="module")
-def prepared(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def prepared(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with git, DVC and raw data, in which nothing is trained."""
-    project = whole_copy(fresh, mirror, tmp_path_factory.mktemp("improve") / "project")
+    project = fresh.whole_copy(tmp_path_factory.mktemp("improve") / "project")
     project.run("dvc", "repro", "download")
     project.commit()
     return project
@@ -49,32 +49,24 @@ def dask(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def started(
-    prepared: Project, dask: DaskCluster, mirror: Path, tmp_path_factory: pytest.TempPathFactory
+    prepared: Project, dask: DaskCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Project, str]:
     """A project after the start alone, and what the command said.
 
     Two changes follow it on every processor; how many follow these depends on what they brought.
     """
-    project = whole_copy(prepared, mirror, tmp_path_factory.mktemp("started") / "project")
+    project = prepared.whole_copy(tmp_path_factory.mktemp("started") / "project")
     return project, project.run(*on(dask, *IMPROVE, "--budget", "1"), **THREADS_OF_TWO)
 
 
 @pytest.fixture(scope="module")
 def improved(
-    started: tuple[Project, str],
-    dask: DaskCluster,
-    mirror: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    started: tuple[Project, str], dask: DaskCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Project, str]:
     """A project after the start and two changes side by side, and what the commands said."""
     before, output = started
-    project = whole_copy(before, mirror, tmp_path_factory.mktemp("improved") / "project")
+    project = before.whole_copy(tmp_path_factory.mktemp("improved") / "project")
     return project, output + project.run(*on(dask, *IMPROVE, "--budget", "3"), **THREADS_OF_TWO)
-
-
-def whole_copy(project: Project, mirror: Path, folder: Path) -> Project:
-    """A copy with git and DVC."""
-    return Project(dask_cluster.copied(project.folder, folder), mirror)
 
 
 def trained(project: Project) -> dict[str, tuple[str, ...]]:
@@ -93,10 +85,10 @@ def trained(project: Project) -> dict[str, tuple[str, ...]]:
 
 
 def test_candidates_side_by_side_are_those_of_one_machine(
-    improved: tuple[Project, str], prepared: Project, mirror: Path, tmp_path: Path
+    improved: tuple[Project, str], prepared: Project, tmp_path: Path
 ) -> None:
     project, output = improved
-    alone = whole_copy(prepared, mirror, tmp_path / "alone")
+    alone = prepared.whole_copy(tmp_path / "alone")
     said_alone = alone.run(*IMPROVE, "--budget", "2", **THREADS_OF_TWO)
     side_by_side, one_by_one = trained(project), trained(alone)
     assert (len(side_by_side), len(one_by_one)) == (3, 2)
@@ -142,10 +134,10 @@ def test_a_budget_below_the_number_of_workers_is_kept_and_what_is_finished_is_re
 
 
 def test_a_worker_killed_in_a_training_costs_that_training_only(
-    started: tuple[Project, str], mirror: Path, tmp_path: Path
+    started: tuple[Project, str], tmp_path: Path
 ) -> None:
     """Both workers are held in the second epoch of their trainings."""
-    project = whole_copy(started[0], mirror, tmp_path / "project")
+    project = started[0].whole_copy(tmp_path / "project")
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=2)
     with dask_cluster.cluster(tmp_path / "scheduler", environment=THREADS_OF_TWO) as running:
         folders = [checkout(project, tmp_path / name) for name in ("one", "two")]
@@ -165,10 +157,10 @@ def test_a_worker_killed_in_a_training_costs_that_training_only(
 
 @pytest.mark.parametrize("how", ["scheduler", "ctrl-c"])
 def test_after_an_interruption_the_same_command_trains_nothing_twice(
-    how: str, started: tuple[Project, str], mirror: Path, tmp_path: Path
+    how: str, started: tuple[Project, str], tmp_path: Path
 ) -> None:
     """One worker has finished its training, and the other is held, when it happens."""
-    project = whole_copy(started[0], mirror, tmp_path / "project")
+    project = started[0].whole_copy(tmp_path / "project")
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=2)
     three = [*IMPROVE, "--budget", "3"]
     with dask_cluster.cluster(tmp_path / "scheduler", environment=THREADS_OF_TWO) as running:
@@ -204,13 +196,13 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
 
 
 def test_data_that_are_not_those_of_params_yaml_are_refused(
-    fresh: Project, prepared: Project, mirror: Path, tmp_path: Path
+    fresh: Project, prepared: Project, tmp_path: Path
 ) -> None:
     nobody = {"EDGEPROOF_CLUSTER": "127.0.0.1:9"}
-    project = whole_copy(fresh, mirror, tmp_path / "project")
+    project = fresh.whole_copy(tmp_path / "project")
     without = project.attempt(*IMPROVE, **nobody)
     assert without.stderr.splitlines()[-1].startswith("error: data/raw, on which a cluster trains,")
-    project = whole_copy(prepared, mirror, tmp_path / "prepared")
+    project = prepared.whole_copy(tmp_path / "prepared")
     other = project.attempt(*IMPROVE, "-S", "dataset.name=fashion_mnist", **nobody)
     assert other.stderr.splitlines()[-1].startswith("error: dataset is changed for this command,")
     unreachable = project.attempt(*IMPROVE, **nobody)
@@ -220,9 +212,9 @@ def test_data_that_are_not_those_of_params_yaml_are_refused(
 
 
 def test_seeds_that_a_cluster_trains_have_the_models_of_one_machine(
-    prepared: Project, dask: DaskCluster, mirror: Path, tmp_path: Path
+    prepared: Project, dask: DaskCluster, tmp_path: Path
 ) -> None:
-    here, there = (whole_copy(prepared, mirror, tmp_path / name) for name in ("here", "there"))
+    here, there = (prepared.whole_copy(tmp_path / name) for name in ("here", "there"))
     for project in (here, there):
         project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
         project.commit()
