@@ -45,6 +45,13 @@ def change_card(bundle: Path, **values: Any) -> Path:
     return rewrite(bundle, model_card__json=dataclasses.replace(card, **values).dump())
 
 
+def with_threshold(bundle: Path, accept_from: float | None, **values: Any) -> Path:
+    """Gives the files of an unpacked bundle a threshold, and changes other values of its card."""
+    before = ModelCard.parse((bundle / CARD).read_bytes())
+    files = [dataclasses.replace(file, accept_from=accept_from) for file in before.files]
+    return change_card(bundle, files=files, **values)
+
+
 def program(finished: Project, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     path = finished.folder / "embedded/c/programs/classify-x86_64"
     return subprocess.run([path, *arguments], capture_output=True, text=True, check=False)

@@ -22,7 +22,6 @@ from ruamel.yaml import YAML
 from pipeline.config import params
 from pipeline.datasets import Raw, mnist
 from pipeline.files import atomic
-from pipeline.files.artifacts import Array
 from pipeline.runtimes import emulation
 from pipeline.runtimes.process import Interpreter
 from pipeline.tracking import local_store
@@ -98,12 +97,12 @@ def raw_mnist() -> Raw:
 def mirror(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for DATA_MIRROR with mnist.npz."""
     folder = tmp_path_factory.mktemp("mirror")
-    save_npz(
+    np.savez(
         folder / "mnist.npz",
-        raw_mnist.train_images[..., 0],
-        raw_mnist.train_labels,
-        raw_mnist.test_images[..., 0],
-        raw_mnist.test_labels,
+        x_train=raw_mnist.train_images[..., 0],
+        y_train=raw_mnist.train_labels,
+        x_test=raw_mnist.test_images[..., 0],
+        y_test=raw_mnist.test_labels,
     )
     return folder
 
@@ -114,10 +113,6 @@ def emulated(name: str, runtime: str) -> Interpreter:
         return emulation.interpreter(name, runtime)
     except OSError as error:
         pytest.skip(str(error))
-
-
-def save_npz(path: Path, x_train: Array, y_train: Array, x_test: Array, y_test: Array) -> None:
-    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
 class Project:
@@ -169,6 +164,11 @@ class Project:
         other.folder = folder
         return other
 
+    def whole_copy(self, folder: Path) -> Project:
+        """The same project in another folder, with its git, DVC cache and MLflow store."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder, Path(self.environment["DATA_MIRROR"]))
+
     def change(self, values: dict[str, Any]) -> None:
         """Sets params by dotted key, and drops the comments.
 
@@ -211,9 +211,14 @@ class Project:
             check=False,
         )
 
+    @property
+    def log(self) -> Path:
+        """What the commands write that `start` starts."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Starts a command in a process group of its own."""
-        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -234,9 +239,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, fresh: Project, mirror: Path) -> Project:
+def project(tmp_path: Path, fresh: Project) -> Project:
     """A copy of `fresh`, which a test may run and change."""
-    return Project(shutil.copytree(fresh.folder, tmp_path / "project", symlinks=True), mirror)
+    return fresh.whole_copy(tmp_path / "project")
 
 
 @pytest.fixture
@@ -272,9 +277,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid
             project.run("dvc", "repro")
             project.commit()
             folder.rename(shared)
-    own = shutil.copytree(shared, tmp_path_factory.mktemp("finished") / "project", symlinks=True)
-    local_store.relocate_artifacts(own, "mnist-digits")
-    return Project(own, mirror)
+    own = Project(shared, mirror).whole_copy(tmp_path_factory.mktemp("finished") / "project")
+    local_store.relocate_artifacts(own.folder, "mnist-digits")
+    return own
 
 
 @pytest.fixture(scope="session")

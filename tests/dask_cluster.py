@@ -110,11 +110,6 @@ def cluster(
         running.end()
 
 
-def copied(folder: Path, to: Path) -> Path:
-    """A copy of a whole project, with git and DVC."""
-    return Path(shutil.copytree(folder, to, symlinks=True))
-
-
 def checkout(project: Project, folder: Path) -> Path:
     """The code of a project in a folder of its own, without data."""
     own = {".git", ".dvc", ".state", "data", "reports", "mlruns"}  # also names within the code

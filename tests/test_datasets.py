@@ -11,16 +11,13 @@ from pipeline.config.params import Dataset
 from pipeline.datasets import npz
 from pipeline.datasets.reading import image_arrays
 from pipeline.process.errors import UserError
+from tests.own_arrays import load
 from tests.test_fetch import claiming
 
 
 def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
-    np.savez(
-        tmp_path / "own.npz",
-        x_train=np.zeros((4, 5, 6, 3), np.uint8),
-        y_train=np.array([0, 1, 2, 1]),
-    )
-    raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+    images = np.zeros((4, 5, 6, 3), np.uint8)
+    raw = load(tmp_path, x_train=images, y_train=np.array([0, 1, 2, 1]))
     assert raw.class_names == ["0", "1", "2"]
     assert len(raw.test_labels) == 0
 
@@ -67,9 +64,8 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
 def test_arrays_that_do_not_fit_are_refused(
     tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str
 ) -> None:
-    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=sentence):
-        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+        load(tmp_path, **arrays)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +110,14 @@ def test_images_in_another_form_become_pixels_by_what_the_sentence_says(
 def test_a_refused_array_of_images_has_its_cure(
     tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str
 ) -> None:
-    np.savez(tmp_path / "own.npz", **arrays, y_train=np.arange(6) % 2)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=sentence):
-        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+        load(tmp_path, **arrays, y_train=np.arange(6) % 2)
 
 
 def test_one_hot_rows_may_be_floats(tmp_path: Path) -> None:
     """Keras's to_categorical gives such."""
     rows = np.eye(3, dtype=np.float32)[[2, 0, 1, 2, 0, 1]]
-    np.savez(tmp_path / "own.npz", x_train=GREY, y_train=rows)
-    raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+    raw = load(tmp_path, x_train=GREY, y_train=rows)
     assert (raw.target, raw.train_labels.tolist()) == ("classes", [2, 0, 1, 2, 0, 1])
 
 
@@ -139,8 +133,7 @@ def test_integers_of_any_type_are_ids_or_pixels_if_the_values_fit(
 ) -> None:
     for shape, expected in (((2, 5), "int32"), ((2, 3, 3), "uint8")):
         array = np.arange(np.prod(shape)).reshape(shape).astype(type_name)
-        np.savez(tmp_path / "own.npz", x_train=array, y_train=np.arange(2, dtype=">i8"))
-        raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+        raw = load(tmp_path, x_train=array, y_train=np.arange(2, dtype=">i8"))
         assert raw.train_images.dtype == expected
         np.testing.assert_array_equal(raw.train_images.reshape(shape), array)
         assert raw.train_labels.tolist() == [0, 1]
@@ -148,9 +141,7 @@ def test_integers_of_any_type_are_ids_or_pixels_if_the_values_fit(
 
 def test_names_that_are_bytes_are_text(tmp_path: Path) -> None:
     names = np.array(["Käse".encode(), b"cat"])
-    arrays = {**SOUND, "class_names": names, "person_train": names}
-    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
-    raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+    raw = load(tmp_path, **SOUND, class_names=names, person_train=names)
     assert raw.class_names == ["Käse", "cat"]
     assert raw.train_columns == {"person": ["Käse", "cat"]}
 
@@ -164,15 +155,12 @@ def test_labels_that_are_texts_name_classes(tmp_path: Path, names: list[str] | N
         "y_test": np.array([b"bee"]),
         **({} if names is None else {"class_names": np.array(names)}),
     }
-    path = tmp_path / "own.npz"
-    np.savez(path, **arrays)  # type: ignore[arg-type]
-    raw = npz.load(Dataset(name="npz", path=str(path)))
+    raw = load(tmp_path, **arrays)
     assert raw.class_names == (names or ["bee", "cat"])
     assert [raw.class_names[label] for label in raw.train_labels] == ["cat", "bee", "cat"]
     assert [raw.class_names[label] for label in raw.test_labels] == ["bee"]
-    np.savez(path, **{**arrays, "class_names": np.array(["cat"])})  # type: ignore[arg-type]
     with pytest.raises(UserError, match="the label 'bee', which is not in class_names; add it, or"):
-        npz.load(Dataset(name="npz", path=str(path)))
+        load(tmp_path, **{**arrays, "class_names": np.array(["cat"])})
 
 
 def test_an_npz_of_your_own_that_claims_more_than_the_memory_is_refused(tmp_path: Path) -> None:

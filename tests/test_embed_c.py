@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import subprocess
 import zlib
 from functools import partial
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.config import params
 from pipeline.embedded import __main__ as libraries
@@ -23,6 +21,8 @@ from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving import gate
 from tests.conftest import ROOT, Project
+from tests.png_files import chunk
+from tests.server import png
 from tests.test_embed import measured_facts
 from tests.test_gate import gate_outcomes
 
@@ -41,12 +41,6 @@ def classify(
 
 def three_images(finished: Project) -> Array:
     return np.asarray(np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[:3])
-
-
-def png(pixels: Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png")
-    return file.getvalue()
 
 
 def test_the_c_is_proven_on_all_test_images_and_equals_micro(finished: Project) -> None:
@@ -132,15 +126,6 @@ def test_the_program_refuses_a_png_with_any_bit_flipped(finished: Project) -> No
         flipped[bit // 8] ^= 1 << bit % 8
         done = classify(finished, "-", data=bytes(flipped))
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, b"", 1), bit
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        len(content).to_bytes(4, "big")
-        + kind
-        + content
-        + zlib.crc32(kind + content).to_bytes(4, "big")
-    )
 
 
 def test_the_program_checks_the_checksum_of_the_pixels_and_what_follows_the_end(

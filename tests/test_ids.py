@@ -22,7 +22,7 @@ import pytest
 from pipeline.bundle import vocabulary
 from pipeline.config import params
 from pipeline.config.params import Dataset
-from pipeline.datasets import imdb, movielens_100k, npz
+from pipeline.datasets import imdb, movielens_100k
 from pipeline.diagnosis.rules import diagnose
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
@@ -32,6 +32,7 @@ from serving import Bundle, Classifier
 from serving.text import Vocabulary
 from serving.words import words
 from tests.conftest import OWN_PROBLEM, ROOT, Project
+from tests.own_arrays import load
 from tests.test_cifar import archive
 
 pytestmark = pytest.mark.long
@@ -163,14 +164,9 @@ def test_naive_bayes_agrees_with_the_textbook() -> None:
 
 
 def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
-    np.savez(
-        tmp_path / "own.npz",
-        x_train=np.array([[1, 3]], np.int32),
-        y_train=np.array([0]),
-        vocabulary=np.array(["a", "b"]),
-    )
+    ids, names = np.array([[1, 3]], np.int32), np.array(["a", "b"])
     with pytest.raises(UserError, match="ids up to 3 and a vocabulary of 2"):
-        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+        load(tmp_path, x_train=ids, y_train=np.array([0]), vocabulary=names)
 
 
 def test_copies_of_texts_in_validation_are_found_beyond_repeats_in_training() -> None:

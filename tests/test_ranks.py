@@ -187,10 +187,6 @@ def project(prepared: Project, tmp_path: Path) -> Project:
     return prepared.copy(tmp_path / "copy")
 
 
-def log_of(project: Project) -> str:
-    return (project.folder.parent / f"{project.folder.name}.log").read_text()
-
-
 def started(
     project: Project, count: int, epoch: int
 ) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
@@ -199,7 +195,7 @@ def started(
     process = project.start(*TRAIN, **JAX)
     children = psutil.Process(process.pid).children
     wait_for(lambda: len(children()) == count, process)
-    wait_for(lambda: not epoch or f"epoch   {epoch}:" in log_of(project), process)
+    wait_for(lambda: not epoch or f"epoch   {epoch}:" in project.log.read_text(), process)
     return process, children()
 
 
@@ -226,7 +222,7 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on_with_any_number
     assert process.wait() == 1
     assert time.monotonic() - began < 10
     assert not first.is_running()
-    lines = log_of(project).splitlines()
+    lines = project.log.read_text().splitlines()
     assert lines[-1] == (
         "error: process 2 of the 2 that train together was ended by SIGTERM, as when memory runs "
         f"out; {ranks.GOES_ON}"
@@ -255,7 +251,7 @@ def test_all_processes_end_with_the_one_that_started_them(
         process.send_signal(signal.Signals[name])
     assert process.wait() == status
     wait_for(lambda: not any(other.is_running() for other in others))
-    assert "Traceback" not in log_of(project)
+    assert "Traceback" not in project.log.read_text()
 
 
 def test_values_that_do_not_fit_are_refused_in_a_sentence(raw_mnist: Raw) -> None:

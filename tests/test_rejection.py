@@ -24,7 +24,7 @@ from serving.__main__ import main
 from serving.acceptance import Acceptance
 from serving.model_card import FILE, ModelCard
 from serving.model_file import ModelFile
-from tests.acceptance_sets import change_card
+from tests.acceptance_sets import with_threshold
 from tests.conftest import Project
 from tests.server import FORMAT, Server, png
 from tests.waiting import wait_for
@@ -53,14 +53,7 @@ def threshold(probabilities: Array) -> float:
 
 @pytest.fixture
 def changed(bundle: Path) -> Callable[..., Path]:
-    """Gives the files of the unpacked bundle a threshold, and changes other values of its card."""
-
-    def change(accept_from: float | None, **values: Any) -> Path:
-        before = ModelCard.parse((bundle / FILE).read_bytes())
-        files = [dataclasses.replace(file, accept_from=accept_from) for file in before.files]
-        return change_card(bundle, files=files, **values)
-
-    return change
+    return partial(with_threshold, bundle)
 
 
 def test_an_input_is_rejected_if_no_probability_reaches_the_threshold(

@@ -109,7 +109,7 @@ def test_a_second_run_is_refused_and_ctrl_c_says_how_to_go_on(
 
     os.killpg(running.pid, signal.SIGINT)
     assert running.wait(SECONDS) == 130
-    log = (project.folder.parent / f"{project.folder.name}.log").read_text()
+    log = project.log.read_text()
     assert log.count("Nothing is lost") == 1
     assert log.splitlines()[-1].startswith("Stopped. Nothing is lost: the same command skips the ")
     assert "Traceback" not in log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ from tests.conftest import EDGEPROOF, Project
 @pytest.fixture
 def line(finished: Project, tmp_path: Path) -> Project:
     """A copy of a finished pipeline, with what DVC knows about it."""
-    folder = shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
-    return Project(folder, Path(finished.environment["DATA_MIRROR"]))
+    return finished.whole_copy(tmp_path / "project")
 
 
 def printed(project: Project) -> str:

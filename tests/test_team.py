@@ -31,12 +31,12 @@ MODEL = Path("model/model.keras")
 
 
 @pytest.fixture
-def shared(finished: Project, mirror: Path) -> Iterator[Project]:
+def shared(finished: Project) -> Iterator[Project]:
     """A finished project that may be changed, in a folder that any user may enter."""
     with postgresql.folder() as folder:
-        copy = shutil.copytree(finished.folder, folder / "shared", symlinks=True)
-        copy.chmod(0o755)
-        yield Project(copy, mirror)
+        project = finished.whole_copy(folder / "shared")
+        project.folder.chmod(0o755)
+        yield project
 
 
 @pytest.fixture
@@ -55,10 +55,9 @@ class Team:
 
     project: Project
     process: subprocess.Popen[bytes]
-    log: Path
 
     def output(self) -> str:
-        return self.log.read_text("utf-8")
+        return self.project.log.read_text("utf-8")
 
     def children(self) -> dict[str, psutil.Process]:
         """Its servers, by a word of their command."""
@@ -100,9 +99,8 @@ class Team:
 @contextmanager
 def team(project: Project) -> Iterator[Team]:
     """The servers, ready; they are ended by Ctrl-C."""
-    log = project.folder.with_name(f"{project.folder.name}.log")
-    log.unlink(missing_ok=True)
-    running = Team(project, project.start(*EDGEPROOF, "team"), log)
+    project.log.unlink(missing_ok=True)
+    running = Team(project, project.start(*EDGEPROOF, "team"))
     try:
         wait_for(lambda: "Ctrl-C ends them" in running.output(), running.process)
         yield running

@@ -18,7 +18,7 @@ from pipeline.planning import start
 from pipeline.planning.data import Given
 from pipeline.verification import verdicts
 from serving import Bundle
-from tests.conftest import OWN_PROBLEM, ROOT, Project, emulated, save_npz
+from tests.conftest import OWN_PROBLEM, ROOT, Project, emulated
 from tests.reports import compared, report, verification
 from tests.reports import failed as could_not_run
 
@@ -102,12 +102,12 @@ OWN = {
 def save_own(project: Project, train: int, test: int) -> None:
     """Writes a new user's images: the first `train` and `test` images of MNIST."""
     with np.load(Path(project.environment["DATA_MIRROR"]) / "mnist.npz") as mnist:
-        save_npz(
+        np.savez(
             project.folder / "mine.npz",
-            mnist["x_train"][:train],
-            mnist["y_train"][:train],
-            mnist["x_test"][:test],
-            mnist["y_test"][:test],
+            x_train=mnist["x_train"][:train],
+            y_train=mnist["y_train"][:train],
+            x_test=mnist["x_test"][:test],
+            y_test=mnist["y_test"][:test],
         )
 
 

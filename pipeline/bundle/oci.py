@@ -6,12 +6,13 @@ Equal files give equal bytes, and neither a registry nor root is needed.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pipeline.files import artifacts
 
 MEDIA = "application/vnd.oci.image."
 
@@ -35,7 +36,7 @@ def write(folder: Path, tag: str, layer: Path, architecture: str, config: Mappin
         "architecture": architecture,
         "os": "linux",
         "config": dict(config),
-        "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{artifacts.sha256(layer)}"]},
     }
     manifest = {
         "schemaVersion": 2,
@@ -52,14 +53,9 @@ def write(folder: Path, tag: str, layer: Path, architecture: str, config: Mappin
 
 def _blob(blobs: Path, kind: str, path: Path) -> dict[str, Any]:
     """Moves a file to where its content says, and describes it."""
-    digest, size = _digest(path), path.stat().st_size
-    path.rename(blobs / digest.removeprefix("sha256:"))
-    return {"mediaType": f"{MEDIA}{kind}", "digest": digest, "size": size}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    digest, size = artifacts.sha256(path), path.stat().st_size
+    path.rename(blobs / digest)
+    return {"mediaType": f"{MEDIA}{kind}", "digest": f"sha256:{digest}", "size": size}
 
 
 def _json(path: Path, content: dict[str, Any]) -> Path:

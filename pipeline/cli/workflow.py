@@ -120,7 +120,7 @@ def ui(
     """Open the MLflow UI, at MLFLOW_TRACKING_URI or on the store in this folder."""
     from pipeline.tracking import view
 
-    _refuse_taken("127.0.0.1", port)
+    _refuse_taken(port)
     link = view.link(f"http://127.0.0.1:{port}")
     print(f"starting, which takes a moment; then open {link}", flush=True)
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
@@ -128,15 +128,15 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])
 
 
-def _refuse_taken(host: str, port: int) -> None:
+def _refuse_taken(port: int) -> None:
     """Raises UserError for a port that MLflow could not listen on; it would end with status 0."""
     from pipeline.process.errors import UserError
 
     try:
-        socket.create_server((host, port)).close()
+        socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         raise UserError(
-            f"cannot listen on {host} port {port} ({error.strerror}); choose another with --port"
+            f"cannot listen on 127.0.0.1 port {port} ({error.strerror}); choose another with --port"
         ) from None
 
 

@@ -22,6 +22,11 @@ from pipeline.config.section import Fraction, ParamsSection
 Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
 
 
+def _check_each_once(names: list[str], what: str) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{what} is named twice; expected each once")
+
+
 class Export(ParamsSection):
     formats: Annotated[list[str], Field(min_length=1)]
     calibration_images: PositiveInt
@@ -31,8 +36,7 @@ class Export(ParamsSection):
     @field_validator("formats")
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
-        if len(set(names)) < len(names):
-            raise ValueError("a format is named twice; expected each once")
+        _check_each_once(names, "a format")
         return [checked_name("formats", name) for name in names]
 
 
@@ -53,8 +57,7 @@ class Verify(ParamsSection):
         for name in names:
             if name not in processors:
                 raise ValueError(f"{name!r} is not one of {', '.join(processors)}")
-        if len(set(names)) < len(names):
-            raise ValueError("a processor is named twice; expected each once")
+        _check_each_once(names, "a processor")
         if NATIVE not in names:
             raise ValueError(
                 f"{NATIVE} is missing; add it, as emulated processors are compared with this one"
@@ -96,8 +99,7 @@ class Embed(ParamsSection):
     @classmethod
     def _known(cls, targets: str | list[str]) -> str | list[str]:
         if isinstance(targets, list):
-            if len(set(targets)) < len(targets):
-                raise ValueError("a target is named twice; expected each once")
+            _check_each_once(targets, "a target")
             targets = [checked_name("embedded", name) for name in targets]
         return targets
 

@@ -26,7 +26,7 @@ from serving.model_file import ModelFile
 COLUMNS = "id, source, time, predicted, confidence, statistics, label"
 
 
-def from_log(path: Path, csv_labels: dict[str, str], replace: bool = False) -> list[Observations]:
+def from_log(path: Path, csv_labels: dict[str, str], replace: bool) -> list[Observations]:
     """The observations of each model in a log.
 
     If `csv_labels` and the log both have a label for a prediction, the log's counts, unless

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.field.comparison import SIGNIFICANCE
 from pipeline.files.reports.field import (
     FieldCoverage,
     FieldError,
@@ -23,11 +24,9 @@ def sentences(report: NumberFieldReport) -> list[str]:
 
 
 def _error(report: NumberFieldReport, error: FieldError) -> str:
-    if error.verdict == "holds":
-        verdict = f"within {amount(error.max_increase, report.unit)} of that in the test"
-        return f"The mean absolute error in the field is {verdict}: {_figures(report, error)}."
-    if error.verdict == "worse":
-        verdict = "larger than in the test"
+    if error.verdict != "open":
+        within = f"within {amount(error.max_increase, report.unit)} of that in the test"
+        verdict = within if error.verdict == "holds" else "larger than in the test"
         return f"The mean absolute error in the field is {verdict}: {_figures(report, error)}."
     cure = _too_small(report, error)
     if error.labels_needed is not None:
@@ -38,7 +37,7 @@ def _error(report: NumberFieldReport, error: FieldError) -> str:
 
 def _figures(report: NumberFieldReport, error: FieldError) -> str:
     low, high = error.difference_interval
-    significant = "significant" if error.p_value < 0.05 else "not significant"
+    significant = "significant" if error.p_value < SIGNIFICANCE else "not significant"
     return (
         f"{amount(error.field_error, report.unit)} (95 % interval "
         f"{amounts(error.interval, report.unit)}) on {report.labels:,} labelled of "

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.field import number_sentences
+from pipeline.field.comparison import SIGNIFICANCE
 from pipeline.field.number_sentences import p_value
 from pipeline.files.reports.field import (
     FieldAccuracy,
@@ -70,7 +71,7 @@ def _rejection(rejection: FieldRejection, predictions: int) -> str:
 
 def _figures(report: FieldReport, accuracy: FieldAccuracy) -> str:
     low, high = (100 * bound for bound in accuracy.difference_interval)
-    significant = "significant" if accuracy.p_value < 0.05 else "not significant"
+    significant = "significant" if accuracy.p_value < SIGNIFICANCE else "not significant"
     return (
         f"field {report.score} {percent(accuracy.field_accuracy)} "
         f"(95 % interval {interval(accuracy.interval)}) "

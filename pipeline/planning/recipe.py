@@ -98,8 +98,7 @@ def _folds(data: Survey) -> Choice:
 def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
     """The files to export, the runtimes that must prove them, and what they may lose."""
     formats, drop = "export.formats", "export.max_accuracy_drop"
-    kind, expected = kinds.kind_of(data), parts(data)
-    unseen = expected.test + expected.validation
+    kind, unseen = kinds.kind_of(data), parts(data).unseen
     if not network.is_backbone:
         return [Choice(formats, FORMATS), kind.runtimes(RUNTIMES), kind.accuracy_drop()]
     if board:

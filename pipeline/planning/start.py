@@ -149,7 +149,7 @@ def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[lis
     has_weights = backbone is not None and _has_weights(backbone)
     for network in kind.candidates(data, board, has_weights):
         choices = recipe.propose(data, path, network, board)
-        settings = _settings(base, choices)
+        settings = params.override(params.parsed(base, params.FILE), recipe.overrides(choices))
         fault = board and cost.files(settings, shape(settings, data)).misfit(board)
         if not fault:
             return choices, settings
@@ -173,10 +173,6 @@ def _has_weights(backbone: Candidate) -> bool:
         )
         return False
     return True
-
-
-def _settings(base: str, choices: list[Choice]) -> Params:
-    return params.override(params.parsed(base, params.FILE), recipe.overrides(choices))
 
 
 def _check_written(text: str, settings: Params) -> None:

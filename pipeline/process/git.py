@@ -7,7 +7,7 @@ import subprocess
 
 def missing_identity() -> list[str]:
     """The settings of git without which `dvc exp run` refuses to make an experiment."""
-    return [name for name in ("user.name", "user.email") if not _setting(name)]
+    return [name for name in ("user.name", "user.email") if not _output("config", "--get", name)]
 
 
 def cure(missing: list[str]) -> str:
@@ -18,10 +18,6 @@ def cure(missing: list[str]) -> str:
 def commit() -> str:
     """The commit that is checked out; an empty string if there is none, or no git."""
     return _output("rev-parse", "--verify", "--quiet", "HEAD")
-
-
-def _setting(name: str) -> str:
-    return _output("config", "--get", name)
 
 
 def _output(*arguments: str) -> str:

@@ -19,6 +19,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.imports import keep_freed_memory
 
 DVC_RUNS_IN = ("dvc", "edgeproof", "pipeline.cli")  # a word of each command that runs stages
+PAUSE = 0.2  # seconds between two looks whether DVC still runs
 
 
 def home() -> Path:
@@ -105,7 +106,7 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def end_with_dvc(every_seconds: float = 0.2) -> None:
+def end_with_dvc() -> None:
     """Exits when the parent `dvc` does, so that a killed `dvc repro` leaves no stage running."""
     if "DVC_STAGE" not in os.environ:
         return
@@ -120,7 +121,7 @@ def end_with_dvc(every_seconds: float = 0.2) -> None:
 
     def watch() -> None:
         while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(every_seconds)
+            time.sleep(PAUSE)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

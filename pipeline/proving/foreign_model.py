@@ -180,10 +180,10 @@ def holding(settings: OwnModel, adapters: Mapping[str, Adapter]) -> dict[str, Ad
 
 def distinct(adapter: Adapter) -> float:
     """How many pixel values the input tells apart, as the mean of the channels."""
+    stored = adapter.dtype, adapter.input_quantization
     counts = [
         len(np.unique(foreign.stored((PIXELS - mean) / deviation, *stored)))
         for mean, deviation in zip(adapter.mean, adapter.deviation, strict=False)
-        for stored in [(adapter.dtype, adapter.input_quantization)]
     ]
     return float(np.mean(counts))
 

@@ -13,6 +13,7 @@ from pipeline.reporting.tables import interval
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 SPLIT_NAMES = {name: f"{label} set" for name, label in SPLITS.items()}
+NAMED = 10  # files that cannot be read
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _contents(part: SplitReport) -> dict[str, str]:
     return {name.replace("_", " "): f"{figures[f'number_{name}']:.4g}" for name in names}
 
 
-def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
+def data_warnings(preprocess: PreprocessReport) -> list[str]:
     """What is suspicious about the data: leaks, duplicates, empty and unreadable examples."""
     duplicates = preprocess.duplicates.items()
     warnings = [_duplicates(name, count) for name, count in duplicates if count]
@@ -104,8 +105,8 @@ def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
     ]
     unreadable = preprocess.unreadable
     if unreadable:
-        more = f", and {len(unreadable) - most:,} more" if len(unreadable) > most else ""
-        names = ", ".join(unreadable[:most])
+        more = f", and {len(unreadable) - NAMED:,} more" if len(unreadable) > NAMED else ""
+        names = ", ".join(unreadable[:NAMED])
         warnings.append(f"{counted(len(unreadable), 'file')} could not be read: {names}{more}.")
     return warnings
 

@@ -110,7 +110,7 @@ def are_numbers(lines: Sequence[ResultRow]) -> bool:
     return any(line.unit is not None for line in lines)
 
 
-def baseline_row(baseline: BaselineReport, metric: MetricScore | None = None) -> ResultRow:
+def baseline_row(baseline: BaselineReport, metric: MetricScore | None) -> ResultRow:
     """`metric` is that of the evaluation, if it is not accuracy."""
     best = baseline.test_score
     name = f"baseline: {BASELINES[baseline.best]}"

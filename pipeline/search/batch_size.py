@@ -24,6 +24,7 @@ from pipeline.reporting import drawing
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
+from pipeline.search.change import rounded
 from pipeline.training.learning_curves import SECONDS
 
 # The learning rate grows with the batch size to this power.
@@ -148,7 +149,7 @@ def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> Ana
     best = max(results, key=lambda result: result.mean)
     good = [result for result in results if no_worse(result, best)]
     fastest = min(good, key=lambda result: result.seconds)
-    rate = float(f"{fastest.rate:.3g}")
+    rate = rounded(fastest.rate)
     command = analysis.command({"train.batch_size": fastest.size, "train.learning_rate": rate})
     table = []
     for result in results:

@@ -93,7 +93,7 @@ def split(rows: Array, strata: Array, size: int, parts: int, seed: int) -> list[
 def error_curve(
     trainings: Sequence[CachedTraining],
     results: Sequence[TrainingResult],
-    unit: str | None = None,
+    unit: str | None,
 ) -> ErrorCurve:
     """The errors, those of numbers in their unit.
 

@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
 
 import dvc.api
 import numpy as np
@@ -25,7 +24,6 @@ from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
-from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search import remote_training
@@ -39,8 +37,6 @@ from pipeline.tracking import runs
 LAST = "diagnose"  # the last stage of an experiment
 SECTIONS = {"problem", "dataset", "preprocess", "train"}  # of params.yaml, used up to that stage
 PIPELINE = Path("dvc.yaml")
-
-AnyReport = TypeVar("AnyReport", bound=Report)
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ class Experiments:
 def read(name: str, overrides: Overrides) -> Experiment:
     """A finished experiment, from what DVC keeps of it."""
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
-    diagnosis = _report(name, DiagnosisReport)
+    diagnosis = DiagnosisReport.parse(_read(name, DiagnosisReport.PATH), DiagnosisReport.PATH)
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
     situation = Situation.after(settings, diagnosis, available=len(labels))
     description = artifacts.parse_description(_read(name, artifacts.DESCRIPTION))
@@ -172,10 +168,6 @@ def run(name: str, overrides: Overrides, parent: str | None) -> None:
             f"the training {name} failed for the reason above; fix it and run the same command"
             " again, finished trainings are kept"
         )
-
-
-def _report(name: str, kind: type[AnyReport]) -> AnyReport:
-    return kind.parse(_read(name, kind.PATH), kind.PATH)
 
 
 def _read(name: str, path: Path) -> bytes:

@@ -133,10 +133,7 @@ def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], Non
         if epoch < settings.train.epochs and trial.should_prune():
             raise PrunedError
 
-    try:
-        result = trained(trial, values, settings, on_examples, on_row)
-    except PrunedError:
-        raise TrialPruned from None
+    result = trained(trial, values, settings, on_examples, on_row)
     for row in result.rows:
         if int(row[EPOCH]) not in reported:  # the result comes from the cache
             trial.report(row[VALIDATION_ACCURACY], int(row[EPOCH]))
@@ -150,14 +147,14 @@ def trained(
     on_examples: Callable[[int], None],
     on_row: Callable[[Row], None],
 ) -> TrainingResult:
-    """Trains with the trial's values, and keeps the result. Raises UserError, and PrunedError."""
+    """Trains with the trial's values, and keeps the result. Raises UserError, and TrialPruned."""
     rows = cached_training.split_rows(settings)
     training = CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
     try:
         result = training.run(on_examples, on_row)
     except PrunedError as pruned:
         save_result(trial, pruned.result)
-        raise
+        raise TrialPruned from None
     save_result(trial, result)
     return result
 

@@ -12,9 +12,7 @@ from pipeline.config.overrides import Overrides
 from pipeline.planning.cost import NetworkFiles
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent, verb
-from pipeline.reporting import statistics
-from pipeline.reporting.tables import interval as bounds
-from pipeline.reporting.tables import table
+from pipeline.reporting.tables import interval, table
 from pipeline.search import sweep_report
 from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.shrink_space import (
@@ -25,7 +23,7 @@ from pipeline.search.shrink_space import (
     Shrink,
     filters,
 )
-from pipeline.search.sweep_report import complete, is_pruned, result_of
+from pipeline.search.sweep_report import complete, interval_of, is_pruned, result_of
 
 COLUMNS = (
     "trial",
@@ -54,7 +52,7 @@ def files_of(trial: FrozenTrial) -> NetworkFiles:
 def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that are more accurate than all that need as few bytes, the smallest first."""
     result: list[FrozenTrial] = []
-    for trial in sorted(trials, key=lambda trial: (files_of(trial).int8_bytes, -accuracy(trial))):
+    for trial in by_bytes(trials):
         if not result or accuracy(trial) > accuracy(result[-1]):
             result.append(trial)
     return result
@@ -83,7 +81,7 @@ def report(
     }
     sentence = (
         f"The most accurate of {counted(len(by_bytes(trials)), 'network')} has a validation "
-        f"accuracy of {percent(accuracy(best))} (95 % interval {bounds(interval_of(best))}) in "
+        f"accuracy of {percent(accuracy(best))} (95 % interval {interval(interval_of(best))}) in "
         f"{files_of(best).int8_bytes:,} bytes. {counted(misfits, 'other')} did not fit and "
         f"{verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those trained ended "
         f"early. To train it, and to prove it: `{command(analysis, networks, best)}`."
@@ -119,12 +117,6 @@ def notes(trials: Sequence[FrozenTrial]) -> list[str]:
     ]
 
 
-def interval_of(trial: FrozenTrial) -> tuple[float, float]:
-    result = result_of(trial)
-    examples = result.validation_examples
-    return statistics.accuracy_interval(examples - result.wrong, examples)
-
-
 def command(analysis: Analysis, networks: Shrink, trial: FrozenTrial) -> str:
     """The experiment that trains the network, and refuses it if its arena is not as measured."""
     return analysis.command({**overrides(networks, trial), **limits(networks.budget)})
@@ -155,7 +147,7 @@ def row(trial: FrozenTrial) -> list[str]:
         str(trial.number),
         f"{' '.join(map(str, filters(trial.params)))} {layers(trial.params)}",
         percent(accuracy(trial)),
-        bounds(interval_of(trial)),
+        interval(interval_of(trial)),
         f"{files.int8_bytes:,}",
         _count(files.micro_arena_bytes),
         _count(files.multiply_accumulates),

@@ -25,6 +25,7 @@ from pipeline.planning.cost import NetworkFiles, Shape
 from pipeline.planning.kinds import SearchedNetwork
 from pipeline.process import imports
 from pipeline.process.errors import UserError
+from pipeline.search.change import rounded
 from pipeline.search.optuna_storage import Direction, Sweep
 
 DEPTH, FIRST, LAST = "depth", "first", "last"  # of the filters
@@ -220,7 +221,9 @@ def smallest(dimensions: list[Choices | Range]) -> dict[str, object]:
 def overrides(train: Train, values: Overrides) -> Overrides:
     """The values of params.yaml that a trial's values stand for; `train` is where they start."""
     result: dict[str, object] = {
-        key: _rounded(value) for key, value in values.items() if key.startswith("train.")
+        key: rounded(value) if isinstance(value, float) else value
+        for key, value in values.items()
+        if key.startswith("train.")
     }
     result["train.network.hidden"] = filters(values)
     if SMOOTHING in values:
@@ -235,11 +238,6 @@ def filters(values: Mapping[str, Any]) -> list[int]:
     """The filters of each layer."""
     series = np.geomspace(values[FIRST], values[LAST], values[DEPTH])
     return [round(float(count)) for count in series]
-
-
-def _rounded(value: object) -> object:
-    """A number as short as a person would write it."""
-    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def _class_name(value: Name) -> str:

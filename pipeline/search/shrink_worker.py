@@ -53,10 +53,7 @@ class NetworkTask(TrialTask):
                 if WARMUP < share < 1 and is_hopeless(row, share, files, trial.study):
                     raise PrunedError
 
-            try:
-                result = optuna_worker.trained(trial, values, settings, on_examples, on_row)
-            except PrunedError:
-                raise TrialPruned from None
+            result = optuna_worker.trained(trial, values, settings, on_examples, on_row)
             return result.accuracy, files.int8_bytes
 
     def _check(self, trial: optuna.Trial, files: NetworkFiles) -> None:

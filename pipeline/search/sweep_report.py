@@ -73,6 +73,13 @@ def result_of(trial: FrozenTrial) -> TrainingResult:
     return TrainingResult(**trial.user_attrs["result"])
 
 
+def interval_of(trial: FrozenTrial) -> tuple[float, float]:
+    """The 95 % interval of its validation accuracy."""
+    result = result_of(trial)
+    examples = result.validation_examples
+    return statistics.accuracy_interval(examples - result.wrong, examples)
+
+
 def values_of(trial: FrozenTrial, space: Space) -> Overrides:
     """The trial's values as in params.yaml."""
     values = {}
@@ -96,8 +103,7 @@ def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> A
             f"no trial could be trained; the reason of the first: {trials[0].user_attrs['refused']}"
         )
     best = result_of(finished[0])
-    right = best.validation_examples - best.wrong
-    low, high = statistics.accuracy_interval(right, best.validation_examples)
+    low, high = interval_of(finished[0])
     near = sum(result_of(trial).accuracy >= low for trial in finished[1:])
     values = values_of(finished[0], space)
     named = ", ".join(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.process.errors import UserError
 from pipeline.team.server import HOST
@@ -59,7 +59,7 @@ def load(folder: Path) -> Settings:
         _make(folder, path)
     try:
         return Settings.model_validate_json(path.read_bytes())
-    except (ValidationError, ValueError):
+    except ValueError:  # of which pydantic's errors are
         raise UserError(
             f"{path} is damaged; restore it from a backup, since the data in {folder} cannot be "
             "used without its passwords"

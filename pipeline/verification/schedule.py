@@ -67,7 +67,13 @@ def run(
     vectors = choose_golden(material, natives, settings.verify.emulated_runtimes)
     np.save(folder / "telling.npy", vectors.telling)
     emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
-    judge = judging(natives, vectors, material, settings, countdown)
+
+    def judge(pair: Pair) -> None:
+        if pair.probabilities is not None:
+            native = native_counterpart(pair, natives)
+            emulated.judge(pair, material, settings, vectors, native)
+        countdown.done(pair)
+
     run_emulated(emulators, judge, material, settings, folder)
     return vectors
 
@@ -117,24 +123,6 @@ def run_emulated(
         list(pool.map(run, runtimes))
     seconds = time.perf_counter() - started
     timing_cache.remember("emulated-processors", {"seconds": seconds})
-
-
-def judging(
-    natives: Sequence[Pair],
-    vectors: Golden,
-    material: Material,
-    settings: Params,
-    countdown: Countdown,
-) -> Callable[[Pair], None]:
-    """Judges a pair of an emulated processor by its golden vectors and its native counterpart."""
-
-    def judge(pair: Pair) -> None:
-        if pair.probabilities is not None:
-            native = native_counterpart(pair, natives)
-            emulated.judge(pair, material, settings, vectors, native)
-        countdown.done(pair)
-
-    return judge
 
 
 def choose_golden(material: Material, natives: Sequence[Pair], there: Sequence[str]) -> Golden:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import socket
-import struct
 import threading
 import zlib
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import png_files
 from tests.server import FORMAT, Server, statuses
 from tests.triton_requests import INFER, json_body
 from tests.waiting import SECONDS
@@ -91,17 +91,7 @@ def test_large_heads_are_refused(server: Server) -> None:
 
 def picture(width: int, height: int) -> bytes:
     """A black PNG that claims this size; it has a few kilobytes whatever it claims."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(min(width * height, 20_000_000)), 9)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    )
+    return png_files.png((width, height), 8, 0, bytes(min(width * height, 20_000_000)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import io
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from pipeline.embedded import browser as target
@@ -85,12 +83,6 @@ def predict(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array
     process.close()
     assert answer.reason is None, answer
     return np.load(output / f"{file.stem}.npy"), answer
-
-
-def png(pixels: Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.runtimes import environments
 from serving.bundle import Bundle
 from tests.embedded import linear_bundle
-from tests.embedded.conftest import MICRO, Tab, png
+from tests.embedded.conftest import MICRO, Tab
 from tests.embedded.linear_bundle import Linear
-from tests.server import Server
+from tests.server import Server, png
 
 SHAPE = (20, 36, 3)
 NAMES = [

@@ -20,8 +20,8 @@ from pipeline.files import artifacts, atomic, debian
 from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
 from tests.conftest import ROOT
-from tests.embedded.conftest import png, run
-from tests.server import Server
+from tests.embedded.conftest import run
+from tests.server import Server, png
 
 PACKAGES = ("python3-numpy", "python3-pil", "python3-pip")
 # The processor of a Raspberry Pi 2. Debian's packages come without byte code; most commands would

@@ -17,9 +17,9 @@ from pipeline.files.artifacts import Array
 from serving import InputError, photo
 from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
-from tests.embedded.conftest import Tab, png, predict
+from tests.embedded.conftest import Tab, predict
 from tests.embedded.drawing import announced, silence
-from tests.server import Server
+from tests.server import Server, png
 from tests.test_browser import sheets
 from tests.test_photo import card
 

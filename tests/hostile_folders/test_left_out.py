@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
 import pytest
 
+from tests import png_files
 from tests.hostile_folders.conftest import GOOD, Case, encoded, prepared
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def pixel_bomb(root: Path) -> None:
     """A PNG of a few kilobytes that says it has 60,000 x 60,000 pixels."""
-    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(5_000_000)))
-    (root / "cat/bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
+    (root / "cat/bomb.png").write_bytes(png_files.png((60_000, 60_000), 8, 2, bytes(5_000_000)))
 
 
 def links_in_circles(root: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
-from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from pipeline.datasets.reading import photo_list
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.process.errors import UserError
 from serving.framing import SUFFIXES
+from tests import png_files
 from tests.image_folder.conftest import dataset, load, picture, rows
 
 
@@ -148,15 +147,9 @@ def test_grey_levels_that_use_12_of_16_bits_are_reported(
 
 def deep_png(colours: np.ndarray) -> bytes:
     """A PNG of (H, W, 3) uint16, which Pillow cannot write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
-
     height, width, _ = colours.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colours)
-    chunks = (b"IHDR", header), (b"IDAT", compress(rows)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in chunks)
+    return png_files.png((width, height), 16, 2, rows)
 
 
 def test_a_picture_whose_white_is_unknown_is_left_out(

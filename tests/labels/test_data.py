@@ -10,8 +10,8 @@ import pytest
 
 from pipeline import download, preprocess
 from pipeline.config import params
-from pipeline.config.params import Dataset, Train
-from pipeline.datasets import Raw, mnist_pairs, npz
+from pipeline.config.params import Train
+from pipeline.datasets import Raw, mnist_pairs
 from pipeline.files.artifacts import Array
 from pipeline.files.splits import Groups, splits
 from pipeline.process.errors import UserError
@@ -20,14 +20,10 @@ from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.targets import labels
 from tests.conftest import ROOT
 from tests.labels.conftest import OWN, TRUE, drawn
+from tests.own_arrays import load
 from tests.settings import configure
 
 pytestmark = pytest.mark.long
-
-
-def load(folder: Path, **arrays: Array) -> Raw:
-    np.savez(folder / "own.npz", **arrays)  # type: ignore[arg-type]
-    return npz.load(Dataset(name="npz", path=str(folder / "own.npz")))
 
 
 @pytest.mark.parametrize(

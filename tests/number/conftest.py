@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,10 +32,10 @@ def drawn(count: int = 600) -> tuple[Array, Array]:
 
 
 @pytest.fixture(scope="session")
-def trained(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def trained(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project after all stages on images whose labels are angles. Tests must not change it."""
     folder = tmp_path_factory.mktemp("number") / "project"
-    project = Project(shutil.copytree(fresh.folder, folder, symlinks=True), mirror)
+    project = fresh.whole_copy(folder)
     images, angles = drawn()
     names = np.array(OWN.class_names)
     np.savez(folder / "own.npz", x_train=images, y_train=angles, class_names=names)

@@ -14,9 +14,8 @@ from PIL import Image
 
 from pipeline import preprocess, targets
 from pipeline.config import params
-from pipeline.config.params import Dataset, Train
-from pipeline.datasets import Raw, mnist_rotation, movielens_100k, npz
-from pipeline.files.artifacts import Array
+from pipeline.config.params import Train
+from pipeline.datasets import Raw, mnist_rotation, movielens_100k
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
 from pipeline.search import data_size
@@ -25,14 +24,10 @@ from pipeline.search.power_law import ErrorCurve
 from pipeline.targets import _errors, number
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, Project
 from tests.number.conftest import OWN, UNIT, drawn
+from tests.own_arrays import load
 
 # Whichever test comes first makes the project, in this process.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
-
-
-def load(folder: Path, **arrays: Array) -> Raw:
-    np.savez(folder / "own.npz", **arrays)  # type: ignore[arg-type]
-    return npz.load(Dataset(name="npz", path=str(folder / "own.npz")))
 
 
 def test_floats_of_an_npz_are_numbers(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -30,8 +29,7 @@ def run(finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.fixture
 def own(finished: Project, tmp_path: Path) -> Project:
     """A finished project of one's own, with what DVC knows of it."""
-    folder = shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
-    return Project(folder, Path(finished.environment["DATA_MIRROR"]))
+    return finished.whole_copy(tmp_path / "project")
 
 
 def change_report(name: str, change: Callable[[dict[str, Any]], None]) -> None:

@@ -161,8 +161,7 @@ def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_comma
         # A signal that arrives while Python exits ends it directly.
         assert leaves.returncode in (130, -signal.SIGINT)
         hold.release()
-        log = (tiny.folder.parent / f"{tiny.folder.name}.log").read_text
-        assert stays.wait(SECONDS) == 0, log()
+        assert stays.wait(SECONDS) == 0, tiny.log.read_text()
         storage = optuna.storages.RDBStorage(optuna_storage.address(address))
         trials = optuna.load_study(study_name="shared", storage=storage).trials
         storage.engine.dispose()
@@ -181,7 +180,7 @@ def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_comma
     )
     assert again.params == lost[0].params
     assert len({trial.params["train.learning_rate"] for trial in done}) == TRIALS
-    assert "its worker has ended (signal 9); another one takes over" in log()
+    assert "its worker has ended (signal 9); another one takes over" in tiny.log.read_text()
     assert len(children(tiny.folder, "shared")) == TRIALS
     assert f"The best of {TRIALS} trials" in (tiny.folder / "reports/sweep.md").read_text()
 
@@ -212,20 +211,19 @@ def test_a_sweep_whose_database_is_killed_says_one_sentence_and_continues(
 ) -> None:
     """The database is away for more than one heartbeat in the midst of a training."""
     hold = Hold(tmp_path / "hold", "*/.state/trials/*/checkpoint.json", times=2)
-    log = tiny.folder.parent / f"{tiny.folder.name}.log"
     with killable() as (address, database):
         command = [*EDGEPROOF, "sweep", "train.epochs=2,3", "--sampler", "grid", "--name", "lost"]
         command += ["-S", "train.seed=7", "--heartbeat", "1", "--storage", address]
         process = tiny.start(*command, **hold.environment)
         hold.wait(process)
-        before = len(log.read_text())
+        before = len(tiny.log.read_text())
         kill(database)
         time.sleep(3)
         hold.release()
         assert process.wait(SECONDS) == 1
-        (sentence,) = re.findall(r"^error: .*$", log.read_text()[before:], re.M)
+        (sentence,) = re.findall(r"^error: .*$", tiny.log.read_text()[before:], re.M)
         assert re.fullmatch(f"error: trial: {LOST}", sentence)
-        assert "Traceback" not in log.read_text()[before:]
+        assert "Traceback" not in tiny.log.read_text()[before:]
         database.end()
         database.start()
         tiny.run(*command)

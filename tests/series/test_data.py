@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.bundle.description import describe
 from pipeline.config import params
-from pipeline.config.params import Dataset, Network
+from pipeline.config.params import Network
 from pipeline.config.parts import choices, declared
-from pipeline.datasets import npz
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files.artifacts import Array, Description, Inputs
 from pipeline.inputs import Kind, ids, pixels, series, sounds
@@ -20,15 +18,11 @@ from pipeline.process.errors import UserError
 from serving import inputs
 from serving.inputs import TYPES
 from tests.conftest import ROOT
+from tests.own_arrays import load
 from tests.series.conftest import waves
 from tests.test_ids import FALLING_CURVES
 
 pytestmark = pytest.mark.long
-
-
-def load(folder: Path, **arrays: Array) -> Any:
-    np.savez(folder / "own.npz", **arrays)  # type: ignore[arg-type]
-    return npz.load(Dataset(name="npz", path=str(folder / "own.npz")))
 
 
 def test_every_kind_of_input_has_its_parts_in_the_pipeline_and_on_the_device() -> None:

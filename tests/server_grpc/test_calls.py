@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import signal
 import socket
@@ -20,9 +19,8 @@ import psutil
 import pytest
 
 from serving import Classifier
-from serving.model_card import FILE, ModelCard
 from serving.server.grpc_messages import CLASSES
-from tests.acceptance_sets import change_card
+from tests.acceptance_sets import with_threshold
 from tests.prediction_log.conftest import send_label
 from tests.server import FORMAT, Server, failed
 from tests.server_grpc.calls import (
@@ -96,12 +94,6 @@ def test_the_answer_has_all_outputs_in_the_form_of_the_request_also_after_a_relo
             assert classes == np.where(accepted, expected.argmax(1), -1).tolist()
         with_threshold(bundle, None)
         wait_for(lambda: len(infer(running, request(images)).outputs) == 1)
-
-
-def with_threshold(bundle: Path, accept_from: float | None) -> Path:
-    before = ModelCard.parse((bundle / FILE).read_bytes())
-    files = [dataclasses.replace(file, accept_from=accept_from) for file in before.files]
-    return change_card(bundle, files=files)
 
 
 def decoded(response: Any, way: str) -> tuple[Any, list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -46,10 +45,10 @@ def save_sweeps(root: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sweeps(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def sweeps(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose pipeline has made a bundle of a model for sweeps."""
     folder = tmp_path_factory.mktemp("sweeps") / "project"
-    project = Project(shutil.copytree(fresh.folder, folder, symlinks=True), mirror)
+    project = fresh.whole_copy(folder)
     save_sweeps(project.folder / "sounds")
     project.change(
         {

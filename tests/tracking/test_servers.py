@@ -222,7 +222,7 @@ def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
         stop(running)
         hold.release()
         assert training.wait(SECONDS) == 0
-    log = (project.folder.parent / f"{project.folder.name}.log").read_text()
+    log = project.log.read_text()
     assert "nothing is lost" in log
     with server(project, *command, port=port, health="/health"):
         patient = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SECONDS)}

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.files import fetch
+from pipeline.files import artifacts, fetch
 from pipeline.files.fetch import Source, SourceError
 
 OTHER_FILE = "is not the published file (its SHA-256 differs)"
@@ -41,9 +41,8 @@ def on_disk(address: str, sha256: str, folder: Path, largest: int) -> list[Sourc
 
 
 def _checked_file(path: Path, sha256: str) -> Path:
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise SourceError(OTHER_FILE)
+    if artifacts.sha256(path) != sha256:
+        raise SourceError(OTHER_FILE)
     return path
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.embedded._integer_c import convert, storage
 from pipeline.embedded._integer_c.answers import Answers
-from pipeline.embedded._integer_c.layer import Call, Layer
+from pipeline.embedded._integer_c.layer import Layer
 from pipeline.embedded._integer_c.network import NORMALIZE, Network, Tensor, read
 from pipeline.embedded._integer_c.storage import Storage
 from pipeline.files.artifacts import Array
@@ -235,7 +235,9 @@ def constants(layers: list[Layer]) -> Iterator[tuple[str, Array]]:
     for index, layer in enumerate(layers):
         for part, call in enumerate(layer.calls):
             yield from arrays(call.fields, struct_name(index, part, layer))
-            yield from constant_inputs(call)
+            for tensor in call.inputs:
+                if tensor.values is not None:
+                    yield storage.constant(tensor), tensor.values.reshape(-1)
 
 
 def arrays(fields: dict[str, Any], name: str) -> Iterator[tuple[str, Array]]:
@@ -244,12 +246,6 @@ def arrays(fields: dict[str, Any], name: str) -> Iterator[tuple[str, Array]]:
             yield f"{name}_{key}", value
         elif isinstance(value, dict):
             yield from arrays(value, f"{name}_{key}")
-
-
-def constant_inputs(call: Call) -> Iterator[tuple[str, Array]]:
-    for tensor in call.inputs:
-        if tensor.values is not None:
-            yield storage.constant(tensor), tensor.values.reshape(-1)
 
 
 def weights(arrays_by_name: dict[str, Array], origin: str) -> str:

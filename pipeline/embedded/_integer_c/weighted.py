@@ -21,7 +21,7 @@ def convolution(operator: Operator) -> Layer:
     fields = window_fields(operator, height, width) | {
         "filter_channels": channels,
         "input_zero_point": operator.inputs[0].zero_point,
-        **sum_fields(operator, kernel.reshape(filters, -1), sum_factors(operator)),
+        **sum_fields(operator, kernel.reshape(filters, -1)),
     }
     return layer(operator, "convolution", fields, scratch=2 * height * width * channels)
 
@@ -32,7 +32,7 @@ def depthwise_convolution(operator: Operator) -> Layer:
     fields = window_fields(operator, height, width) | {
         "multiplier": channels // operator.inputs[0].shape[3],
         "input_zero_point": operator.inputs[0].zero_point,
-        **sum_fields(operator, kernel.reshape(-1, channels).T, sum_factors(operator)),
+        **sum_fields(operator, kernel.reshape(-1, channels).T),
         "weights": kernel.reshape(-1),
     }
     return layer(operator, "depthwise_convolution", fields)
@@ -42,7 +42,7 @@ def fully_connected(operator: Operator) -> Layer:
     """Every weight meets an input, so the zero point of the input becomes part of the biases."""
     kernel = weights(operator)
     outputs, inputs = kernel.shape
-    fields = sum_fields(operator, kernel, sum_factors(operator))
+    fields = sum_fields(operator, kernel)
     shift = operator.inputs[0].zero_point * kernel.astype(np.int64).sum(1)
     fields |= {
         "rows": operator.inputs[0].size // inputs,
@@ -76,7 +76,7 @@ def sum_factors(operator: Operator) -> list[float]:
     return list(product / float(output.scale))
 
 
-def sum_fields(operator: Operator, rows: Array, real_factors: list[float]) -> dict[str, Any]:
+def sum_fields(operator: Operator, rows: Array) -> dict[str, Any]:
     """The fields of a layer that sums products; `rows` (outputs, products) are its weights.
 
     Raises UserError if a sum could overflow 32 bits.
@@ -85,7 +85,7 @@ def sum_fields(operator: Operator, rows: Array, real_factors: list[float]) -> di
     largest = LARGEST_INPUT * np.abs(rows.astype(np.int64)).sum(1) + np.abs(biases)
     if largest.max() >= 2**31:
         raise operator.refusal("has sums that overflow 32 bits")
-    factors = [scaling.factor(real) for real in real_factors]
+    factors = [scaling.factor(real) for real in sum_factors(operator)]
     least, most = scaling.limits(operator, operator.options.fusedActivationFunction)
     return {
         "weights": rows.reshape(-1),

@@ -52,7 +52,3 @@ def results(folder: Path) -> dict[str, Any]:
 
 def on(running: DaskCluster, *command: str) -> tuple[str, ...]:
     return (*command, "--cluster", running.address)
-
-
-def shown(project: Project) -> str:
-    return (project.folder.parent / f"{project.folder.name}.log").read_text()

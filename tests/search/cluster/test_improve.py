@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
 from tests.dask_cluster import THREADS_OF_TWO, DaskCluster, checkout
-from tests.search.cluster.conftest import on, shown
+from tests.search.cluster.conftest import on
 from tests.waiting import SECONDS, Hold, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -29,9 +29,9 @@ EPOCH = re.compile(r"^epoch +\d+: ", re.MULTILINE)  # as the stage `train` print
 
 
 @pytest.fixture(scope="module")
-def prepared(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def prepared(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with git, DVC and raw data, in which nothing is trained."""
-    project = whole_copy(fresh, mirror, tmp_path_factory.mktemp("improve") / "project")
+    project = fresh.whole_copy(tmp_path_factory.mktemp("improve") / "project")
     project.run("dvc", "repro", "download")
     project.commit()
     return project
@@ -49,32 +49,24 @@ def dask(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def started(
-    prepared: Project, dask: DaskCluster, mirror: Path, tmp_path_factory: pytest.TempPathFactory
+    prepared: Project, dask: DaskCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Project, str]:
     """A project after the start alone, and what the command said.
 
     Two changes follow it on every processor; how many follow these depends on what they brought.
     """
-    project = whole_copy(prepared, mirror, tmp_path_factory.mktemp("started") / "project")
+    project = prepared.whole_copy(tmp_path_factory.mktemp("started") / "project")
     return project, project.run(*on(dask, *IMPROVE, "--budget", "1"), **THREADS_OF_TWO)
 
 
 @pytest.fixture(scope="module")
 def improved(
-    started: tuple[Project, str],
-    dask: DaskCluster,
-    mirror: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    started: tuple[Project, str], dask: DaskCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Project, str]:
     """A project after the start and two changes side by side, and what the commands said."""
     before, output = started
-    project = whole_copy(before, mirror, tmp_path_factory.mktemp("improved") / "project")
+    project = before.whole_copy(tmp_path_factory.mktemp("improved") / "project")
     return project, output + project.run(*on(dask, *IMPROVE, "--budget", "3"), **THREADS_OF_TWO)
-
-
-def whole_copy(project: Project, mirror: Path, folder: Path) -> Project:
-    """A copy with git and DVC."""
-    return Project(dask_cluster.copied(project.folder, folder), mirror)
 
 
 def trained(project: Project) -> dict[str, tuple[str, ...]]:
@@ -93,10 +85,10 @@ def trained(project: Project) -> dict[str, tuple[str, ...]]:
 
 
 def test_candidates_side_by_side_are_those_of_one_machine(
-    improved: tuple[Project, str], prepared: Project, mirror: Path, tmp_path: Path
+    improved: tuple[Project, str], prepared: Project, tmp_path: Path
 ) -> None:
     project, output = improved
-    alone = whole_copy(prepared, mirror, tmp_path / "alone")
+    alone = prepared.whole_copy(tmp_path / "alone")
     said_alone = alone.run(*IMPROVE, "--budget", "2", **THREADS_OF_TWO)
     side_by_side, one_by_one = trained(project), trained(alone)
     assert (len(side_by_side), len(one_by_one)) == (3, 2)
@@ -142,10 +134,10 @@ def test_a_budget_below_the_number_of_workers_is_kept_and_what_is_finished_is_re
 
 
 def test_a_worker_killed_in_a_training_costs_that_training_only(
-    started: tuple[Project, str], mirror: Path, tmp_path: Path
+    started: tuple[Project, str], tmp_path: Path
 ) -> None:
     """Both workers are held in the second epoch of their trainings."""
-    project = whole_copy(started[0], mirror, tmp_path / "project")
+    project = started[0].whole_copy(tmp_path / "project")
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=2)
     with dask_cluster.cluster(tmp_path / "scheduler", environment=THREADS_OF_TWO) as running:
         folders = [checkout(project, tmp_path / name) for name in ("one", "two")]
@@ -153,22 +145,22 @@ def test_a_worker_killed_in_a_training_costs_that_training_only(
         command = project.start(*on(running, *IMPROVE, "--budget", "3"), **THREADS_OF_TWO)
         hold.wait(command, 2)
         dask_cluster.kill(first)
-        wait_for(lambda: "another one takes over" in shown(project), command)
+        wait_for(lambda: "another one takes over" in project.log.read_text(), command)
         hold.release()
-        assert command.wait(SECONDS) == 0, shown(project)
-    assert shown(project).count("its worker has ended") == 1
-    assert shown(project).count("2 epochs trained in") == 2
-    assert not EPOCH.findall(shown(project))
+        assert command.wait(SECONDS) == 0, project.log.read_text()
+    assert project.log.read_text().count("its worker has ended") == 1
+    assert project.log.read_text().count("2 epochs trained in") == 2
+    assert not EPOCH.findall(project.log.read_text())
     assert len(trained(project)) == 3
     assert trained(started[0]).items() <= trained(project).items()
 
 
 @pytest.mark.parametrize("how", ["scheduler", "ctrl-c"])
 def test_after_an_interruption_the_same_command_trains_nothing_twice(
-    how: str, started: tuple[Project, str], mirror: Path, tmp_path: Path
+    how: str, started: tuple[Project, str], tmp_path: Path
 ) -> None:
     """One worker has finished its training, and the other is held, when it happens."""
-    project = whole_copy(started[0], mirror, tmp_path / "project")
+    project = started[0].whole_copy(tmp_path / "project")
     hold = Hold(tmp_path / "hold", CHECKPOINT, times=2)
     three = [*IMPROVE, "--budget", "3"]
     with dask_cluster.cluster(tmp_path / "scheduler", environment=THREADS_OF_TWO) as running:
@@ -182,7 +174,7 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
             assert running.scheduler
             dask_cluster.kill(running.scheduler)
             assert command.wait(SECONDS) == 1
-            *_, last = shown(project).splitlines()
+            *_, last = project.log.read_text().splitlines()
             assert last.startswith(f"error: the connection to the scheduler {running.address} is")
             for worker in workers:
                 worker.wait(SECONDS)
@@ -192,7 +184,7 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
         else:
             command.send_signal(signal.SIGINT)
             assert command.wait(SECONDS) == 130
-            assert "stopped; finished trainings are kept" in shown(project)
+            assert "stopped; finished trainings are kept" in project.log.read_text()
             hold.release()
         (archive,) = results.glob("*.tar")
         assert len(trained(project)) == 1
@@ -204,13 +196,13 @@ def test_after_an_interruption_the_same_command_trains_nothing_twice(
 
 
 def test_data_that_are_not_those_of_params_yaml_are_refused(
-    fresh: Project, prepared: Project, mirror: Path, tmp_path: Path
+    fresh: Project, prepared: Project, tmp_path: Path
 ) -> None:
     nobody = {"EDGEPROOF_CLUSTER": "127.0.0.1:9"}
-    project = whole_copy(fresh, mirror, tmp_path / "project")
+    project = fresh.whole_copy(tmp_path / "project")
     without = project.attempt(*IMPROVE, **nobody)
     assert without.stderr.splitlines()[-1].startswith("error: data/raw, on which a cluster trains,")
-    project = whole_copy(prepared, mirror, tmp_path / "prepared")
+    project = prepared.whole_copy(tmp_path / "prepared")
     other = project.attempt(*IMPROVE, "-S", "dataset.name=fashion_mnist", **nobody)
     assert other.stderr.splitlines()[-1].startswith("error: dataset is changed for this command,")
     unreachable = project.attempt(*IMPROVE, **nobody)
@@ -220,9 +212,9 @@ def test_data_that_are_not_those_of_params_yaml_are_refused(
 
 
 def test_seeds_that_a_cluster_trains_have_the_models_of_one_machine(
-    prepared: Project, dask: DaskCluster, mirror: Path, tmp_path: Path
+    prepared: Project, dask: DaskCluster, tmp_path: Path
 ) -> None:
-    here, there = (whole_copy(prepared, mirror, tmp_path / name) for name in ("here", "there"))
+    here, there = (prepared.whole_copy(tmp_path / name) for name in ("here", "there"))
     for project in (here, there):
         project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
         project.commit()

@@ -13,7 +13,7 @@ import pytest
 from tests import dask_cluster
 from tests.conftest import Project
 from tests.dask_cluster import THREADS_OF_TWO, checkout
-from tests.search.cluster.conftest import CHECKPOINT, FOLDS, on, results, shown
+from tests.search.cluster.conftest import CHECKPOINT, FOLDS, on, results
 from tests.waiting import SECONDS, Hold, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -31,10 +31,10 @@ def test_a_killed_worker_costs_only_the_epoch_that_it_was_in(
         checkpoints = list((project.folder / ".state" / "trials").glob("*/checkpoint.json"))
         rows_of = {path.parent.name: json.loads(path.read_text())["rows"] for path in checkpoints}
         dask_cluster.kill(first)
-        wait_for(lambda: "another one takes over" in shown(project), command)
+        wait_for(lambda: "another one takes over" in project.log.read_text(), command)
         hold.release()
-        assert command.wait(SECONDS) == 0, shown(project)
-    assert "its worker has ended (no connection to tcp://127.0.0.1:" in shown(project)
+        assert command.wait(SECONDS) == 0, project.log.read_text()
+    assert "its worker has ended (no connection to tcp://127.0.0.1:" in project.log.read_text()
     assert results(project.folder) == expected
     assert len(rows_of) == 2
     for key, rows in rows_of.items():
@@ -58,9 +58,9 @@ def test_after_the_scheduler_was_killed_the_same_command_trains_nothing_twice(
         assert running.scheduler
         dask_cluster.kill(running.scheduler)
         assert command.wait(SECONDS) == 1
-        *_, last = shown(project).splitlines()
+        *_, last = project.log.read_text().splitlines()
         assert last.startswith(f"error: the connection to the scheduler {running.address} is lost")
-        assert "distributed" not in shown(project)
+        assert "distributed" not in project.log.read_text()
         before = (project.folder / ".state/trials" / first).read_bytes()
         worker.wait(SECONDS)
         running.start()
@@ -82,7 +82,10 @@ def test_ctrl_c_ends_the_training_and_leaves_the_worker(
         (training,) = hold.held()
         command.send_signal(signal.SIGINT)
         assert command.wait(SECONDS) == 130
-        assert "stopped; finished trainings are kept, the same command continues" in shown(project)
+        assert (
+            "stopped; finished trainings are kept, the same command continues"
+            in project.log.read_text()
+        )
         wait_for(lambda: not psutil.pid_exists(training))
         assert worker.poll() is None
         hold.release()
