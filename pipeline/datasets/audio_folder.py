@@ -76,7 +76,7 @@ def candidates(root: Path, tree: Tree, options: Options) -> Listed:
 
 
 def _of_list(root: Path, tree: Tree, options: Options) -> Listed:
-    folder, rows = image_list.rows_of(root, tree, options.labels)
+    folder, rows = image_list.rows_of(root, tree, options.labels, options.number)
     path = f"{root / folder / options.labels}"
     known = _known(rows[0], options.number) if rows else {}
     rows = [{name: row[column] for name, column in known.items()} for row in rows]
