@@ -20,6 +20,7 @@ from pipeline.planning import media_files, sampling, speakers
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, Survey
 from pipeline.planning.kinds import Recipe
+from pipeline.planning.parts import folds
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -46,7 +47,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     assert raw.series is not None
     options = read.options(series_folder.Options)
     named, group, names = (None, given.group, []) if given.group else _groups(raw)
-    together = _together(raw, group)
+    together, labels = _together(raw, group).tolist(), raw.train_labels.tolist()
     counts = np.bincount(raw.train_labels, minlength=len(raw.class_names)).tolist()
     values |= {"columns": options.columns} if options.columns else {}
     values |= {"gaps": options.gaps} if options.gaps != "split" else {}
@@ -59,10 +60,9 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         size=tuple(raw.train_images.shape[1:]),
         opened=len(raw.train_labels),
         group=group,
-        groups=len(np.unique(together)),
-        groups_of_class=media_files.groups_of_class(
-            zip(together.tolist(), raw.train_labels.tolist(), strict=True)
-        ),
+        groups=len(set(together)),
+        groups_of_class=media_files.groups_of_class(zip(together, labels, strict=True)),
+        folds=folds(together, labels, len(raw.test_labels) > 0),
         rate=options.rate,
         seconds=options.seconds,
         cut=plan.reason,

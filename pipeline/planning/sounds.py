@@ -23,6 +23,7 @@ from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
 from pipeline.planning.data import Survey
+from pipeline.planning.parts import folds
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
@@ -62,6 +63,7 @@ def survey(path: Path, tree: Tree, labels: str | None, given_group: str | None) 
         group=group,
         groups=len(set(names)),
         groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
+        folds=folds(names, classes, examples["test"] > 0),
         remarks=[
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),

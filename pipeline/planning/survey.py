@@ -35,6 +35,7 @@ from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
 from pipeline.planning import arrays, lists, media_files, sensors, sounds, speakers, unreadable
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
+from pipeline.planning.parts import folds
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -210,6 +211,7 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
         group=group,
         groups=len(set(names)),
         groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
+        folds=folds(names, classes, examples["test"] > 0),
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
