@@ -240,7 +240,7 @@ def calibration_sentence(calibrated: Calibrated) -> str:
         f"temperature {calibrated.temperature:.3f}, fitted to the validation set and folded into "
         f"the last layer: the calibration error there (0 is best) is {calibrated.error_before:.4f} "
         f"without it, and {calibrated.error:.4f} with it"
-        + "; it gives the least cross-entropy, not the least of this error"
+        + "; it minimizes the cross-entropy, not this error"
         * has_risen
     )
 

@@ -159,7 +159,7 @@ def test_the_sentence_on_the_temperature_says_which_error_is_without_it_and_what
     assert lower == sentence.format("0.1540", "0.1412")
     higher = train.calibration_sentence(Calibrated(1.1, 0.1412, 0.154, outputs))
     assert higher == sentence.format("0.1412", "0.1540") + (
-        "; it gives the least cross-entropy, not the least of this error"
+        "; it minimizes the cross-entropy, not this error"
     )
 
 

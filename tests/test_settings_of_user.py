@@ -116,6 +116,7 @@ def test_braces_in_the_path_are_named_with_a_cure(project: Project) -> None:
     project.run(*EDGEPROOF, "run", "download")
 
 
+@pytest.mark.slow
 def test_a_home_that_is_not_writable_leaves_the_runtimes_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from pipeline.datasets.reading import (
     sound_list,
 )
 from pipeline.datasets.reading.file_tree import Tree
-from pipeline.datasets.reading.label_columns import spelling
+from pipeline.datasets.reading.label_columns import column_like, spelling
 from pipeline.datasets.reading.listed_files import Files
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.datasets.reading.recording_columns import LABEL
@@ -45,7 +45,6 @@ class Options(image_list.Options):
     """Those of the list, if there is one."""
 
 
-LABELS = "labels"  # several at once
 # What is heard, if a list has no column that is a label by its name
 HEARD = ("word", "command", "keyword", "transcript", "transcription", "text", "sentence", "event")
 # UrbanSound8K: its files are cut out already, and start and end are those of a recording elsewhere
@@ -120,12 +119,16 @@ def _heard(names: Collection[str]) -> str | None:
 
 def _known(names: Collection[str], number: str | None) -> dict[str, str]:
     """The columns to read, by the names that are looked for."""
-    result = recording_list.renamed({name: name for name in names})
+    if number is not None:
+        number = column_like(names, number)
+    result = recording_list.renamed({name: name for name in names if name != number})
     if FREESOUND_ID in names:
         result.pop("start", None)
         result.pop("end", None)
+    if number is not None:
+        return {**result, number: number}
     heard = _heard(names)
-    if heard and not {LABEL, LABELS, number}.intersection(result):
+    if heard is not None and LABEL not in result:
         result[LABEL] = result.pop(heard)
     return result
 
@@ -196,9 +199,7 @@ def _candidate(
     part = image_list.part_of(where, row, split)
     candidate = image_list.candidate_of(where, part, row, label, files)
     others = {
-        name: cell
-        for name, cell in candidate.columns.items()
-        if name not in recording_list.LIST_COLUMNS
+        name: cell for name, cell in candidate.columns.items() if name not in recording_list.PLACES
     }
     is_part = bool(row.get("start") or row.get("end"))
     return replace(candidate, columns=others, seconds=(start, end) if is_part else None)

@@ -66,12 +66,16 @@ def load(params: Dataset) -> Raw:
 
 
 def cutting(options: Options) -> Cutting:
-    """Raises UserError for a window shorter than two rows."""
+    """Raises UserError for a window shorter than two rows, and a number that is a channel."""
     length = round(options.seconds * options.rate)
     if length < 2:
         raise UserError(
             f"dataset.seconds is {options.seconds:g} and dataset.rate {options.rate:g} Hz, "
             f"windows of {counted(length, 'row')}; expected at least 2"
+        )
+    if options.number is not None and options.number in (options.columns or ()):
+        raise UserError(
+            f"dataset.columns names {options.number}, which dataset.number predicts; take it out"
         )
     step = options.seconds / 2 if options.step is None else options.step
     channels = tuple(options.columns) if options.columns else None
@@ -109,7 +113,7 @@ def dataset(
     say(parts, how)
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
-        print("there is one recording, so the accuracy says nothing about another one")
+        print("there is one recording, so the result says nothing about another one")
     keep_files_together(parts, how)
     class_names = _class_names(parts, how, path)
     arrays: dict[str, Any] = {}
@@ -219,7 +223,8 @@ def say(parts: list[Part], how: Cutting) -> None:
     if held := sum(part.is_held for part in parts):
         print(f"{counted(held, NOUN)} shorter than a window: held at the last row")
     if empty := sum(not part.labels for part in parts):
-        needed = f"{how.length} rows of one label that follow each other"
+        what = "of one label" if how.number is None else "with a number"
+        needed = f"{how.length} rows {what} that follow each other"
         print(f"{counted(empty, NOUN)} without a window: it needs {needed}")
     if longer := sum(part.is_longer for part in parts):
         most = f"{labelled_windows.MOST_VALUES:,} values"

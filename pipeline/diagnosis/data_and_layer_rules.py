@@ -104,8 +104,8 @@ def with_neglected(diagnosis: Diagnosis, neglected: list[str]) -> Diagnosis:
         return diagnosis
     note = (
         f"note that few validation examples of {listed(neglected)} are recognized, which "
-        f"{'is' if len(neglected) == 1 else 'are'} rare in training: train.class_weights: "
-        "balanced, unless it is set, lets each class count the same"
+        f"{'is' if len(neglected) == 1 else 'are'} rare in training: if "
+        "train.class_weights is null, set it to balanced, so that each class counts the same"
     )
     return replace(
         diagnosis,

@@ -1,4 +1,4 @@
-"""Classes with so few examples that more of them help before any change of the network does."""
+"""Classes with so few examples that adding some helps more than changing the network."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def sentence(train: Mapping[str, int], validation: Mapping[str, int]) -> str | N
     few = validation[name]
     share = sum(validation.values()) / (sum(train.values()) + sum(validation.values()))
     more = math.ceil((FEWEST - few) / share)
-    too = f"; {listed(others)} {verb(len(others), 'has', 'have')} few too" if others else ""
+    have = verb(len(others), "has", "have")
+    too = f"; {listed(others)} {have} few examples, too" if others else ""
     return (
         f"{name!r} has only {train[name]} training and {counted(few, 'validation example')}: even "
         f"if the model recognizes {verb(few, 'it', f'all {few}')}, the recall of {name!r} may "

@@ -15,7 +15,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.splits import has_one_of_each
 from pipeline.planning import media_files
 from pipeline.planning.data import Given, NumberRange, Survey
-from pipeline.planning.parts import Parts, parts
+from pipeline.planning.parts import Parts, folds, parts
 from pipeline.process.errors import UserError
 from pipeline.reporting import split_notes
 
@@ -58,6 +58,7 @@ def survey(path: Path, given: Given) -> Survey:
         group=group,
         groups=len(set(names)),
         groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
+        folds=folds(names, classes, examples["test"] > 0),
         remarks=[*_like_images(raw), *_turned(raw), *_like_classes(raw), *_joined(raw), *too_few],
     )
     if not declared("inputs", raw.kind)["AXES"] or not _is_sorted(raw, parts(data)):

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.config.params import NONE
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.folds import FOLDS
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -19,7 +20,7 @@ SURVEYED = ("npz", "image_folder", "image_list", "audio_folder", "series_folder"
 class Given:
     """What a user says of data that are surveyed.
 
-    `other` holds pictures that are none of the classes. `number` is the column of a list with the
+    `other` holds pictures that are none of the classes. `number` is the column with the
     numbers to predict, in this `unit`. `rate` is that of recordings which do not say it, in Hz.
     `group` is `preprocess.group`, if that is set.
     """
@@ -90,6 +91,7 @@ class Survey:
     group: str | None = None
     groups: int = 0  # how many there are in training and validation; 0: no group is known
     groups_of_class: int = 0  # that hold the class which the fewest of them hold
+    folds: int = FOLDS  # that the groups outside the test set allow
     rate: float = 0  # Hz of sensors, and of sounds: one in twenty files has less
     seconds: float = 0.0  # of windows, and of sounds: one in twenty files is longer
     cut: str = field(default="a window", compare=False)  # why windows have that length

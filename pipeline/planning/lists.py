@@ -74,13 +74,18 @@ def lacks_number(path: Path, column: str) -> str:
     )
 
 
-def is_of_sensors(path: Path) -> bool:
-    """Whether a CSV is a recording itself, as its columns name no files with labels."""
+def is_of_sensors(path: Path, number: str | None = None) -> bool:
+    """Whether a CSV is a recording itself, as its columns name no files with labels.
+
+    With a `number` to predict a list needs no label, so any column of files makes it one.
+    """
     with path.open("rb") as file:
         is_text = file.read(2) not in (b"\xff\xfe", b"\xfe\xff")  # in UTF-16
     row = _first_row(path)
     name = image_list.file_of(row) or ""
     named = name.lower()
+    if number is not None and name:
+        return False
     if not is_text or image_list.is_list(row) or named.endswith(file_tree.Tree.suffixes):
         return False
     if _names_picture(path, name):

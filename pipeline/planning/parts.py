@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.config.parts import one_class_each
-from pipeline.files.reports import folds
-from pipeline.files.reports.folds import FOLDS
+from pipeline.files.reports.folds import FOLDS, number
 from pipeline.files.splits import has_one_of_each, validation_count
 from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
@@ -73,18 +76,35 @@ def parts(data: Survey) -> Parts:
     if not validation:
         validation = max(validation_count(validation_share(examples), examples), fewest)
         examples -= validation
-    return Parts(examples, validation, test, _folds(data))
+    return Parts(examples, validation, test, data.folds)
 
 
-def _folds(data: Survey) -> int:
-    """As many as the groups outside the test set allow."""
-    if not data.groups:
+def folds(names: Sequence[object], classes: Sequence[object], has_test: bool) -> int:
+    """As many as the groups outside the test set surely allow.
+
+    `names` are those of the groups of the examples outside a test set of the data, if there are
+    groups, and `classes` their classes.
+    """
+    if not len(names):
         return FOLDS
-    if data.examples.get("test"):
-        return folds.number(data.groups, data.groups_of_class)
-    return folds.number(
-        *(count - max(1, round(TEST * count)) for count in (data.groups, data.groups_of_class))
+    sizes = list(Counter(names).values())
+    of_class = Counter(zip(classes, names, strict=True))
+    sizes_of_class = defaultdict[object, list[int]](list)
+    for (label, _), size in of_class.items():
+        sizes_of_class[label].append(size)
+    return number(
+        _outside_test(sizes, has_test),
+        min(_outside_test(each, has_test) for each in sizes_of_class.values()),
     )
+
+
+def _outside_test(sizes: Sequence[int], has_test: bool) -> int:
+    """How many groups of these sizes are left if the test set takes the smallest ones."""
+    if has_test:
+        return len(sizes)
+    smallest = np.sort(sizes)
+    tested = smallest.cumsum() - smallest / 2 < TEST * smallest.sum()
+    return len(sizes) - max(1, int(tested.sum()))
 
 
 def validation_share(examples: int) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.datasets import series_folder
 from pipeline.datasets.reading import file_tree, recording_files
 from pipeline.datasets.reading.file_tree import FileError
+from pipeline.datasets.reading.label_columns import column_like
 from pipeline.datasets.reading.recording_columns import LABELS
 from pipeline.datasets.reading.recording_list import RecordingFile
 from pipeline.datasets.reading.recording_windows import (
@@ -70,8 +71,7 @@ def plan(path: Path, given: Given) -> Plan:
         )
     most = max(round(LONGEST_EVENT * rate), rows) + 1
     taken = columns or (seen.beginnings[0].channels if seen.beginnings else None)
-    labels = LABELS if given.number is None else (given.number,)
-    looked_at = [*islice(_lengths(path, most, taken, labels), SAMPLE)] or [(0, True)]
+    looked_at = [*islice(_lengths(path, most, taken, given.number), SAMPLE)] or [(0, True)]
     lengths = np.array([length for length, _ in looked_at])
     longest = int(np.quantile(lengths, LONG, method="higher"))
     are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
@@ -89,13 +89,14 @@ def plan(path: Path, given: Given) -> Plan:
 
 
 def _lengths(
-    path: Path, most: int, taken: Sequence[str] | None, columns: Sequence[str]
+    path: Path, most: int, taken: Sequence[str] | None, number: str | None
 ) -> Iterator[tuple[int, bool]]:
     """The rows of each recording, of which at most about `most` are read; has it one label?
 
-    It has several if one of these `columns` may change within it.
+    Or one `number`, if that is to be predicted.
     """
-    for row, recording in _recordings(path, {}, taken):
+    columns = LABELS if number is None else (number,)
+    for row, recording in _recordings(path, {}, taken, number):
         count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
@@ -106,10 +107,14 @@ def _lengths(
 
 
 def _recordings(
-    path: Path, faults: dict[str, str], taken: Sequence[str] | None = None
+    path: Path,
+    faults: dict[str, str],
+    taken: Sequence[str] | None = None,
+    number: str | None = None,
 ) -> Iterator[tuple[RecordingFile, Recording]]:
     """All that can be read, or of them the channels `taken`; `faults` has why others cannot."""
-    with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
+    labels = series_folder.Options().labels
+    with series_folder.opened(path, labels, number) as (rows, open_file, _):
         for row in rows:
             try:
                 with open_file(row.file) as file:
@@ -131,7 +136,7 @@ def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str]) -> Ite
 def _seen(path: Path, number: str | None) -> Seen:
     """The beginnings of SAMPLE recordings, without the `number` to predict."""
     seen = Seen()
-    for row, recording in islice(_recordings(path, seen.faults), SAMPLE):
+    for row, recording in islice(_recordings(path, seen.faults, None, number), SAMPLE):
         block = next(iter(recording.blocks), None)
         if block is None:
             continue
@@ -143,7 +148,8 @@ def _seen(path: Path, number: str | None) -> Seen:
                 rate = _coarse_rate(block.times)
                 if rate is None:
                     seen.faults[row.file] = str(error)
-        kept = [at for at, name in enumerate(recording.channels) if name != number]
+        predicted = number and column_like(recording.channels, number)
+        kept = [at for at, name in enumerate(recording.channels) if name != predicted]
         names = tuple(recording.channels[at] for at in kept)
         seen.beginnings.append(Beginning(row, names, block.values[:, kept], block.times, rate))
     seen.keep_usual()

@@ -22,6 +22,7 @@ from pipeline.planning import media_files, sampling, speakers
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.planning.kinds import Recipe
+from pipeline.planning.parts import folds
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -43,8 +44,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     assert raw.series is not None
     options = read.options(series_folder.Options)
     named, group, names = (None, given.group, []) if given.group else _groups(raw)
-    together = _together(raw, group)
-    labels = _labels(raw)
+    together, labels = _together(raw, group).tolist(), _labels(raw)
     values |= {"columns": options.columns} if options.columns else {}
     values |= {"gaps": options.gaps} if options.gaps != "split" else {}
     return Survey(
@@ -58,8 +58,9 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         size=tuple(raw.train_images.shape[1:]),
         opened=len(raw.train_labels),
         group=group,
-        groups=len(np.unique(together)),
-        groups_of_class=media_files.groups_of_class(zip(together.tolist(), labels, strict=True)),
+        groups=len(set(together)),
+        groups_of_class=media_files.groups_of_class(zip(together, labels, strict=True)),
+        folds=folds(together, labels, len(raw.test_labels) > 0),
         rate=options.rate,
         seconds=options.seconds,
         cut=plan.reason,
@@ -154,7 +155,8 @@ def _in_few(path: Path, raw: Raw, group: str | None) -> list[str]:
     """Classes that cannot be in each split, as their windows belong together. Raises UserError."""
     if len(raw.test_labels):
         return []
-    together, what = _together(raw, group), group or "recording"
+    together = _together(raw, group)
+    what = "recording" if group is None else group if group in raw.train_columns else "group"
     if len(np.unique(together)) < SPLITS:
         raise UserError(
             f"{path} holds {counted(len(np.unique(together)), what)}, and training, validation and "

@@ -24,6 +24,7 @@ from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.planning import media_files, speakers
 from pipeline.planning.data import Given, NumberRange, Survey
+from pipeline.planning.parts import folds
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
@@ -47,6 +48,8 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
     counts = label_meaning.counts(target, answers, class_names)
     media_files.check_classes(path, counts, "recording", faults)
     _check_readable(path, headers, faults)
+    if not train:
+        raise UserError(f"{path} holds no readable recording for training")
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     examples = Counter(row.part for row in readable)
     classes = [row.label if one_class_each(target) else "" for row in train]
@@ -66,6 +69,7 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
         group=group,
         groups=len(set(names)),
         groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
+        folds=folds(names, classes, examples["test"] > 0),
         remarks=[
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),

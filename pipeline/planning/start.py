@@ -86,7 +86,7 @@ def _check_given(data: Survey, given: Given) -> None:
     noun = declared("inputs", data.kind)["NOUN"]
     if given.number is not None and data.number is None:
         raise UserError(
-            f"--number is {given.number}, which names a column of a list of files, and "
+            f"--number is {given.number}, which names a column of a list or of recordings, and "
             f"the data are {noun}; leave it out"
         )
     if given.unit is not None and data.number is None:

@@ -35,6 +35,7 @@ from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
 from pipeline.planning import arrays, lists, media_files, sensors, sounds, speakers, unreadable
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
+from pipeline.planning.parts import folds
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -64,7 +65,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if dataset and dataset.name == "series_folder":
         return sensors.survey(path, given, dataset)
     is_csv = path.is_file() and path.suffix.lower() in (".csv", ".tsv")
-    if is_csv and lists.is_of_sensors(path):
+    if is_csv and lists.is_of_sensors(path, given.number):
         return sensors.survey(path, given)
     if path.is_file() and path.suffix.lower() == ".npz":
         look = sensors.survey if _is_of_sensors(path) else arrays.survey
@@ -204,6 +205,7 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
         group=group,
         groups=len(set(names)),
         groups_of_class=media_files.groups_of_class(zip(names, classes, strict=False)),
+        folds=folds(names, classes, examples["test"] > 0),
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),

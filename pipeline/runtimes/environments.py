@@ -44,10 +44,12 @@ def python(group: str) -> Path:
 
 
 def variables() -> dict[str, str]:
-    """Those of uv, which gets its cache in the project if it cannot be in an unwritable HOME."""
+    """Those of uv, which gets its cache in the project if HOME takes none."""
     result = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    is_writable = os.access(result.get("HOME", "/"), os.W_OK | os.X_OK)
-    if not is_writable and "XDG_CACHE_HOME" not in result:
+    home = Path(result.get("HOME", "/"))
+    caches = [home / ".cache" / "uv", home / ".cache"]
+    folder = next((path for path in caches if path.exists()), home)
+    if not os.access(folder, os.W_OK | os.X_OK) and "XDG_CACHE_HOME" not in result:
         result.setdefault("UV_CACHE_DIR", str((artifacts.STATE / "uv").absolute()))
     return result
 

@@ -59,7 +59,7 @@ def load(folder: Path) -> Settings:
         _make(folder, path)
     try:
         return Settings.model_validate_json(path.read_bytes())
-    except ValueError:  # of which pydantic's errors are
+    except ValueError:  # pydantic's errors, too
         raise UserError(
             f"{path} is damaged; restore it from a backup, since the data in {folder} cannot be "
             "used without its passwords"

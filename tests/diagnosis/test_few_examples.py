@@ -39,7 +39,7 @@ def test_the_rarest_class_is_told_in_figures_and_the_others_by_name() -> None:
     assert told.startswith(
         "'plastic' has only 4 training and 1 validation example: even if the model recognizes it,"
     )
-    assert told.endswith("; 'metal' has few too")
+    assert told.endswith("; 'metal' has few examples, too")
     # The exact interval of one answer that is right: 0.025 ** (1 / 1) to 1
     assert math.isclose(0.025, float(told.split("anywhere from ")[1].split(" to")[0]) / 100)
 

@@ -66,6 +66,15 @@ def test_two_cameras_outside_the_test_set_are_too_few_for_folds(cameras: Params)
         folds.number(cameras)
 
 
+def test_no_folds_are_proposed_of_uneven_groups_that_a_run_may_refuse(cameras: Params) -> None:
+    for path in [*Path("photos").glob("*/camera[23]_[1-7].png"), *Path("photos").glob("*/*4_*")]:
+        path.unlink()
+    assert parts(survey.of_params(cameras)).folds == 0
+    download.main()
+    with pytest.raises(UserError, match=r"2 groups outside the test set, .* too few for folds"):
+        folds.number(cameras)
+
+
 @pytest.fixture
 def people(cameras: Params, monkeypatch: pytest.MonkeyPatch) -> Analysis:
     """Folds by group of three people, one of whom has the labels of the other class."""

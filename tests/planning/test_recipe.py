@@ -23,7 +23,7 @@ from pipeline.planning import (
     survey,
 )
 from pipeline.planning.data import Given, NumberRange, Survey
-from pipeline.planning.parts import Parts, parts
+from pipeline.planning.parts import Parts, folds, parts
 from pipeline.process.errors import UserError
 from pipeline.verification import rejection
 from tests.conftest import ROOT
@@ -75,42 +75,45 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
 
 
 def test_few_images_are_judged_by_folds_where_folds_can_judge_them() -> None:
-    def folds(data: Survey) -> Any:
+    def proposed(data: Survey) -> Any:
         return values(data)["evaluate.folds"]
 
-    assert folds(photos(2400)) == "reports/folds.json"
-    assert folds(photos(2600)) == params.NONE, "520 images are for the test"
-    assert folds(photos(500, group="sender", groups=12, groups_of_class=5)) == "reports/folds.json"
-    assert folds(photos(500, group="sender", groups=12, groups_of_class=4)) == params.NONE
+    assert proposed(photos(2400)) == "reports/folds.json"
+    assert proposed(photos(2600)) == params.NONE, "520 images are for the test"
+    assert proposed(photos(500, group="sender", folds=3)) == "reports/folds.json"
+    assert proposed(photos(500, group="sender", folds=0)) == params.NONE
     uneven = Survey({}, ["a", "b"], {"train": 90}, {"a": 70, "b": 20})
-    assert folds(uneven) == "reports/folds.json"
+    assert proposed(uneven) == "reports/folds.json"
     assert values(uneven)["problem.metric"] == "balanced_accuracy"
-    assert folds(Survey({}, ["a", "b"], {"train": 10}, {"a": 5, "b": 5})) == params.NONE
+    assert proposed(Survey({}, ["a", "b"], {"train": 10}, {"a": 5, "b": 5})) == params.NONE
     own_test = {"train": 10, "test": 5}
-    assert folds(Survey({}, ["a", "b"], own_test, {"a": 5, "b": 5})) == "reports/folds.json"
+    assert proposed(Survey({}, ["a", "b"], own_test, {"a": 5, "b": 5})) == "reports/folds.json"
 
 
 def test_few_groups_are_judged_by_three_folds_whose_interval_is_wide() -> None:
-    def reason(groups: int, of_class: int, **examples: int) -> str:
-        data = photos(120, group="speaker", groups=groups, groups_of_class=of_class)
+    def reason(groups: int, **examples: int) -> str:
+        names, classes = np.arange(120) % groups, np.arange(120) // groups % 2
+        count = folds(names.tolist(), classes.tolist(), bool(examples))
+        facts = {"groups": groups, "groups_of_class": groups, "folds": count}
+        data = photos(120, group="speaker", **facts)
         return recipe._folds(replace(data, examples={**data.examples, **examples})).reason
 
-    assert reason(5, 5) == (
+    assert reason(5) == (
         "the test set would hold 24, too few to judge by, so 3 trainings on parts of the other 96 "
         "do; `edgeproof run` makes them first; of 5 groups their interval is wide"
     )
-    assert "so 5 trainings" in reason(10, 10)
-    assert "wide" not in reason(10, 10)
-    assert "so 3 trainings" in reason(4, 4)
-    assert "so 3 trainings" in reason(3, 3, test=30)
-    assert reason(3, 3) == (
+    assert "so 5 trainings" in reason(10)
+    assert "wide" not in reason(10)
+    assert "so 3 trainings" in reason(4)
+    assert "so 3 trainings" in reason(3, test=30)
+    assert reason(3) == (
         "24 examples for the test are few, but a class is in 3 of 3 groups, too few for folds with "
         "an interval that holds"
     )
     settings = params.override(
         params.load(ROOT / "params.yaml"), {"evaluate.folds": "reports/folds.json"}
     )
-    few = parts(photos(120, group="speaker", groups=5, groups_of_class=5))
+    few = parts(photos(120, group="speaker", folds=3))
     assert "; 3 folds judge the recipe on all 96" in outlook.splits(few, settings)[1]
     shown = outlook.training(settings, few, cost.Speed(0.01, 0.005, 2**30))
     assert "for the same in 3 folds" in shown

@@ -100,6 +100,31 @@ def test_a_number_without_a_list_or_a_column_is_refused(tones: Path) -> None:
         survey.survey(tones, Given(number="pitch"))
 
 
+def test_columns_beside_a_number_keep_their_names(tones: Path) -> None:
+    raw = load(tones, "file,Pitch,word,label\n0.wav,1,a,b\n1.wav,2,c,d\n", number="pitch")
+    assert sorted(raw.train_columns["word"] + raw.train_columns["label"]) == ["a", "b", "c", "d"]
+    raw = load(tones, "file,onset,speaker\n0.wav,0.5,a\n1.wav,0.7,b\n", number="onset")
+    assert sorted(raw.train_labels.round(1).tolist()) == pytest.approx([0.5, 0.7])
+
+
+def test_tags_beside_a_word_are_no_labels(tones: Path) -> None:
+    raw = load(tones, "file,word,tags\n0.wav,yes,x\n1.wav,no,y\n")
+    assert (raw.target, raw.class_names) == ("classes", ["no", "yes"])
+
+
+def test_a_list_of_tests_alone_is_refused(tones: Path) -> None:
+    rows = "file,pitch,split\n0.wav,1,test\n1.wav,2,test\n"
+    with pytest.raises(UserError, match="holds no readable recording for training"):
+        load(tones, rows, number="pitch")
+    with pytest.raises(UserError, match="holds no readable recording for training"):
+        survey.survey(tones, Given(number="pitch"))
+
+
+def test_start_takes_the_path_of_a_list_with_a_number(tones: Path) -> None:
+    (tones / "heard.csv").write_text("file,pitch\n0.wav,1\n1.wav,2\n2.wav,4\n3.wav,8\n")
+    assert survey.survey(tones / "heard.csv", Given(number="pitch")).target == "number"
+
+
 def test_start_knows_what_is_asked_for(tones: Path) -> None:
     (tones / "heard.csv").write_text("file,pitch\n0.wav,1.5\n1.wav,2\n2.wav,4\n3.wav,8\n")
     data = survey.survey(tones, Given(number="pitch", unit="kHz"))

@@ -53,7 +53,7 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Collection[
     """The labels of the list at `path`; `others` are columns that hold none. Raises UserError."""
     columns = list(rows[0]) if rows else ["label"]
     if number is not None:
-        return _numbers(path, rows, number)
+        return numbers(path, rows, number)
     if "label" in columns:
         return _classes(path, rows)
     if "labels" in columns:
@@ -87,8 +87,8 @@ def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
             f"note: {path}: the class {joint} joins names of other classes; if a file may have "
             "several labels at once, call the column labels"
         )
-    numbers = all(map(_is_number, names)) and not all(name.isdigit() for name in names)
-    if numbers and len(names) > len(rows) / 2:
+    are_numbers = all(map(is_number_text, names)) and not all(name.isdigit() for name in names)
+    if are_numbers and len(names) > len(rows) / 2:
         raise UserError(
             f"{path} has numbers as labels, such as {names[0]}; to predict a number, {CURE}"
         )
@@ -153,16 +153,16 @@ def _unclear(path: str, name: str, column: Sequence[str]) -> str:
     )
 
 
-def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
-    alike = [name for name in rows[0] if spelling(name) == spelling(column)] if rows else []
-    key = column if column in alike else next(iter(alike), column)
-    if rows and not alike:
+def numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
+    """Those of the `column` of a list. Raises UserError."""
+    key = column_like(rows[0], column) if rows else column
+    if key is None:
         raise UserError(
             f"dataset.number is {column}; expected one of the columns of {path}: "
             f"{', '.join(rows[0])}"
         )
     texts = _with_points([row[key] for row in rows])
-    wrong = [number for number, text in enumerate(texts, 2) if not _is_number(text)]
+    wrong = [number for number, text in enumerate(texts, 2) if not is_number_text(text)]
     if wrong:
         text = texts[wrong[0] - 2]
         others = f", and {counted(len(wrong) - 1, 'other row')} no number either"
@@ -173,6 +173,12 @@ def _numbers(path: str, rows: Sequence[Row], column: str) -> LabelTexts:
             f"{unclear * bool(COMMA.fullmatch(text))}; take out rows that have none"
         )
     return LabelTexts("number", texts, [column], (key,))
+
+
+def column_like(names: Collection[str], column: str) -> str | None:
+    """The column of this name, or else the first one that is spelled like it."""
+    alike = (name for name in names if spelling(name) == spelling(column))
+    return column if column in names else next(alike, None)
 
 
 def _with_points(texts: list[str]) -> list[str]:
@@ -199,7 +205,7 @@ def spelling(column: str) -> str:
     return "".join(character for character in column.lower() if character.isalnum())
 
 
-def _is_number(text: str) -> bool:
+def is_number_text(text: str) -> bool:
     try:
         return math.isfinite(float(text)) and abs(float(text)) < 1e30  # which float32 can hold
     except ValueError:

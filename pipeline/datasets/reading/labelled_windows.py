@@ -6,7 +6,7 @@ Or with numbers: that of a window is the mean of those of its rows.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.datasets.reading import recording_files, recording_windows
 from pipeline.datasets.reading.file_tree import FileError, nfc
-from pipeline.datasets.reading.recording_columns import CERTAIN, LABELS
+from pipeline.datasets.reading.label_columns import column_like, is_number_text, spelling
+from pipeline.datasets.reading.recording_columns import CERTAIN, LABEL, LABELS
 from pipeline.datasets.reading.recording_list import RecordingFile
 from pipeline.datasets.reading.recording_windows import Block, Recording, Window
 from pipeline.files.artifacts import Array
@@ -73,7 +74,8 @@ def read(file: IO[bytes], row: RecordingFile, how: Cutting) -> Iterator[Part]:
     """The windows of each recording in a file. Raises FileError."""
     if how.channels is None and how.number is not None:
         first = next(recording_files.recordings(file, row.file))
-        how.channels = tuple(name for name in first.channels if name != how.number)
+        number = column_like(first.channels, how.number)
+        how.channels = tuple(name for name in first.channels if name != number)
         file.seek(0)
     for recording in recording_files.recordings(file, row.file, how.channels):
         how.channels = how.channels or recording.channels
@@ -134,13 +136,14 @@ def _columns_of(
 class _Labels:
     """Each label has a code, in the order in which they are met."""
 
-    columns: Sequence[str] = LABELS
-
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
 
     def code(self, label: str) -> float:
         return float(self._codes.setdefault(label, len(self._codes)) if label else UNLABELLED)
+
+    def column(self, names: Collection[str]) -> str | None:
+        return next((name for name in LABELS if name in names), None)
 
     def of_file(self, row: RecordingFile) -> str:
         return row.label
@@ -157,21 +160,26 @@ class _Numbers:
     """Each row has a number; that of a window is their mean."""
 
     def __init__(self, column: str, length: int) -> None:
-        self.columns: Sequence[str] = (column,)
-        self._length, self._start = length, 0
+        self._column, self._length, self._start = column, length, 0
         self._rows: list[Array] = []
 
     def code(self, text: str) -> float:
         """Raises FileError."""
-        try:
-            return float(text or "nan")
-        except ValueError:
-            raise FileError(
-                f"has {text!r} as {self.columns[0]}; expected a number, or nothing"
-            ) from None
+        if text.lower() in ("", "nan"):
+            return np.nan
+        if not is_number_text(text):
+            raise FileError(f"has {text!r} as {self._column}; expected a number, or nothing")
+        return float(text)
+
+    def column(self, names: Collection[str]) -> str | None:
+        is_label = spelling(self._column) in map(spelling, LABELS)
+        alike = column_like(names, self._column)
+        return LABEL if alike is None and is_label and LABEL in names else alike
 
     def of_file(self, row: RecordingFile) -> str:
-        raise FileError(f"has no column {self.columns[0]}, which dataset.number names")
+        raise FileError(
+            f"has no column {self._column} beside its channels, which dataset.number names"
+        )
 
     def marks(self, block: Block, codes: Array) -> Array:
         self._start = self._start if self._rows else block.start
@@ -187,7 +195,7 @@ class _Numbers:
 def _marks_of(
     row: RecordingFile, recording: Recording, rate: float, answers: _Labels | _Numbers
 ) -> Marks:
-    """A number for each row of a block, which changes where the label does."""
+    """The mark of each row of a block, which changes where the label does."""
 
     def codes(block: Block) -> Array:
         result = np.full(len(block.values), answers.code(""))
@@ -198,11 +206,10 @@ def _marks_of(
             for span in row.spans:
                 result[(times >= span.start) & (times < span.end)] = answers.code(span.label)
             return result
-        for name in answers.columns:
-            if name in block.text:
-                return np.array([answers.code(nfc(label)) for label in block.text[name]])
-        known = [recording.columns.get(name, "") for name in answers.columns]
-        label = nfc(next(filter(None, known), "")) or answers.of_file(row)
-        return np.full(len(block.values), answers.code(label))
+        if (name := answers.column(block.text)) is not None:
+            return np.array([answers.code(nfc(text)) for text in block.text[name]])
+        name = answers.column(recording.columns)
+        text = nfc(recording.columns[name]) if name is not None else ""
+        return np.full(len(block.values), answers.code(text or answers.of_file(row)))
 
     return lambda block: answers.marks(block, codes(block))

@@ -12,14 +12,15 @@ from typing import IO
 
 import numpy as np
 
-from pipeline.datasets.reading import file_tree, part_folders, recording_files
+from pipeline.datasets.reading import file_tree, label_columns, part_folders, recording_files
 from pipeline.datasets.reading.file_tree import FileError, Open, nfc
-from pipeline.datasets.reading.label_columns import CURE, spelling
+from pipeline.datasets.reading.label_columns import CURE, column_like, spelling
 from pipeline.datasets.reading.recording_columns import LABEL, LABELS, label_in
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
 
-LIST_COLUMNS = ("file", "start", "end", "split", LABEL)
+PLACES = ("file", "start", "end", "split")  # of an example, in columns of a list
+LIST_COLUMNS = (*PLACES, LABEL)
 SPELLINGS = {  # of these columns, in lower case, of letters and digits
     "file": ("file", "filename", "filepath", "path"),
     "start": ("start", "starttime", "startseconds", "starts", "begin", "begintime", "onset"),
@@ -65,7 +66,8 @@ def listed(
 ) -> list[RecordingFile]:
     """The files of a tree, with what the list `name` says, or else its folders.
 
-    In a list the column `number` is the label, if there is one. Raises UserError.
+    With the name of a `number`, its column of the list has the labels, if there is one, or else
+    the list only describes the files. Raises UserError.
     """
     folder = part_folders.folder_of_list(tree, name, tree.files)
     if folder is not None:
@@ -143,18 +145,27 @@ def _of_list(
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
     table = list_file.read(path, file.read())
     names = [*renamed(dict.fromkeys(table.columns, ""))]
-    of_label = number if number in names else label_in(names)
-    if "file" not in names or of_label is None:
+    of_label = label_in(names) if number is None else column_like(names, number)
+    if "file" not in names or (of_label is None and number is None):
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
             f"start, end, split and others; to predict a number, {CURE}"
         )
     files = {nfc(name): name for name in tree.files}
+    rows = [
+        renamed(dict(zip(table.columns, map(str.strip, cells), strict=True)))
+        for cells in table.rows
+    ]
+    labels: Sequence[str | None] = [None] * len(rows)
+    if of_label is not None:
+        are_numbers = number is not None
+        texts = label_columns.numbers(path, rows, of_label).texts if are_numbers else None
+        labels = texts or [row[of_label] for row in rows]
     result: dict[str, RecordingFile] = {}
-    for place, cells in enumerate(table.rows, 2):
-        row = renamed(dict(zip(table.columns, map(str.strip, cells), strict=True)))
-        row = {LABEL: row.pop(of_label), **row}
-        _add_row(result, f"row {place} of {path}", row, folder, files)
+    for place, (row, label) in enumerate(zip(rows, labels, strict=True), 2):
+        others = {name: cell for name, cell in row.items() if name not in (of_label, LABEL)}
+        others |= {} if label is None else {LABEL: label}
+        _add_row(result, f"row {place} of {path}", others, folder, files)
     tree.leave_out_unlisted(result)
     return list(result.values())
 
@@ -171,19 +182,20 @@ def _add_row(
     file = files.get(nfc(f"{folder}{name}"))
     if file is None:
         raise UserError(f"{where} names {name or 'no file'}; expected a recording beside it")
-    label = nfc(row[LABEL])
+    label = nfc(row[LABEL]) if LABEL in row else None
     split = part_folders.part_of(row.get("split") or "train")
     start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
-    if not label or split is None or not start < end:
+    if label == "" or split is None or not start < end:
         raise UserError(
             f"{where} has label {label!r}, split {row.get('split', '')!r}, start {start:g} and end "
             f"{end:g}; expected a label, train, validation or test, and an end after the start"
         )
-    entry = result.setdefault(file, RecordingFile(file, split, spans=[]))
+    spans = None if label is None else list[Span]()
+    entry = result.setdefault(file, RecordingFile(file, split, spans=spans))
     if entry.part != split:
         raise UserError(f"{where} has the split {split}, and another row of {name} {entry.part}")
-    assert entry.spans is not None
-    entry.spans.append(Span(start, end, label))
+    if label is not None and entry.spans is not None:
+        entry.spans.append(Span(start, end, label))
     for column, cell in row.items():
         if column not in LIST_COLUMNS:
             entry.columns[column].add(cell)

@@ -101,6 +101,8 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     rows, labels = [readable[number] for number in order], labels[order]
     is_test = np.array([row.part == "test" for row, _ in rows], bool)
     train, test = (_part(rows, labels, mask, shape(params)) for mask in (~is_test, is_test))
+    if not train.rows:
+        raise UserError(f"{params.path} holds no readable recording for training")
     counts = label_meaning.counts(target, train.labels, class_names)
     noun = "class" if one_class_each(target) else "label"
     photo_list.check_classes(f"{params.path}: {noun}", counts, "recording", SUFFIXES)
