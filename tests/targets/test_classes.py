@@ -136,8 +136,8 @@ def test_a_diagnosis_names_neglected_classes_and_the_advice_is_to_weight_them() 
     assert diagnosis.verdict == "good_fit"
     assert diagnosis.sentence == (
         "nothing is wrong; note that few validation examples of 'b' are recognized, which is rare "
-        "in training: if train.class_weights is null, set it to balanced, so that each class counts "
-        "the same"
+        "in training: if train.class_weights is null, set it to balanced, so that each class "
+        "counts the same"
     )
     settings = params.load(ROOT / "params.yaml")
     now = Situation(settings, "good_fit", 60_000, neglects_classes=NEGLECTED in diagnosis.numbers)
