@@ -38,6 +38,9 @@ PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]
 
 Conversion = tuple[bytes, str] | str  # the file's bytes and suffix, or why the conversion failed
 DISK_IS_FULL = os.strerror(errno.ENOSPC)
+# Bytes of a temporary folder, in which multiprocessing makes a socket: its own names take 32 of the
+# 107 that a socket's path may have (unix(7)).
+LONGEST_FOLDER = 75
 
 
 def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:
@@ -104,8 +107,13 @@ def main() -> None:
 def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, Conversion]:
     """Converts the model to each format, as many at a time as there are cores.
 
-    Raises OSError if the temporary folder is full.
+    Raises OSError if the temporary folder is full, and UserError if its path is too long.
     """
+    if len(os.fsencode(folder := tempfile.gettempdir())) > LONGEST_FOLDER:
+        raise UserError(
+            f"the temporary folder {folder} has too long a path; set TMPDIR to one of at most "
+            f"{LONGEST_FOLDER} bytes"
+        )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
 

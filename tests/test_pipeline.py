@@ -7,15 +7,19 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
+from pipeline import export
 from pipeline.config import params
 from pipeline.config.device_files import Verify
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT, STAGES, Project, emulated
 from tests.small_disk import MEGABYTES, small_disk
 from tests.waiting import SECONDS, Hold
@@ -206,15 +210,26 @@ def test_a_full_disk_is_answered_in_one_sentence_and_leaves_no_half_written_file
 
 
 def test_a_full_temporary_folder_is_no_failed_conversion(finished: Project, tmp_path: Path) -> None:
-    copy, disk = finished.copy(tmp_path / "copy"), tmp_path / "disk"
-    disk.mkdir()
-    with small_disk(disk):
-        (disk / "file").write_bytes(bytes(MEGABYTES * 2**20 - 50_000))
-        done = copy.attempt("python", "-m", "pipeline.export", TMPDIR=str(disk))
+    copy = finished.copy(tmp_path / "copy")
+    with tempfile.TemporaryDirectory(dir="/tmp") as disk, small_disk(Path(disk)):  # a short path
+        (Path(disk) / "file").write_bytes(bytes(MEGABYTES * 2**20 - 50_000))
+        done = copy.attempt("python", "-m", "pipeline.export", TMPDIR=disk)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"error: {disk} could not be written: the disk is full; free some space and run again"
     )
+
+
+def test_a_temporary_folder_of_too_long_a_path_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own error for it is `AF_UNIX path too long`, in a traceback."""
+    (longest := tmp_path / ("x" * 80)).mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(longest))
+    with pytest.raises(UserError, match="xxx has too long a path; set TMPDIR to one of at most 75"):
+        export.convert_all([], np.zeros(0), b"")
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    assert export.convert_all([], np.zeros(0), b"") == {}
 
 
 def test_a_folder_without_write_permission_is_answered_in_one_sentence(project: Project) -> None:
