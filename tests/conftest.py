@@ -21,11 +21,11 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.datasets import Raw, mnist
-from pipeline.files import atomic
 from pipeline.runtimes import emulation
 from pipeline.runtimes.process import Interpreter
 from pipeline.tracking import local_store
 from serving import Classifier
+from tests import kept
 
 # Fixtures that several modules share.
 pytest_plugins = ["tests.chromium", "tests.device", "tests.hostile_bundles", "tests.server"]
@@ -130,17 +130,9 @@ class Project:
 
     def begin(self) -> Project:
         """Copies the project into the folder, with the small configuration."""
-        tracked = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in tracked.stdout.splitlines():
-            if (ROOT / name).is_file():
-                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, self.folder / name)
+        for name in kept.files():
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, self.folder / name)
         (self.folder / "dvc.lock").unlink(missing_ok=True)
         self.run("git", "init", "--quiet")
         self.run("git", "config", "user.email", "test@example.org")
@@ -264,19 +256,18 @@ def run_here(project: Project, patch: pytest.MonkeyPatch, *stages: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid: str) -> Project:
+def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
     """A project whose pipeline has finished. Tests must not change it.
 
-    It is run once for all test workers; each of them gets a copy.
+    It is run once for all tests of this code; each test worker gets a copy.
     """
-    shared = tmp_path_factory.getbasetemp().parent / f"finished-{testrun_uid}"
-    with atomic.alone(shared.with_suffix(".lock")):
-        if not shared.exists():
-            folder = tmp_path_factory.mktemp("making")
-            project = Project(folder, mirror).begin()
-            project.run("dvc", "repro")
-            project.commit()
-            folder.rename(shared)
+
+    def make(folder: Path) -> None:
+        project = Project(folder, mirror).begin()
+        project.run("dvc", "repro")
+        project.commit()
+
+    shared = kept.folder(tmp_path_factory.mktemp("making"), make)
     own = Project(shared, mirror).whole_copy(tmp_path_factory.mktemp("finished") / "project")
     local_store.relocate_artifacts(own.folder, "mnist-digits")
     return own
