@@ -17,7 +17,7 @@ def files() -> list[str]:
     """The paths of the project's files, below ROOT, that git does not ignore."""
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    return sorted(name for name in listed.stdout.splitlines() if (ROOT / name).is_file())
 
 
 def folder(scratch: Path, make: Callable[[Path], None]) -> Path:
