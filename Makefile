@@ -44,7 +44,7 @@ test-embedded: run ## test the exports without Python; .ci/run lists the Debian 
 	$(RUN) pytest -m embedded
 
 test-cluster: env ## test trainings on a Dask cluster, which it starts, and in several processes
-	$(RUN) pytest -m cluster --dist=loadfile  # the tests of a file share what takes minutes
+	$(RUN) pytest -m cluster
 
 lint: env ## run ruff and the type checker
 	$(RUN) ruff check .
