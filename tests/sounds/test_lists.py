@@ -16,9 +16,9 @@ from pipeline.planning import survey
 from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
 from tests import reports
-from tests.conftest import OWN_PROBLEM, Project
+from tests.conftest import Project
 from tests.sounds.conftest import features, tone, wav
-from tests.sounds.test_pipeline import sweep
+from tests.sounds.test_pipeline import SOUNDS, sweep
 
 FREQUENCIES = (300, 500, 1000, 2000)
 
@@ -163,25 +163,10 @@ def test_a_device_says_all_that_it_hears(project: Project, run_stages: Callable[
     save_sweeps(project.folder / "sounds")
     project.change(
         {
-            **OWN_PROBLEM,
-            "problem.name": "sweeps",
-            "problem.target": 0.6,
-            "dataset.name": "audio_folder",
-            "dataset.path": "sounds",
-            "preprocess.subset": None,
-            "preprocess.validation": 0.2,
-            "train.architecture": "ds_cnn",
+            **SOUNDS,
             "train.loss": "BinaryCrossentropy",
-            "train.augmentation": [],
             "train.epochs": 10,
-            "train.batch_size": 32,
-            "train.learning_rate": 0.01,
             "train.keep": "last",
-            "export.formats": ["tflite_int8"],
-            "export.max_accuracy_drop": 0.1,
-            "verify.runtimes": ["litert"],
-            "verify.processors": ["native"],
-            "embed.targets": "all",
         }
     )
     run_stages(project)

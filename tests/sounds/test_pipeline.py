@@ -21,6 +21,24 @@ from tests.conftest import OWN_PROBLEM, Project, run_here
 from tests.sounds.conftest import FRONT_END, tone, wav
 
 HISS = "hiss"
+SOUNDS = {  # for a network that learns sweeps in a minute
+    **OWN_PROBLEM,
+    "problem.name": "sweeps",
+    "problem.target": 0.6,
+    "dataset.name": "audio_folder",
+    "dataset.path": "sounds",
+    "preprocess.subset": None,
+    "preprocess.validation": 0.2,
+    "train.architecture": "ds_cnn",
+    "train.augmentation": [],
+    "train.batch_size": 32,
+    "train.learning_rate": 0.01,
+    "export.formats": ["tflite_int8"],
+    "export.max_accuracy_drop": 0.1,
+    "verify.runtimes": ["litert"],
+    "verify.processors": ["native"],
+    "embed.targets": "all",
+}
 
 
 def sweep(is_rising: bool, voice: float, delay: float) -> Array:
@@ -52,26 +70,11 @@ def sweeps(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     save_sweeps(project.folder / "sounds")
     project.change(
         {
-            **OWN_PROBLEM,
-            "problem.name": "sweeps",
-            "problem.target": 0.6,
-            "dataset.name": "audio_folder",
-            "dataset.path": "sounds",
-            "preprocess.subset": None,
-            "preprocess.validation": 0.2,
+            **SOUNDS,
             "preprocess.group": r"_(voice\d)",
-            "train.architecture": "ds_cnn",
             "train.loss": "CategoricalCrossentropy",
-            "train.augmentation": [],
             "train.epochs": 8,
-            "train.batch_size": 32,
             "train.optimizer": "Adam",
-            "train.learning_rate": 0.01,
-            "export.formats": ["tflite_int8"],
-            "export.max_accuracy_drop": 0.1,
-            "verify.runtimes": ["litert"],
-            "verify.processors": ["native"],
-            "embed.targets": "all",
         }
     )
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

@@ -157,10 +157,10 @@ def _of_list(
         for cells in table.rows
     ]
     labels: Sequence[str | None] = [None] * len(rows)
-    if of_label is not None:
-        are_numbers = number is not None
-        texts = label_columns.numbers(path, rows, of_label).texts if are_numbers else None
-        labels = texts or [row[of_label] for row in rows]
+    if of_label is not None and number is None:
+        labels = [row[of_label] for row in rows]
+    elif of_label is not None:
+        labels = label_columns.numbers(path, rows, of_label).texts
     result: dict[str, RecordingFile] = {}
     for place, (row, label) in enumerate(zip(rows, labels, strict=True), 2):
         others = {name: cell for name, cell in row.items() if name not in (of_label, LABEL)}
