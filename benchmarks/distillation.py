@@ -73,7 +73,7 @@ TRIED_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingSetup:
     """What is trained, and how; with a `lesson`, by the teacher of the same images."""
 
     dataset: str
@@ -94,7 +94,7 @@ class Training:
         return params.override(params.load(), values)
 
     @property
-    def teacher(self) -> Training:
+    def teacher(self) -> TrainingSetup:
         return replace(self, network="edge", seed=TEACHER_SEED, lesson=None)
 
     def path(self, suffix: str) -> Path:
@@ -104,25 +104,25 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Result:
+class NetworkScores:
     validation: float
     test: float
     seconds: float  # of the processor
 
 
-def result(training: Training) -> Result:
+def result(training: TrainingSetup) -> NetworkScores:
     """What it reached, now or when it was trained before."""
     path = training.path(".json")
     if not path.exists():
         if training.lesson is not None:
             result(training.teacher)
         artifacts.save_json(path, train(training))
-    measured = Result(**artifacts.load_json(path))
+    measured = NetworkScores(**artifacts.load_json(path))
     print(path.name, measured, flush=True)
     return measured
 
 
-def train(training: Training) -> dict[str, float]:
+def train(training: TrainingSetup) -> dict[str, float]:
     with imports.keras_import():
         from benchmarks import taught
         from pipeline.training import (
@@ -177,8 +177,8 @@ class Comparison:
     """The seeds of a network trained in one way, beside the plain trainings of the same seeds."""
 
     way: str
-    results: Sequence[Result]
-    plain: Sequence[Result]
+    results: Sequence[NetworkScores]
+    plain: Sequence[NetworkScores]
 
     def row(self) -> list[str]:
         accuracies = [result.test for result in self.results]
@@ -200,7 +200,7 @@ class Comparison:
 
 def compared(dataset: str, network: str, images: int, epochs: int, seeds: int) -> list[list[str]]:
     """The rows of a network."""
-    start = Training(dataset, network, 0, images, epochs)
+    start = TrainingSetup(dataset, network, 0, images, epochs)
     ways = {"plain": start, "taught by `edge`": replace(start, lesson=LESSON)}
     if dataset == HARDEST:
         longer = round(LONGER * epochs)
@@ -220,7 +220,7 @@ def tried(images: int, epochs: int) -> list[list[str]]:
     """The validation accuracy that each setting of the lessons gained, on Fashion-MNIST."""
     rows = []
     for network, seed, temperature, weight, smoothed in TRIED:
-        plain = Training("fashion_mnist", network, seed, images, epochs)
+        plain = TrainingSetup("fashion_mnist", network, seed, images, epochs)
         lesson = replace(plain, lesson=(temperature, weight), smoothed=smoothed)
         before, after = result(plain).validation, result(lesson).validation
         labels = "smoothed" if smoothed else "as they are"
@@ -231,16 +231,19 @@ def tried(images: int, epochs: int) -> list[list[str]]:
 
 def size(network: str) -> int:
     """The bytes of the int8 file."""
-    settings = Training("mnist", network, 0, 1, 1).settings
+    settings = TrainingSetup("mnist", network, 0, 1, 1).settings
     return cost.files(settings, cost.Shape((28, 28, 1), 10)).int8_bytes
 
 
 def about(images: int, epochs: int) -> str:
     """What the tables are of."""
-    teachers = " and ".join(
-        f"{percent(result(Training(dataset, 'edge', TEACHER_SEED, images, epochs)).test)} of the "
-        f"test images of {dataset}"
+    results = {
+        dataset: result(TrainingSetup(dataset, "edge", TEACHER_SEED, images, epochs))
         for dataset in DATA
+    }
+    teachers = " and ".join(
+        f"{percent(scores.test)} of the test images of {dataset}"
+        for dataset, scores in results.items()
     )
     sizes = ", ".join(f"`{network}` {size(network):,}" for network in NETWORKS)
     return (

@@ -50,7 +50,7 @@ RECIPE: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Result:
+class PersonScores:
     """Of one person: how many windows, the shares that are right, and the sizes in bytes."""
 
     windows: int
@@ -88,7 +88,7 @@ def own(array: Array, recordings: Array, rows: Array) -> Array:
     return array
 
 
-def all_measured(source: Path, people: list[int]) -> Iterator[Result]:
+def all_measured(source: Path, people: list[int]) -> Iterator[PersonScores]:
     with held_out.workspace(RECIPE) as folder:
         for person in people:
             shutil.rmtree(folder / "recordings", ignore_errors=True)
@@ -97,10 +97,10 @@ def all_measured(source: Path, people: list[int]) -> Iterator[Result]:
             yield result()
 
 
-def result() -> Result:
+def result() -> PersonScores:
     """Of the current folder."""
     baseline, micro, c = held_out.report("baseline"), held_out.on_micro(), held_out.in_c()
-    return Result(
+    return PersonScores(
         windows=micro["test_images"],
         float_model=held_out.report("evaluate")["test_accuracy"],
         micro=micro["accuracy"],
@@ -112,7 +112,7 @@ def result() -> Result:
     )
 
 
-def summary(results: list[Result]) -> list[str]:
+def summary(results: list[PersonScores]) -> list[str]:
     """Means, and the paired difference from the better baseline of each person."""
     micro, baseline = (
         np.array([getattr(result, name) for result in results]) for name in ("micro", "baseline")

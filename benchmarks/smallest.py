@@ -108,7 +108,7 @@ GOALS = (
 
 
 @dataclass(frozen=True)
-class Result:
+class SeedScores:
     """One seed. `seconds` are the processor's, for the training."""
 
     accuracy: float
@@ -126,26 +126,26 @@ class Measured:
 
     command: str
     machine: str
-    seeds: Sequence[Result]
+    seeds: Sequence[SeedScores]
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        return cls(**{**values, "seeds": [Result(**seed) for seed in values["seeds"]]})
+        return cls(**{**values, "seeds": [SeedScores(**seed) for seed in values["seeds"]]})
 
 
-def result(goal: Goal, seed: int) -> Result:
+def result(goal: Goal, seed: int) -> SeedScores:
     """What a seed reached, now or when it ran before. Raises UserError."""
     path = goal.folder() / f"{seed}.json"
     if not path.exists():
         copy = path.with_suffix("")
         artifacts.save_json(path, asdict(run(goal.values, seed, copy)))
         shutil.rmtree(copy)
-    measured = Result(**artifacts.load_json(path))
+    measured = SeedScores(**artifacts.load_json(path))
     print(goal.name, seed, measured, flush=True)
     return measured
 
 
-def run(values: Overrides, seed: int, copy: Path) -> Result:
+def run(values: Overrides, seed: int, copy: Path) -> SeedScores:
     """Runs the pipeline in `copy`, which may hold an interrupted run. Raises UserError."""
     project.fresh(copy)
     change(copy / "params.yaml", {**FEWER, **values, "train.seed": seed})
@@ -159,7 +159,7 @@ def run(values: Overrides, seed: int, copy: Path) -> Result:
     (micro,) = (part for part in measured if isinstance(part, MicroMeasurements))
     validation = TrainReport.load(copy / TrainReport.PATH).validation_accuracy
     assert validation is not None and c.accuracy is not None  # as they are for a number
-    return Result(
+    return SeedScores(
         accuracy=c.accuracy,
         float_accuracy=EvaluationReport.load(copy / EvaluationReport.PATH).test_accuracy,
         validation_accuracy=validation,
@@ -190,7 +190,7 @@ def change(path: Path, values: Overrides) -> None:
     yaml.dump(everything, path)
 
 
-def row(goal: Goal, results: Sequence[Result]) -> list[str]:
+def row(goal: Goal, results: Sequence[SeedScores]) -> list[str]:
     accuracies = [result.accuracy for result in results]
     mean = statistics.mean(accuracies)
     return [

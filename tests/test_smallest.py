@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from benchmarks import smallest
-from benchmarks.smallest import GOALS, Goal, Measured, Result
+from benchmarks.smallest import GOALS, Goal, Measured, SeedScores
 from pipeline.config import params
 from tests.conftest import ROOT
 
@@ -31,8 +31,8 @@ def test_the_command_of_a_goal_trains_what_was_measured(goal: Goal, tmp_path: Pa
 def test_the_page_has_the_mean_and_the_spread_and_the_most_bytes() -> None:
     goal = GOALS[0]
     seeds = [
-        Result(0.995, 0.996, 0.99, 900, 60, 70, 10),
-        Result(0.997, 0.996, 0.99, 950, 60, 70, 14),
+        SeedScores(0.995, 0.996, 0.99, 900, 60, 70, 10),
+        SeedScores(0.997, 0.996, 0.99, 950, 60, 70, 14),
     ]
     page = smallest.page({goal.name: Measured(goal.command, "a machine", seeds)})
     assert "Means of 2 seeds" in page

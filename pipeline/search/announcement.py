@@ -15,12 +15,12 @@ from pipeline.process.words import counted
 from pipeline.search.engine import Engine
 
 
-class Result(Protocol):
+class FinishedTraining(Protocol):
     @property
     def seconds(self) -> float: ...
 
 
-class Training(Protocol):
+class PlannedTraining(Protocol):
     """What is known of a training before it begins."""
 
     @property
@@ -31,10 +31,10 @@ class Training(Protocol):
         """Those of all epochs."""
         ...
 
-    def cached(self) -> Result | None: ...
+    def cached(self) -> FinishedTraining | None: ...
 
 
-def announce(trainings: Sequence[Training], engine: Engine) -> None:
+def announce(trainings: Sequence[PlannedTraining], engine: Engine) -> None:
     """Prints how many trainings are to come, and how long they take if that can be known."""
     results = [training.cached() for training in trainings]
     todo = [training for training, result in zip(trainings, results, strict=True) if not result]
@@ -53,11 +53,11 @@ def announce(trainings: Sequence[Training], engine: Engine) -> None:
     )
 
 
-def examples_an_epoch(training: Training) -> int:
+def examples_an_epoch(training: PlannedTraining) -> int:
     return training.examples // training.settings.epochs
 
 
-def _last_training(training: Training) -> list[tuple[int, float]]:
+def _last_training(training: PlannedTraining) -> list[tuple[int, float]]:
     """The examples of the pipeline's last training and its seconds, if it was of this network."""
     with suppress(FileNotFoundError, UserError):
         last, data = TrainReport.load(), PreprocessReport.load()
@@ -66,7 +66,9 @@ def _last_training(training: Training) -> list[tuple[int, float]]:
     return []
 
 
-def _time(todo: Sequence[Training], done: Sequence[tuple[int, float]], engine: Engine) -> str:
+def _time(
+    todo: Sequence[PlannedTraining], done: Sequence[tuple[int, float]], engine: Engine
+) -> str:
     """Features of frozen layers are computed before the epochs, and their time is not known."""
     if not done:
         return "how long they take is shown after the first two epochs"
