@@ -17,6 +17,7 @@ import pytest
 
 from pipeline import doctor
 from pipeline.doctor import Check, Finding, machine, servers
+from pipeline.search import servers as servers_of_a_sweep
 from tests import postgresql
 from tests.conftest import ROOT
 from tests.tracking.conftest import free_port
@@ -91,7 +92,7 @@ def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
     gone = f"http://127.0.0.1:{free_port()}/x"
     for name, url in (("disk", store), ("web", gone), ("cloud", "gs://bucket/x")):
         subprocess.run(["dvc", "remote", "add", "--quiet", name, str(url)], check=True)
-    findings = {check.subject: look(check.look) for check in servers.checks(None, None)}
+    findings = {check.subject: look(check.look) for check in servers.checks()}
     assert "is reachable and empty; `dvc push` fills it" in findings["DVC remote disk"]
     assert "Connection refused" in findings["DVC remote web"]
     assert "gs is supported, but requires 'dvc-gs' to be installed" in findings["DVC remote cloud"]
@@ -101,14 +102,14 @@ def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
 
 def test_postgresql_says_its_version_and_a_missing_one_is_a_fault() -> None:
     with postgresql.server() as address:
-        assert "has version 1" in look(lambda: servers.postgresql(address))
-        assert "clock" not in look(lambda: servers.postgresql(address))
+        assert "has version 1" in look(lambda: servers_of_a_sweep.postgresql(address))
+        assert "clock" not in look(lambda: servers_of_a_sweep.postgresql(address))
         wrong = re.sub("//.*@", "//nobody:secret-word@", address)
-        finding = look(lambda: servers.postgresql(wrong))
+        finding = look(lambda: servers_of_a_sweep.postgresql(wrong))
     assert finding.startswith("fault it: ")
     assert 'password authentication failed for user "nobody"' in finding
     assert "secret-word" not in finding
-    assert "is unreachable" in look(lambda: servers.postgresql(address))
+    assert "is unreachable" in look(lambda: servers_of_a_sweep.postgresql(address))
 
 
 def test_the_machine_and_the_mirror_of_data(project: Path) -> None:

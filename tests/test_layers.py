@@ -42,8 +42,8 @@ ORDER = (
     "planning",
     "stages",
     "proving",
-    "search",
     "doctor",
+    "search",
     "team",
     "cli",
 )
@@ -126,7 +126,7 @@ def test_imports_run_down() -> None:
 
 def test_only_the_command_line_imports_the_search() -> None:
     for path in modules():
-        if path.parent.name not in ("search", "doctor", "cli"):
+        if path.parent.name not in ("search", "cli"):
             assert not {other for other in own(path) if other.parent.name == "search"}, path
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli import options
+
+if TYPE_CHECKING:
+    from pipeline.doctor import Check
 
 
 def doctor(
@@ -21,10 +25,10 @@ def doctor(
     cluster: options.Cluster = None,
 ) -> None:
     """Check that everything a run needs is available, a team's servers too; change nothing."""
-    from pipeline.doctor import findings, machine, servers
+    from pipeline.doctor import findings, machine
 
     faults = 0
-    for finding in findings([*machine.checks(), *servers.checks(storage, cluster)]):
+    for finding in findings([*machine.checks(), *_servers(storage, cluster)]):
         print(finding, flush=True)
         faults += finding.state == "fault"
     raise typer.Exit(1 if faults else 0)
@@ -34,4 +38,12 @@ def team() -> None:
     """Run the servers of a small team on this host until Ctrl-C: PostgreSQL, S3, MLflow, Dask."""
     from pipeline.team import start
 
-    start.team()
+    start.team(_servers)
+
+
+def _servers(storage: str | None, cluster: str | None) -> Iterator[Check]:
+    from pipeline.doctor import servers
+    from pipeline.search import servers as servers_of_a_sweep
+
+    yield from servers.checks()
+    yield from servers_of_a_sweep.checks(storage, cluster)

@@ -6,13 +6,13 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from pipeline.doctor import findings, servers
+from pipeline.doctor import Check, findings
 from pipeline.process.errors import UserError
 from pipeline.team import dask, mlflow, postgresql, seaweedfs, settings
 from pipeline.team.server import PAUSE, Server, running
@@ -33,11 +33,13 @@ CLUSTER = """To train on workers, each started in a checkout of its own at the s
         --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
     edgeproof folds --cluster {cluster}
 """
+# Those of the servers, for a storage and a cluster
+Checks = Callable[[str | None, str | None], Iterable[Check]]
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ATTEMPTS = 3  # to start a server again; PostgreSQL waits for the last of its killed processes
 
 
-def team(folder: Path = settings.FOLDER) -> None:
+def team(checks: Checks, folder: Path = settings.FOLDER) -> None:
     """Returns after Ctrl-C. Raises UserError if a server cannot be started."""
     for number in ENDING:
         signal.signal(number, _interrupt)
@@ -51,7 +53,7 @@ def team(folder: Path = settings.FOLDER) -> None:
                 print(f"{server.name} is starting", flush=True)
                 started.append(stack.enter_context(running(server)))
                 print(f"{server.name} is ready at {server.address}", flush=True)
-            _explain(folder, configuration)
+            _explain(folder, configuration, checks)
             _watch(started)
         except KeyboardInterrupt:
             print("ending the servers", flush=True)
@@ -79,7 +81,7 @@ def variables(folder: Path, configuration: Settings) -> dict[str, str]:
     return {**environment, **(dask.variables(folder) if dask.is_installed() else {})}
 
 
-def _explain(folder: Path, configuration: Settings) -> None:
+def _explain(folder: Path, configuration: Settings, checks: Checks) -> None:
     """How the servers are used, and what `edgeproof doctor` says of them."""
     environment, names = folder / "environment", variables(folder, configuration)
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in names.items()]
@@ -90,7 +92,7 @@ def _explain(folder: Path, configuration: Settings) -> None:
     if cluster:
         print(CLUSTER.format(cluster=cluster))
     os.environ.update(names)
-    for finding in findings(servers.checks(storage, cluster)):
+    for finding in findings(checks(storage, cluster)):
         print(finding)
     print("\nCtrl-C ends them; the same command starts them again on the same data.", flush=True)
 

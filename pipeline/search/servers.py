@@ -1,0 +1,73 @@
+"""What `edgeproof doctor` says of the servers of a sweep: PostgreSQL, and a cluster of Dask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+
+from pipeline.doctor import Check, Finding, clock
+from pipeline.process.errors import UserError
+
+
+def checks(storage: str | None, cluster: str | None) -> Iterator[Check]:
+    """Those that the command's options name."""
+    if storage:
+        yield Check("PostgreSQL", partial(postgresql, storage))
+    if cluster:
+        yield Check("cluster", partial(dask, cluster))
+
+
+def postgresql(storage: str) -> Finding:
+    """Whether the storage of `sweep` and `shrink` can be used. Raises UserError."""
+    import psycopg
+    import sqlalchemy
+
+    from pipeline.search import optuna_storage
+
+    url = sqlalchemy.make_url(optuna_storage.address(storage))
+    shown = optuna_storage.shown(storage)
+    if url.get_backend_name() == "sqlite":
+        return Finding("storage", f"{shown}, a file of this machine")
+    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    before = time.time()
+    try:
+        with psycopg.connect(uri, connect_timeout=10) as connection:
+            row = connection.execute(
+                "select current_setting('server_version'), clock_timestamp(), "
+                "has_schema_privilege(current_schema(), 'create')"
+            ).fetchone()
+    except psycopg.Error as error:
+        reason = optuna_storage.reason(error, storage)
+        raise UserError(f"{shown} is unreachable: {reason}") from None
+    assert row is not None
+    version, now, may_create = row
+    if not may_create:
+        raise UserError(f"{shown}: {url.username} may make no tables there; let it, by GRANT")
+    ahead = now.timestamp() - (before + time.time()) / 2
+    return Finding("PostgreSQL", f"{shown} has version {version.split()[0]}{clock(ahead)}")
+
+
+def dask(address: str) -> Finding:
+    """How many workers the scheduler has, and which of them would be refused. Raises UserError."""
+    from pipeline.search import cluster, cluster_connection, cluster_worker
+
+    client = cluster_connection.connected(address)
+    try:
+        workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+        answers = client.run(cluster_worker.introduce, on_error="return")
+        times = client.run(time.time, on_error="return")
+        here = time.time()
+    finally:
+        client.close()
+    if not workers:
+        start = cluster.WORKER.format(address)
+        return Finding("cluster", f"{address} has no worker; start one with {start}", "note")
+    ours = cluster_worker.installation()
+    for worker in sorted(answers):
+        if sentence := cluster.refusal(answers[worker], ours):
+            return Finding("cluster", f"{address} refuses the worker {worker}: {sentence}", "fault")
+    trainings = sum(facts["nthreads"] for facts in workers.values())
+    ahead = max((times[worker] - here for worker in times), key=abs)
+    fact = f"{address} has {len(workers)} workers for {trainings} trainings at a time{clock(ahead)}"
+    return Finding("cluster", fact)
