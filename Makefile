@@ -109,7 +109,7 @@ fleet: env ## release the bundle to 1,000 simulated devices; writes benchmarks/f
 	$(RUN) python -m benchmarks.fleet
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
-	$(RUN) python -m tests.integer_c
+	$(RUN) python -m benchmarks.integer_c
 
 chaos: env ## kill a team's servers at 20 random moments of work; writes benchmarks/chaos.md
 	$(RUN) python -m tests.chaos

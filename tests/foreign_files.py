@@ -15,8 +15,8 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.integer_c.tflite_builder import Builder
 from pipeline.files.artifacts import Array
-from tests.integer_c.tflite_builder import Builder
 
 
 @dataclass(frozen=True)

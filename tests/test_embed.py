@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import tflite
 
+from benchmarks.integer_c.tflite_builder import Builder
 from pipeline.config.boards import BOARDS
 from pipeline.embedded import _resolver, browser, microcontroller
 from pipeline.embedded._verified import LARGEST_MODEL, VerifiedFile
 from pipeline.files.artifacts import Description
 from pipeline.process.errors import UserError
 from tests.conftest import Project
-from tests.integer_c.tflite_builder import Builder
 
 pytestmark = pytest.mark.slow
 

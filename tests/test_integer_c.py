@@ -6,10 +6,9 @@ import importlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -17,18 +16,17 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.integer_c import oracle
+from benchmarks.integer_c.oracle import Micro
+from benchmarks.integer_c.random_networks import RandomNetwork, finished, seeded
+from benchmarks.integer_c.tflite_builder import Builder
 from pipeline.config.params import Network
 from pipeline.embedded import _integer_c
 from pipeline.embedded._integer_c import memory, sigmoid
 from pipeline.embedded._integer_c.memory import Buffer
-from pipeline.embedded._integer_c.network import read
 from pipeline.files.artifacts import Inputs
 from pipeline.formats import tflite_int8
 from pipeline.process.errors import UserError
-from tests.integer_c import oracle
-from tests.integer_c.oracle import Micro
-from tests.integer_c.random_networks import networks, seeded
-from tests.integer_c.tflite_builder import Builder
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", "")) / "mlperf_tiny"
 PUBLISHED = ("pretrainedResnet_quant", "vww_96_int8", "kws_ref_model", "ad01_int8")
@@ -46,6 +44,11 @@ def micro() -> Iterator[Micro]:
     process.close()
 
 
+@st.composite
+def networks(draw: Callable[..., Any]) -> bytes:
+    return finished(RandomNetwork(lambda least, most: int(draw(st.integers(least, most)))))
+
+
 @settings(max_examples=4, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(networks(), min_size=10, max_size=10))
 def test_every_layer_of_random_networks_equals_micro(micro: Micro, models: list[bytes]) -> None:
@@ -57,20 +60,8 @@ def different(
     micro: Micro, models: list[bytes], folder: Path, change: tuple[str, str] = ("", "")
 ) -> list[oracle.Difference]:
     """The layers that differ from TensorFlow Lite Micro; `change` replaces text in the C."""
-    codes = [_integer_c.translate(model, "a random network") for model in models]
-    changed = [
-        replace(code, files={name: text.replace(*change) for name, text in code.files.items()})
-        for code in codes
-    ]
-    program = oracle.compiled(changed, folder)
-    return [
-        row
-        for number, model in enumerate(models)
-        for row in oracle.differences(
-            micro, model, oracle.inputs(read(model), 20), [program, str(number)]
-        )
-        if row.differing
-    ]
+    rows = oracle.compare(micro, models, 20, folder, change)
+    return [row for row in rows if row.differing]
 
 
 def test_the_comparison_notices_sums_that_are_rounded_once(micro: Micro, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Compares the integer C of a model with TensorFlow Lite Micro on whole test sets, layer by layer.
 
-python -m tests.integer_c.on_images MODEL.tflite IMAGES.npz
-python -m tests.integer_c.on_images MODEL.tflite --random 1000
+python -m benchmarks.integer_c.on_images MODEL.tflite IMAGES.npz
+python -m benchmarks.integer_c.on_images MODEL.tflite --random 1000
 
 The images are `x_test` of the file, uint8; a model of int8 gets them less 128. Prints how many
 bytes of each layer were compared, and how many differ.
@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.integer_c import oracle
+from benchmarks.integer_c.oracle import Micro
 from pipeline.embedded import _integer_c
 from pipeline.embedded._integer_c.network import Network, read
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
 from pipeline.process.errors import UserError
-from tests.integer_c import oracle
-from tests.integer_c.oracle import Micro
 
 AT_ONCE = 250  # inputs in a batch: the values of all layers are kept for each of them
 

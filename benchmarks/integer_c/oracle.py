@@ -6,13 +6,13 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.embedded import _zig
+from pipeline.embedded import _integer_c, _zig
 from pipeline.embedded._integer_c import Code
 from pipeline.embedded._integer_c.network import Network, Operator, read
 from pipeline.files.artifacts import Array
@@ -157,6 +157,27 @@ def differences(
         differing = int((values != right).sum())
         rows.append(Difference(index, operator.name, differing, values.size))
     return rows
+
+
+def compare(
+    micro: Micro,
+    models: Sequence[bytes],
+    count: int,
+    folder: Path,
+    change: tuple[str, str] = ("", ""),
+) -> list[Difference]:
+    """The rows of several networks, each for `count` inputs; `change` replaces text in their C."""
+    codes = [_integer_c.translate(model, "a network") for model in models]
+    changed = [
+        replace(code, files={name: text.replace(*change) for name, text in code.files.items()})
+        for code in codes
+    ]
+    program = compiled(changed, folder)
+    return [
+        row
+        for number, model in enumerate(models)
+        for row in differences(micro, model, inputs(read(model), count), [program, str(number)])
+    ]
 
 
 def inputs(network: Network, count: int, seed: int = 0) -> Array:

@@ -1,4 +1,4 @@
-"""Random small networks of all operators, by a seed or as a hypothesis strategy.
+"""Random small networks of all operators.
 
 Scales are such that most outputs lie within the range of int8: a saturated value would hide a wrong
 one. A tenth of them are far off nevertheless.
@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import strategies as st
 
+from benchmarks.integer_c.tflite_builder import Builder, Quantized
 from pipeline.files.artifacts import Array
-from tests.integer_c.tflite_builder import Builder, Quantized
 
 SPREAD = 74.0  # the standard deviation of uniformly distributed int8 values
 MOST_VALUES = 2000  # in a tensor
@@ -290,8 +289,3 @@ def finished(network: RandomNetwork) -> bytes:
 def seeded(seed: int) -> bytes:
     dice = np.random.default_rng(seed)
     return finished(RandomNetwork(lambda least, most: int(dice.integers(least, most + 1))))
-
-
-@st.composite
-def networks(draw: Callable[..., Any]) -> bytes:
-    return finished(RandomNetwork(lambda least, most: int(draw(st.integers(least, most)))))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from benchmarks.integer_c.tflite_builder import Builder
 from pipeline import embed, verify
 from pipeline.bundle import acceptance, archive, card, card_markdown, contents, drift_reference
 from pipeline.bundle.acceptance import AcceptanceSet
@@ -26,7 +27,6 @@ from pipeline.reporting import statistics
 from pipeline.targets import classes
 from tests import reports
 from tests.conftest import ROOT, Project
-from tests.integer_c.tflite_builder import Builder
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from benchmarks.integer_c import oracle
 from pipeline.architectures import edge
 from pipeline.config.params import Network
 from pipeline.embedded import _integer_c, _zig
 from pipeline.embedded._integer_c.network import read
 from pipeline.files.artifacts import Array, Inputs
 from pipeline.formats import tflite_int8
-from tests.integer_c import oracle
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", "")) / "mlperf_tiny"
 PUBLISHED = ("pretrainedResnet_quant", "vww_96_int8", "kws_ref_model", "ad01_int8")

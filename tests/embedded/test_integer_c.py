@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.integer_c import oracle
+from benchmarks.integer_c.oracle import Micro
+from benchmarks.integer_c.random_networks import seeded
 from pipeline.embedded import _integer_c, _zig
 from pipeline.embedded import browser as web
 from pipeline.embedded._integer_c.network import read
@@ -20,9 +23,6 @@ from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
 from tests.conftest import ROOT
 from tests.embedded.conftest import run
-from tests.integer_c import oracle
-from tests.integer_c.oracle import Micro
-from tests.integer_c.random_networks import seeded
 from tests.test_integer_c import MIRROR, PUBLISHED
 
 FILES = [
