@@ -106,8 +106,8 @@ def short_block() -> str:
         f"The worst of all runtimes on {judged_on.test:,} test {judged_on.noun}."
         f'{result_notes.verdicts(verification)} "May lose at most" is the '
         f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} "
-        f"{judged_on.noun}{unseen}. {result_row.CONFIDENCE_NOTE} Times are those of the fastest "
-        f"runtime on one thread of {result_notes.measured_on(verification.native)}."
+        f"{judged_on.noun}{unseen}. Times are those of the fastest runtime on "
+        f"one thread of {result_notes.measured_on(verification.native)}."
     )
     sentences = [note, by_folds.remark(Evaluation.load()), curves() if is_taken else ""]
     return f"{text_table}\n\n{' '.join(filter(None, sentences))}"
