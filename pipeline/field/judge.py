@@ -40,16 +40,8 @@ def figures(report: InUse) -> dict[str, float]:
 
 def _of_accuracy(report: FieldReport) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    accuracy = report.accuracy
-    if isinstance(accuracy, FieldAccuracy):
-        low, high = accuracy.interval
-        metrics |= {
-            "field_accuracy": accuracy.field_accuracy,
-            "field_accuracy_low": low,
-            "field_accuracy_high": high,
-            "field_accuracy_difference": accuracy.difference,
-            "field_p_value": accuracy.p_value,
-        }
+    if isinstance(report.accuracy, FieldAccuracy):
+        metrics |= _compared("accuracy", report.accuracy.field_accuracy, report.accuracy)
     if report.macro_f1 is not None:
         metrics["field_macro_f1"] = report.macro_f1
     if report.rejection:
@@ -59,16 +51,19 @@ def _of_accuracy(report: FieldReport) -> dict[str, float]:
 
 def _of_error(report: NumberFieldReport) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    error = report.error
-    if isinstance(error, FieldError):
-        low, high = error.interval
-        metrics |= {
-            "field_error": error.field_error,
-            "field_error_low": low,
-            "field_error_high": high,
-            "field_error_difference": error.difference,
-            "field_p_value": error.p_value,
-        }
+    if isinstance(report.error, FieldError):
+        metrics |= _compared("error", report.error.field_error, report.error)
     if report.coverage:
         metrics["field_coverage"] = report.coverage.share
     return metrics
+
+
+def _compared(score: str, value: float, compared: FieldAccuracy | FieldError) -> dict[str, float]:
+    low, high = compared.interval
+    return {
+        f"field_{score}": value,
+        f"field_{score}_low": low,
+        f"field_{score}_high": high,
+        f"field_{score}_difference": compared.difference,
+        "field_p_value": compared.p_value,
+    }
