@@ -35,7 +35,8 @@ from pipeline.tracking.credentials import masked
 Direction = Literal["maximize", "minimize"]
 BEATS = 3  # heartbeats that a worker may miss before it counts as lost
 LOST = (StorageInternalError, SQLAlchemyError, psycopg.Error)
-PLACE, SETTINGS = "slot", "question"  # attributes of stored trials and studies
+# Attributes of stored trials and studies
+PLACE, REFUSED, MISFIT, SETTINGS = "slot", "refused", "misfit", "question"
 LOCK = 7_205_759  # the id of the advisory lock in PostgreSQL; any fixed number
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -217,7 +218,7 @@ def queue_places(sweep: Sweep, study: optuna.Study) -> None:
         place = trial.user_attrs.get(PLACE)
         if is_misfit(trial):
             continue
-        if trial.state != TrialState.FAIL or "refused" in trial.user_attrs:
+        if trial.state != TrialState.FAIL or refusal(trial):
             held.add(place)
         else:
             lost[place] = trial.params
@@ -226,9 +227,14 @@ def queue_places(sweep: Sweep, study: optuna.Study) -> None:
             study.enqueue_trial({**point, **lost.get(place, {})}, user_attrs={PLACE: place})
 
 
+def refusal(trial: FrozenTrial) -> str | None:
+    """Why the values of a trial cannot be trained, if they cannot."""
+    return trial.user_attrs.get(REFUSED)
+
+
 def is_misfit(trial: FrozenTrial) -> bool:
     """Whether the trial's network does not fit, so that it was not trained."""
-    return "misfit" in trial.user_attrs
+    return MISFIT in trial.user_attrs
 
 
 def points(sweep: Sweep) -> list[dict[str, Any]]:

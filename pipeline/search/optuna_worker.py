@@ -108,7 +108,7 @@ def refusals(trial: optuna.Trial) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        trial.set_user_attr("refused", str(error))
+        trial.set_user_attr(optuna_storage.REFUSED, str(error))
         raise
 
 

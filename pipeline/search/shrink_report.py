@@ -13,7 +13,7 @@ from pipeline.planning.cost import NetworkFiles
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent, verb
 from pipeline.reporting.tables import interval, table
-from pipeline.search import sweep_report
+from pipeline.search import optuna_storage, sweep_report
 from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.shrink_space import (
     AVERAGING,
@@ -68,7 +68,7 @@ def report(
     """Raises UserError if no trial could be trained."""
     finished = complete(trials)
     if not finished:
-        reason = trials[0].user_attrs["refused"]
+        reason = optuna_storage.refusal(trials[0])
         raise UserError(f"no network could be trained; the reason of the first: {reason}")
     best_first = front(finished)[::-1]
     best = best_first[0]

@@ -76,7 +76,7 @@ class NetworkTask(TrialTask):
                 f"{TRIES} networks in a row did not fit; the last needs {needed:,} of {limit:,} "
                 f"({resource})"
             )
-        trial.set_user_attr("misfit", resource)
+        trial.set_user_attr(optuna_storage.MISFIT, resource)
         raise TrialPruned
 
 

@@ -33,8 +33,8 @@ def describe(study: Study, number: int | None) -> str:
 
 
 def outcome(trial: FrozenTrial) -> str:
-    if "refused" in trial.user_attrs:
-        return f"refused: {trial.user_attrs['refused']}"
+    if refusal := optuna_storage.refusal(trial):
+        return f"refused: {refusal}"
     result = result_of(trial)
     pruned = f", pruned after {counted(len(result.rows), 'epoch')}" if is_pruned(trial) else ""
     return f"validation accuracy {result.accuracy:.4f}{pruned}"
@@ -48,7 +48,7 @@ def ranked(study: Study) -> list[FrozenTrial]:
     """The trial of each place: complete ones by accuracy, then loss; pruned ones; refused ones."""
 
     def rank(trial: FrozenTrial) -> tuple[int, float, float]:
-        if "refused" in trial.user_attrs:
+        if optuna_storage.refusal(trial):
             return 2, 0.0, 0.0
         result = result_of(trial)
         return int(is_pruned(trial)), -result.accuracy, result.loss
@@ -56,7 +56,7 @@ def ranked(study: Study) -> list[FrozenTrial]:
     ended = [
         trial
         for trial in study.get_trials()
-        if "refused" in trial.user_attrs
+        if optuna_storage.refusal(trial)
         or (
             trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
             and not optuna_storage.is_misfit(trial)
@@ -144,8 +144,8 @@ def short_names(space: Space) -> list[str]:
 
 def row(trial: FrozenTrial) -> list[str]:
     values = [str(trial.number), *(short(value) for value in trial.params.values())]
-    if "refused" in trial.user_attrs:
-        return [*values, "", "", "", f"refused: {trial.user_attrs['refused']}"]
+    if refusal := optuna_storage.refusal(trial):
+        return [*values, "", "", "", f"refused: {refusal}"]
     result = result_of(trial)
     return [
         *values,
