@@ -141,7 +141,7 @@ def _words(rows: Sequence[Row], known: dict[str, str]) -> list[str]:
 
     Between seconds, an end would follow each start.
     """
-    spans = [name for name in ("start", "end") if name in known]
+    spans: list[str] = [name for name in ("start", "end") if name in known]
     if {LABEL, "labels"} & {*known} or not all(
         label_columns.are_truths(row[known[name]] for row in rows) for name in spans
     ):
