@@ -31,7 +31,7 @@ from pipeline.datasets.reading import (
     sound_list,
 )
 from pipeline.datasets.reading.file_tree import Tree
-from pipeline.datasets.reading.label_columns import column_like, spelling
+from pipeline.datasets.reading.label_columns import Row, column_like, spelling
 from pipeline.datasets.reading.listed_files import Files
 from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.datasets.reading.recording_columns import LABEL
@@ -78,8 +78,11 @@ def _of_list(root: Path, tree: Tree, options: Options) -> Listed:
     folder, rows = image_list.rows_of(root, tree, options.labels, options.number)
     path = f"{root / folder / options.labels}"
     known = _known(rows[0], options.number) if rows else {}
+    words = [] if options.number else _words(rows, known)
+    known = {column if name in words else name: column for name, column in known.items()}
     rows = [{name: row[column] for name, column in known.items()} for row in rows]
-    labels = label_columns.read(path, rows, options.number, recording_list.LIST_COLUMNS)
+    no_labels = {*recording_list.LIST_COLUMNS}.difference(words)
+    labels = label_columns.read(path, rows, options.number, no_labels)
     labels.check(path)
     files = Files(tree.files, folder, [row["file"] for row in rows])
     split = image_list.split_column(path, rows, labels.columns)
@@ -131,6 +134,21 @@ def _known(names: Collection[str], number: str | None) -> dict[str, str]:
     if heard is not None and LABEL not in result:
         result[LABEL] = result.pop(heard)
     return result
+
+
+def _words(rows: Sequence[Row], known: dict[str, str]) -> list[str]:
+    """`start` and `end`, if they are words in a list that has a column of 0 and 1 for each word.
+
+    Between seconds, an end would follow each start.
+    """
+    spans: list[str] = [name for name in ("start", "end") if name in known]
+    if {LABEL, "labels"} & {*known} or not all(
+        label_columns.are_truths(row[known[name]] for row in rows) for name in spans
+    ):
+        return []
+    if len(spans) == 2 and all(row[known["start"]] < row[known["end"]] for row in rows):
+        return []
+    return spans
 
 
 def _of_folders(root: Path, tree: Tree) -> Listed:

@@ -22,7 +22,7 @@ class Given:
 
     `other` holds pictures that are none of the classes. `number` is the column with the
     numbers to predict, in this `unit`. `rate` is that of recordings which do not say it, in Hz.
-    `group` is `preprocess.group`, if that is set.
+    `group` is `preprocess.group`, if that is set. `labels` is the list of recordings.
     """
 
     other: str = NONE
@@ -30,6 +30,7 @@ class Given:
     unit: str | None = None
     rate: float | None = None
     group: str | None = None
+    labels: str = "labels.csv"
 
 
 NOTHING = Given()

@@ -52,7 +52,7 @@ class Plan:
 
 def plan(path: Path, given: Given) -> Plan:
     """The rate of the recordings, their channels and how to cut them. Raises UserError."""
-    seen = _seen(path, given.number)
+    seen = _seen(path, given)
     _check_folders(path, seen)
     known = given.rate
     rate = known if known and seen.beginnings else _rate(path, seen)
@@ -71,7 +71,7 @@ def plan(path: Path, given: Given) -> Plan:
         )
     most = max(round(LONGEST_EVENT * rate), rows) + 1
     taken = columns or (seen.beginnings[0].channels if seen.beginnings else None)
-    looked_at = [*islice(_lengths(path, most, taken, given.number), SAMPLE)] or [(0, True)]
+    looked_at = [*islice(_lengths(path, most, taken, given), SAMPLE)] or [(0, True)]
     lengths = np.array([length for length, _ in looked_at])
     longest = int(np.quantile(lengths, LONG, method="higher"))
     are_events = longest <= LONGEST_EVENT * rate and all(has_one for _, has_one in looked_at)
@@ -89,14 +89,14 @@ def plan(path: Path, given: Given) -> Plan:
 
 
 def _lengths(
-    path: Path, most: int, taken: Sequence[str] | None, number: str | None
+    path: Path, most: int, taken: Sequence[str] | None, given: Given
 ) -> Iterator[tuple[int, bool]]:
     """The rows of each recording, of which at most about `most` are read; has it one label?
 
-    Or one `number`, if that is to be predicted.
+    Or one number, if that is to be predicted.
     """
-    columns = LABELS if number is None else (number,)
-    for row, recording in _recordings(path, {}, taken, number):
+    columns = LABELS if given.number is None else (given.number,)
+    for row, recording in _recordings(path, {}, taken, given):
         count, labels = 0, 0
         for block in recording.blocks:
             count += len(block.values)
@@ -107,14 +107,10 @@ def _lengths(
 
 
 def _recordings(
-    path: Path,
-    faults: dict[str, str],
-    taken: Sequence[str] | None = None,
-    number: str | None = None,
+    path: Path, faults: dict[str, str], taken: Sequence[str] | None, given: Given
 ) -> Iterator[tuple[RecordingFile, Recording]]:
     """All that can be read, or of them the channels `taken`; `faults` has why others cannot."""
-    labels = series_folder.Options().labels
-    with series_folder.opened(path, labels, number) as (rows, open_file, _):
+    with series_folder.opened(path, given.labels, given.number) as (rows, open_file, _):
         for row in rows:
             try:
                 with open_file(row.file) as file:
@@ -133,10 +129,10 @@ def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str]) -> Ite
         faults[file] = str(error)
 
 
-def _seen(path: Path, number: str | None) -> Seen:
-    """The beginnings of SAMPLE recordings, without the `number` to predict."""
+def _seen(path: Path, given: Given) -> Seen:
+    """The beginnings of SAMPLE recordings, without the number to predict."""
     seen = Seen()
-    for row, recording in islice(_recordings(path, seen.faults, None, number), SAMPLE):
+    for row, recording in islice(_recordings(path, seen.faults, None, given), SAMPLE):
         block = next(iter(recording.blocks), None)
         if block is None:
             continue
@@ -148,7 +144,7 @@ def _seen(path: Path, number: str | None) -> Seen:
                 rate = _coarse_rate(block.times)
                 if rate is None:
                     seen.faults[row.file] = str(error)
-        predicted = number and column_like(recording.channels, number)
+        predicted = given.number and column_like(recording.channels, given.number)
         kept = [at for at, name in enumerate(recording.channels) if name != predicted]
         names = tuple(recording.channels[at] for at in kept)
         seen.beginnings.append(Beginning(row, names, block.values[:, kept], block.times, rate))

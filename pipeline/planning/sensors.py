@@ -37,6 +37,7 @@ UNKNOWN = (
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
     values: dict[str, object] = {"name": "series_folder", "path": str(path), "other": NONE}
+    values |= {"labels": given.labels}
     values |= {"number": given.number} if given.number else {}
     plan = sampling.plan(path, given) if dataset is None else sampling.Plan({}, "a window")
     read = dataset or Dataset.model_validate({**values, **plan.values})

@@ -51,7 +51,8 @@ def of_params(settings: Params) -> Survey:
     dataset = settings.dataset
     given = Given(other=dataset.other, unit=settings.problem.unit, group=settings.preprocess.group)
     if dataset.name in ("image_list", "audio_folder", "series_folder"):
-        given = replace(given, number=dataset.options(image_list.Options).number)
+        listed = dataset.options(image_list.Options)
+        given = replace(given, number=listed.number, labels=listed.labels)
     data = survey(Path(dataset.path), given, dataset)
     return data if settings.preprocess.group is None else replace(data, ungrouped=[])
 
@@ -127,7 +128,7 @@ def _recorded(
             raise UserError(lists.lacks_number(path, given.number))
         return sounds.survey(path, recorded, labels, given)
     if recording_files.tree(path).files:
-        return sensors.survey(path, given)
+        return sensors.survey(path, replace(given, labels=named) if named else given)
     raise UserError(unreadable.why(path, tree))
 
 

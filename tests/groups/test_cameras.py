@@ -86,7 +86,9 @@ def test_photos_without_a_name_in_the_list_share_no_group(cameras: Params) -> No
     assert sum(report["groups"].values()) == 5 + 40
 
 
-def test_arrays_have_the_groups_that_further_arrays_name(cameras: Params) -> None:
+def test_arrays_have_the_groups_that_further_arrays_name(
+    cameras: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
     arrays(cameras)
     preprocess.main()
     report = json.loads(Path("reports/preprocess.json").read_text())["together"]
@@ -101,6 +103,7 @@ def test_arrays_have_the_groups_that_further_arrays_name(cameras: Params) -> Non
     preprocess.main()
     report = json.loads(Path("reports/preprocess.json").read_text())["together"]
     assert report["shared_groups"] == ["0"]
+    assert "1 group is in more than one split of your data, and leaks: 0" in capsys.readouterr().out
 
 
 def test_a_group_that_the_arrays_lack_is_answered_with_those_they_have(cameras: Params) -> None:

@@ -81,6 +81,17 @@ def test_a_list_alone_with_its_recordings_can_be_named(folder: Path) -> None:
     assert lists.folder_of(path / "labels.csv") == (path, "labels.csv")
 
 
+def test_a_list_of_recordings_may_have_any_name(folder: Path) -> None:
+    path = recorded(Path("walks"), head="time,ax,ay,az,note,person")
+    rows = [f"{number}.csv,{('walk', 'run')[number % 2]}" for number in range(12)]
+    (path / "what was done.csv").write_text("\n".join(["file,label", *rows]))
+    data = survey.survey(path / "what was done.csv")
+    assert (data.class_names, data.values["labels"]) == (["run", "walk"], "what was done.csv")
+    choices, settings = start.propose(data, path, None, SHIPPED)
+    assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
+    assert survey.of_params(settings) == data
+
+
 def test_a_gesture_is_a_window_however_long_it_takes(folder: Path) -> None:
     generator = np.random.default_rng(0)
     for number in range(60):

@@ -136,6 +136,24 @@ def test_a_list_beside_sounds_is_found_with_its_speakers(folder: Path) -> None:
     assert any("names 3 speakers or places, such as bob and" in line for line in data.remarks)
 
 
+def test_words_in_folders_of_speakers_need_a_list(folder: Path) -> None:
+    path, rows = Path("words"), ["file,label,person"]
+    for number, file in enumerate(sorted(recordings_of(Path("by word")).rglob("*.wav"))):
+        speaker, word = file.stem.partition("_")[0], ("yes", "no", "maybe")[number % 3]
+        target = path / speaker / f"{word}_{number}.wav"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+        rows.append(f"./{speaker}/{target.name},{word},{speaker}")
+    data = survey.survey(path)
+    assert data.class_names == ["anna", "bob", "eve", "tom"]
+    cure = "if these are the classes, and the folders say who was recorded, write a list with"
+    assert any(cure in line for line in data.remarks)
+    (path / "labels.csv").write_text("\n".join(rows))
+    data = survey.survey(path)
+    assert (data.class_names, data.group) == (["maybe", "no", "yes"], "person")
+    assert not any(cure in line for line in data.remarks)
+
+
 # The list, its header, a row of it, and the folder of the sounds
 LAYOUTS = {
     "ESC-50": (

@@ -12,6 +12,8 @@ from pipeline.config import params
 from pipeline.config.params import Network
 from pipeline.config.parts import choices, declared
 from pipeline.diagnosis.rules import diagnose
+from pipeline.embedded import _integer_c
+from pipeline.embedded._integer_c import network
 from pipeline.files.artifacts import Array, Description, Inputs
 from pipeline.inputs import Kind, ids, pixels, series, sounds
 from pipeline.process.errors import UserError
@@ -81,6 +83,24 @@ def test_an_architecture_for_another_kind_is_refused_and_one_that_fits_is_named(
     for steps in (1, 2, 7):
         model = series_cnn.build(Inputs((steps, 3), "series"), 2, Network())
         assert model.output_shape == (None, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_dense_network_of_windows_becomes_integer_c() -> None:
+    from pipeline.architectures import series_mlp
+    from pipeline.formats import tflite_int8
+
+    model = series_mlp.build(Inputs((20, 3), "series"), 4, Network())
+    windows = np.random.default_rng(0).normal(size=(50, 20, 3)).astype(np.float32)
+    file = tflite_int8.convert(model, windows)
+    assert [operator.name for operator in network.read(file).operators] == [
+        "NORMALIZE",
+        "RESHAPE",
+        *["FULLY_CONNECTED"] * 3,
+        "SOFTMAX",
+    ]
+    _integer_c.translate(file, "gestures")  # refuses what has no C
 
 
 def test_the_card_promises_a_range_a_little_wider_than_the_training_set() -> None:

@@ -226,7 +226,20 @@ def test_data_and_values_without_features_are_refused_in_a_sentence(tmp_path: Pa
         audio_folder.load(params)
 
 
-@pytest.mark.skipif(not (MIRROR / fsdd.FILE).is_file(), reason="needs fsdd.zip in DATA_MIRROR")
+needs_digits = pytest.mark.skipif(
+    not (MIRROR / fsdd.FILE).is_file(), reason="needs fsdd.zip in DATA_MIRROR"
+)
+
+
+@needs_digits
+def test_the_speakers_of_spoken_digits_are_groups() -> None:
+    raw = fsdd.load(Dataset(name="fsdd"))
+    assert raw.group == "speaker"
+    assert len({*raw.train_columns["speaker"]}) == 6
+    assert raw.train_images.shape == (3000, 61, 32, 1)
+
+
+@needs_digits
 def test_a_changed_archive_of_spoken_digits_is_refused_and_the_published_one_is_not() -> None:
     data = (MIRROR / fsdd.FILE).read_bytes()
     files = fsdd.recordings(data)

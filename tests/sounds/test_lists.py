@@ -62,6 +62,17 @@ def test_a_sound_may_have_several_labels_at_once(tones: Path, rows: str) -> None
     assert named == {"0": ["even", "low"], "1": ["low"], "2": ["even"], "3": []}
 
 
+def test_start_and_stop_may_be_words(tones: Path) -> None:
+    rows = "0.wav,1,1,0\n1.wav,1,0,0\n2.wav,0,1,1\n3.wav,0,0,0\n"
+    for first, second, third in (("start", "stop", "left"), ("left", "stop", "go")):
+        raw = load(tones, f"file,{first},{second},{third}\n{rows}")
+        assert (raw.target, raw.group) == ("labels", None)
+        named = {number: {*names} for number, names in labels_of(raw).items()}
+        assert named == {"0": {first, second}, "1": {first}, "2": {second, third}, "3": set()}
+    raw = load(tones, "file,start,stop,low,even\n0.wav,0,1,1,1\n1.wav,0,1,1,0\n2.wav,0,1,0,1\n")
+    assert (raw.class_names, raw.group) == (["low", "even"], RECORDING)
+
+
 def test_rows_of_the_same_seconds_are_joined_and_others_are_not(tones: Path) -> None:
     rows = ["file,start,end,labels", "0.wav,0,1,low", "0.wav,0,1,even", "0.wav,1,2,even"]
     raw = load(tones, "\n".join([*rows, "1.wav,0,1,low"]))
