@@ -16,7 +16,7 @@ from pydantic import (
 
 from pipeline.config.boards import checked_board
 from pipeline.config.parts import checked_name, choices
-from pipeline.config.processors import EMULATED, NATIVE, WHEELS
+from pipeline.config.processors import EMULATED, NATIVE, WHEELS, has_wheel
 from pipeline.config.section import Fraction, ParamsSection
 
 Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
@@ -86,6 +86,12 @@ class Verify(ParamsSection):
             for runtime in self.emulated_runtimes
             if runtime in WHEELS[EMULATED[name].architecture]
         ]
+
+    @property
+    def installed(self) -> list[str]:
+        """The runtimes that need an environment on this machine."""
+        named = [*self.runtimes, *(runtime for _, runtime in self.places)]
+        return [runtime for runtime in dict.fromkeys(named) if has_wheel(runtime)]
 
 
 class Embed(ParamsSection):

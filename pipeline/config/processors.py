@@ -11,9 +11,11 @@ cover them.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 NATIVE = "native"
+HERE = os.uname().machine
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,8 @@ WHEELS = {
     "aarch64": {"tflite_runtime", "litert", "onnxruntime"},
     "armv7l": {"tflite_runtime"},
 }
+
+
+def has_wheel(runtime: str) -> bool:
+    """Whether this machine can install a runtime."""
+    return runtime in WHEELS.get(HERE, WHEELS["x86_64"])

@@ -49,8 +49,7 @@ def memory() -> Finding:
 def runtimes() -> Finding:
     """Whether each runtime that params.yaml names has its environment, and which version."""
     settings = params.load()
-    emulated = [runtime for _, runtime in settings.verify.places]
-    names = list(dict.fromkeys([*settings.verify.runtimes, *emulated]))
+    names = settings.verify.installed
     there = [name for name in names if (environments.FOLDER / name / "bin/python").exists()]
     if missing := [name for name in names if name not in there]:
         return Finding(

@@ -23,8 +23,8 @@ from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
-from pipeline.runtimes import environments
-from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
+from pipeline.runtimes import emulation
+from pipeline.runtimes.process import Answer, RuntimeProcess, Task
 from serving.model_file import answers
 
 # Bytes. The weights of a file of this size, written out as text, compile within a minute.
@@ -171,13 +171,13 @@ class VerifiedFile:
             folder = Path(name)
             np.save(folder / "images.npy", images)
             try:
-                python = environments.python(runtime)
+                interpreter = emulation.here_or_emulated(runtime)
             except OSError as error:
                 raise UserError(
                     f"{error}; create it, or remove the target from embed.targets"
                 ) from None
             task = Task([self.file], [folder / "images.npy"], folder)
-            process = RuntimeProcess(Interpreter.here(python), runtime, task)
+            process = RuntimeProcess(interpreter, runtime, task)
             try:
                 answer = process.answer()
             finally:

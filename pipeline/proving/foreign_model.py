@@ -24,7 +24,7 @@ from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
 from pipeline.process.words import counted
-from pipeline.runtimes import environments, foreign, inspect_foreign
+from pipeline.runtimes import emulation, foreign, inspect_foreign
 from pipeline.runtimes.foreign import NCHW, NHWC, SIGMOID, SOFTMAX, Adapter
 from pipeline.runtimes.inspect_foreign import Interface
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
@@ -213,7 +213,7 @@ def predict(path: Path, files: Sequence[Path], images: Path, output: Path, runti
     Raises UserError with the reason if there is none.
     """
     task = Task(files, [images], output, program=PROGRAM)
-    process = RuntimeProcess(Interpreter.here(python_of(runtime)), runtime, task)
+    process = RuntimeProcess(interpreter(runtime), runtime, task)
     try:
         for _ in files:
             if (reason := process.answer().reason) is not None:
@@ -223,10 +223,10 @@ def predict(path: Path, files: Sequence[Path], images: Path, output: Path, runti
 
 
 @cache
-def python_of(runtime: str) -> Path:
+def interpreter(runtime: str) -> Interpreter:
     """The Python of its environment, which is brought up to date once. Raises UserError."""
     try:
-        return environments.python(runtime)
+        return emulation.here_or_emulated(runtime)
     except OSError as error:
         raise UserError(f"{error}; run `make env` where packages can be reached") from None
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import uv
 
 from pipeline.config import params
-from pipeline.config.processors import EMULATED, Processor
+from pipeline.config.processors import EMULATED, HERE, Processor, has_wheel
 from pipeline.files import artifacts, atomic, debian
 from pipeline.process import stage
 from pipeline.runtimes import environments
@@ -29,7 +29,6 @@ from pipeline.runtimes.process import Interpreter
 
 FOLDER = Path(sys.prefix) / "emulated"
 REQUIREMENTS = Path("pipeline/bundle/requirements")
-HERE = os.uname().machine
 
 # The first QEMU that emulates AVX and AVX2. An older one only warns, and runs without them.
 OLDEST = (7, 2)
@@ -86,6 +85,21 @@ def interpreter(name: str, runtime: str) -> Interpreter:
         return _interpreter(name, processor, runtime, program)
     except OSError as error:
         raise _cannot(name, error, "run `make env` where packages can be reached") from None
+
+
+def here_or_emulated(runtime: str) -> Interpreter:
+    """How to run Python with `runtime`: here, or without a wheel for it, on an emulated x86-64.
+
+    Raises OSError with the reason.
+    """
+    if has_wheel(runtime):
+        return Interpreter.here(environments.python(runtime))
+    try:
+        return _interpreter("haswell", EMULATED["haswell"], runtime, qemu("x86_64"))
+    except OSError as error:
+        raise OSError(
+            f"{runtime} has no wheel for {HERE}, and no x86-64 is emulated: {error}"
+        ) from None
 
 
 def _cannot(name: str, error: OSError, cure: str) -> OSError:

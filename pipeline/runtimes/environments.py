@@ -73,8 +73,7 @@ def main() -> None:
         later = "what it needs is fetched by the first run after it is right"
         print(f"warning: {params.FILE} has a fault, see `edgeproof run`; {later}", file=sys.stderr)
         return
-    emulated = [runtime for _, runtime in settings.verify.places]
-    for group in dict.fromkeys([*settings.verify.runtimes, *emulated, EMBEDDED]):
+    for group in [*settings.verify.installed, EMBEDDED]:
         print(python(group))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.config.params import Params
-from pipeline.config.processors import NATIVE
+from pipeline.config.processors import NATIVE, has_wheel
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import (
     AnyPair,
@@ -93,7 +93,8 @@ class Pair:
 
     def unavailable(self, reason: str) -> None:
         """Could not run because this machine lacks something that DVC does not track."""
-        self.could_not_run(f"{reason}; then `dvc repro --force --downstream verify` tries again")
+        again = "; then `dvc repro --force --downstream verify` tries again"
+        self.could_not_run(f"{reason}{again}" if has_wheel(self.runtime) else reason)
 
 
 def native_pairs(files: dict[str, Path], settings: Params) -> list[Pair]:

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
 from pipeline.config.params import Params
+from pipeline.config.processors import HERE, has_wheel
 from pipeline.files import split_files, timing_cache
 from pipeline.files.reports.verify import RanPair
 from pipeline.process import stage
@@ -39,6 +40,8 @@ def announce(count: int, key: str) -> None:
 
 def environment(runtime: str) -> Path | str:
     """The Python of a runtime's environment, or the reason why there is none."""
+    if not has_wheel(runtime):
+        return f"{runtime} has no wheel for {HERE}"
     try:
         return environments.python(runtime)
     except OSError as error:
