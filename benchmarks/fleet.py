@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -180,6 +181,7 @@ def main() -> None:
     )
     parser.add_argument("devices", nargs="?", type=int, default=1000, metavar="N")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its server would outlive it
     sources = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(sources) != 1 or arguments.devices < 1:
         raise UserError(
