@@ -13,6 +13,7 @@ from pipeline.doctor import Check, Finding, clock
 from pipeline.doctor.web import answer, seconds_ahead
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.tracking import store
 from pipeline.tracking.credentials import masked, moved_to_environment
 
@@ -23,8 +24,9 @@ def checks(storage: str | None, cluster: str | None) -> Iterator[Check]:
     """Those that the environment, DVC's configuration and the command's options name."""
     yield Check("MLflow", mlflow)
     try:
-        for name, address in remotes().items():
-            yield Check(f"DVC remote {name}", partial(remote, name, address))
+        for name, facts in remotes().items():
+            look = partial(remote, name, facts["url"], facts.get("endpointurl"))
+            yield Check(f"DVC remote {name}", look)
     except UserError as error:
         yield Check("DVC", partial(Finding, "DVC", str(error), "fault"))
     if storage:
@@ -62,24 +64,31 @@ def mlflow() -> Finding:
     return Finding(subject, fact, "ok" if same else "note")
 
 
-def remotes() -> dict[str, str]:
-    """The addresses of DVC's remotes, by name."""
+def remotes() -> dict[str, dict[str, str]]:
+    """What is configured of DVC's remotes, by name."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
-            return {name: facts["url"] for name, facts in repo.config["remote"].items()}
+            return dict(repo.config["remote"])
     except DvcException as error:
         dvc_command.refuse(error)
         raise UserError(f"DVC cannot be used here: {error}") from None
 
 
-def remote(name: str, address: str) -> Finding:
-    """Whether a remote can be looked into. Raises UserError."""
+def remote(name: str, address: str, endpoint: str | None = None) -> Finding:
+    """Whether a remote can be looked into. Raises UserError.
+
+    `endpoint` is a server of S3, which refuses requests whose time is 15 minutes off.
+    """
     from dvc.repo import Repo
 
-    subject, shown = f"DVC remote {name}", masked(address)
+    subject, shown, program, skew = f"DVC remote {name}", masked(address), "", ""
+    if endpoint:
+        hello = answer(f"the endpointurl of the remote {name}", endpoint)
+        program = f" on {masked(endpoint)} ({hello.headers.get('Server', 'unknown version')})"
+        skew = clock(seconds_ahead(hello))
     if address.startswith(("http://", "https://")):  # which counts as empty if unreachable
         status = answer("its url in .dvc/config", address).status_code
         return Finding(subject, f"{shown} answers with status {status}")
@@ -92,11 +101,12 @@ def remote(name: str, address: str) -> Finding:
         scheme = urlsplit(address).scheme
         cure = f"; run `uv sync --extra {scheme}`" if scheme in EXTRAS else ""
         raise UserError(
-            f"{shown} cannot be used: {reason}{cure if 'requires' in reason else ''}"
+            f"{shown} cannot be used: {reason}{cure if 'requires' in reason else ''}{skew}"
         ) from None
     if not there:
-        return Finding(subject, f"{shown} is reachable and empty; `dvc push` fills it", "note")
-    return Finding(subject, f"{shown} is reachable")
+        fact = f"{shown} is reachable{program} and empty; `dvc push` fills it{skew}"
+        return Finding(subject, fact, "note")
+    return Finding(subject, f"{shown} is reachable{program}{skew}")
 
 
 def postgresql(storage: str) -> Finding:
@@ -136,6 +146,7 @@ def dask(address: str) -> Finding:
     client = cluster_connection.connected(address)
     try:
         workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+        version = client.sync(client.scheduler.versions)["packages"]["distributed"]
         answers = client.run(cluster_worker.introduce, on_error="return")
         times = client.run(time.time, on_error="return")
         here = time.time()
@@ -143,12 +154,14 @@ def dask(address: str) -> Finding:
         client.close()
     if not workers:
         start = cluster.WORKER.format(address)
-        return Finding("cluster", f"{address} has no worker; start one with {start}", "note")
+        fact = f"{address} has version {version} and no worker; start one with {start}"
+        return Finding("cluster", fact, "note")
     ours = cluster_worker.installation()
     for worker in sorted(answers):
         if sentence := cluster.refusal(answers[worker], ours):
             return Finding("cluster", f"{address} refuses the worker {worker}: {sentence}", "fault")
     trainings = sum(facts["nthreads"] for facts in workers.values())
     ahead = max((times[worker] - here for worker in times), key=abs)
-    fact = f"{address} has {len(workers)} workers for {trainings} trainings at a time{clock(ahead)}"
-    return Finding("cluster", fact)
+    fact = f"{address} has version {version} and {counted(len(workers), 'worker')}"
+    at_once = counted(trainings, "training")
+    return Finding("cluster", f"{fact} for {at_once} at a time{clock(ahead)}")
