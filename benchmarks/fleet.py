@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import tempfile
@@ -29,7 +28,7 @@ from typing import Any
 from benchmarks import fleet_devices, machine
 from benchmarks.fleet_devices import KINDS, Kind
 from benchmarks.fleet_host import BUCKET, REPORTS, Host, host
-from benchmarks.project import ROOT
+from benchmarks.project import ROOT, end_servers_on_sigterm
 from pipeline.field import fleet, fleet_table
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
@@ -181,7 +180,7 @@ def main() -> None:
     )
     parser.add_argument("devices", nargs="?", type=int, default=1000, metavar="N")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its server would outlive it
+    end_servers_on_sigterm()
     sources = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(sources) != 1 or arguments.devices < 1:
         raise UserError(
