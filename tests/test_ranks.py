@@ -244,9 +244,7 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on_with_any_number
 
 
 @pytest.mark.cluster
-def test_what_ranks_of_several_hosts_have_trained_is_finished_by_the_stage(
-    project: Project, whole: Project
-) -> None:
+def test_the_stage_finishes_what_several_hosts_trained(project: Project, whole: Project) -> None:
     """As docs/deploy/training.yaml starts them, here on one host."""
     with ranks.reserved_address() as address:
         shared = {**JAX, ranks.ADDRESS: address, ranks.COUNT: "2"}
