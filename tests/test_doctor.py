@@ -104,8 +104,7 @@ def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
         assert finding.startswith("fault")
         assert "; its clock is 3,6" in finding
     gone = f"http://127.0.0.1:{free_port()}"
-    finding = look(lambda: servers.remote("disk", str(store), gone))
-    assert "Connection refused); start the server, or correct the endpointurl of the" in finding
+    assert look(lambda: servers.remote("disk", str(store), gone)).endswith("is reachable")
     assert look(lambda: servers.remote("disk", str(store))).startswith("ok    DVC remote disk")
 
 
