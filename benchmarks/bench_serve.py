@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.project import ROOT
+from benchmarks.project import ROOT, end_servers_on_sigterm
 from benchmarks.serving_load import LoadRequest, RunningServer, load_request, measure, start
 from benchmarks.serving_peers import requests
 from pipeline.reporting import tables
@@ -181,6 +181,7 @@ def unpacked(folder: Path) -> tuple[Path, Any]:
 
 
 def main() -> None:
+    end_servers_on_sigterm()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_serve")
     parser.add_argument("--seconds", type=int, default=3, help="the length of each measurement")
     parser.add_argument("--rounds", type=int, default=3)

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine
+from benchmarks.project import end_servers_on_sigterm
 from pipeline.config import params
 from pipeline.files import artifacts, code
 from pipeline.process import stage
@@ -140,6 +141,7 @@ def show(totals: Sequence[float], memory: Sequence[float], cpu: float) -> None:
 
 
 def main() -> None:
+    end_servers_on_sigterm()
     settings, data = Path(params.FILE).absolute(), Path("data").absolute()
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary) / "project"

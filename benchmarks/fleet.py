@@ -28,7 +28,7 @@ from typing import Any
 from benchmarks import fleet_devices, machine
 from benchmarks.fleet_devices import KINDS, Kind
 from benchmarks.fleet_host import BUCKET, REPORTS, Host, host
-from benchmarks.project import ROOT
+from benchmarks.project import ROOT, end_servers_on_sigterm
 from pipeline.field import fleet, fleet_table
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
@@ -180,6 +180,7 @@ def main() -> None:
     )
     parser.add_argument("devices", nargs="?", type=int, default=1000, metavar="N")
     arguments = parser.parse_args()
+    end_servers_on_sigterm()
     sources = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(sources) != 1 or arguments.devices < 1:
         raise UserError(

@@ -1,9 +1,12 @@
-"""A fresh copy of this project, so that a measurement does not touch the user's workspace."""
+"""What measurements share: a fresh copy of this project, so that they do not touch the user's
+workspace, and an end that leaves nothing running.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -32,3 +35,8 @@ def environment() -> dict[str, str]:
     if mirror and not mirror.startswith("http"):
         result["DATA_MIRROR"] = str((ROOT / mirror).resolve())
     return result
+
+
+def end_servers_on_sigterm() -> None:
+    """SIGTERM ends this program as Ctrl-C does; otherwise the servers that it started go on."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -27,12 +27,13 @@ def check(*paths: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 def test_the_files_are_what_compose_kubernetes_and_kserve_take(tmp_path: Path) -> None:
-    assert len(FILES) == 3
+    assert len(FILES) == 4
     done = check(*FILES)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stdout + done.stderr
     faults = {
         "compose.yaml": ("restart: unless-stopped", "restart_policy: 3", "restart_policy"),
         "cluster.yaml": ("replicas: 2", "replicas: two", "'two' is not of type 'integer'"),
+        "training.yaml": ("completions: 4", "completion: 4", "'completion' was unexpected"),
         "kserve.yaml": ("storageUri:", "storageURL:", "has an unknown key storageURL"),
     }
     for name, (right, wrong, _) in faults.items():

@@ -97,6 +97,15 @@ def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
     assert "Connection refused" in findings["DVC remote web"]
     assert "gs is supported, but requires 'dvc-gs' to be installed" in findings["DVC remote cloud"]
     (store / "files/md5").mkdir(parents=True)
+    with web(lambda path: (403, ""), ahead=3600) as address:
+        finding = look(lambda: servers.remote("disk", str(store), address))
+        assert f"is reachable on {address} (BaseHTTP/" in finding
+        assert "; its clock is 3,6" in finding
+        finding = look(lambda: servers.remote("cloud", "gs://bucket/x", address))
+        assert finding.startswith("fault")
+        assert "; its clock is 3,6" in finding
+    gone = f"http://127.0.0.1:{free_port()}"
+    assert look(lambda: servers.remote("disk", str(store), gone)).endswith("is reachable")
     assert look(lambda: servers.remote("disk", str(store))).startswith("ok    DVC remote disk")
 
 

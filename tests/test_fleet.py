@@ -11,12 +11,15 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from benchmarks.fleet_devices import KINDS
 from pipeline.field import fleet, fleet_table
 from pipeline.process.errors import UserError
 from tests import web
-from tests.conftest import EDGEPROOF, ROOT
+from tests.conftest import EDGEPROOF, ROOT, Project, emulated
+from tests.waiting import SECONDS, wait_for
 
 RELEASE = "mnist-digits-1.1.0"
 SCRIPT = ROOT / "docs/deploy/prove.sh"
@@ -180,3 +183,21 @@ def test_a_device_that_cannot_fetch_or_must_refuse_says_so_in_its_line(tmp_path:
         [*EDGEPROOF, "fleet", str(served)], capture_output=True, text=True, check=True
     ).stdout
     assert "proven on 0 of 2 devices" in shown
+
+
+@pytest.mark.long
+def test_a_simulated_fleet_that_is_ended_leaves_no_server(
+    finished: Project, tmp_path: Path
+) -> None:
+    for kind in KINDS:
+        if kind.processor:
+            emulated(kind.processor, kind.runtime)
+    project = finished.whole_copy(tmp_path / "project")
+    process = project.start("python", "-m", "benchmarks.fleet", "20")
+    wait_for(lambda: "have reported" in project.log.read_text(), process)
+    children = psutil.Process(process.pid).children()
+    (server,) = [child for child in children if "server" in child.cmdline()]
+    process.terminate()
+    assert process.wait(SECONDS) == 130
+    assert not server.is_running()
+    assert "Traceback" not in project.log.read_text()

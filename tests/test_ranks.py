@@ -182,6 +182,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def whole(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same project, trained in one process."""
+    project = prepared.copy(tmp_path_factory.mktemp("whole") / "project")
+    project.run(*TRAIN, **JAX)
+    return project
+
+
 @pytest.fixture
 def project(prepared: Project, tmp_path: Path) -> Project:
     return prepared.copy(tmp_path / "copy")
@@ -212,10 +220,8 @@ def weights(project: Project) -> Array:
 
 @pytest.mark.cluster
 def test_a_lost_process_ends_the_others_and_the_training_goes_on_with_any_number(
-    project: Project, tmp_path: Path
+    project: Project, whole: Project
 ) -> None:
-    whole = project.copy(tmp_path / "whole")
-    whole.run(*TRAIN, **JAX)
     process, (first, second) = started(project, 2, 1)
     second.terminate()
     began = time.monotonic()
@@ -234,6 +240,18 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on_with_any_number
     first_words = [" ".join(line.split()[:2]) for line in output.splitlines()]
     assert first_words[0] == "resuming after", output
     assert first_words[-4:-1] == ["epoch 2:", "epoch 3:", "kept epoch"], output
+    np.testing.assert_allclose(weights(project), weights(whole), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.cluster
+def test_the_stage_finishes_what_several_hosts_trained(project: Project, whole: Project) -> None:
+    """As docs/deploy/training.yaml starts them, here on one host."""
+    with ranks.reserved_address() as address:
+        shared = {**JAX, ranks.ADDRESS: address, ranks.COUNT: "2"}
+        both = [project.start(*TRAIN, **shared, **{ranks.RANK: number}) for number in "01"]
+        assert [process.wait() for process in both] == [0, 0], project.log.read_text()
+    output = project.run(*TRAIN, **JAX)
+    assert not any(line.startswith("epoch") for line in output.splitlines())
     np.testing.assert_allclose(weights(project), weights(whole), rtol=1e-3, atol=1e-4)
 
 

@@ -129,6 +129,8 @@ def test_models_and_runs_travel_by_the_servers_of_a_team(
         findings = shared.run(*EDGEPROOF, *doctor[1:])
         for fact in ("MLflow: ", "PostgreSQL: ", "DVC remote team: s3://dvc/store is reach"):
             assert f"ok    {fact}" in findings
+        s3 = f"is reachable on http://127.0.0.1:{settings.load(shared.folder / '.team').ports.s3} "
+        assert re.search(rf"{s3}\(SeaweedFS [^)]*4\.\d+\)\n", findings)
         kill("dask_scheduler", first)
         assert shared.attempt(*EDGEPROOF, *doctor[1:]).returncode == 0
         assert "Traceback" not in first.output()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from urllib.parse import urlsplit
@@ -22,8 +23,9 @@ def checks() -> Iterator[Check]:
     """Those that the environment and DVC's configuration name."""
     yield Check("MLflow", mlflow)
     try:
-        for name, address in remotes().items():
-            yield Check(f"DVC remote {name}", partial(remote, name, address))
+        for name, facts in remotes().items():
+            look = partial(remote, name, facts["url"], facts.get("endpointurl"))
+            yield Check(f"DVC remote {name}", look)
     except UserError as error:
         yield Check("DVC", partial(Finding, "DVC", str(error), "fault"))
 
@@ -57,24 +59,32 @@ def mlflow() -> Finding:
     return Finding(subject, fact, "ok" if same else "note")
 
 
-def remotes() -> dict[str, str]:
-    """The addresses of DVC's remotes, by name."""
+def remotes() -> dict[str, dict[str, str]]:
+    """What is configured of DVC's remotes, by name."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
-            return {name: facts["url"] for name, facts in repo.config["remote"].items()}
+            return dict(repo.config["remote"])
     except DvcException as error:
         dvc_command.refuse(error)
         raise UserError(f"DVC cannot be used here: {error}") from None
 
 
-def remote(name: str, address: str) -> Finding:
-    """Whether a remote can be looked into. Raises UserError."""
+def remote(name: str, address: str, endpoint: str | None = None) -> Finding:
+    """Whether a remote can be looked into. Raises UserError.
+
+    `endpoint` is a server of S3, which refuses requests whose time is 15 minutes off.
+    """
     from dvc.repo import Repo
 
-    subject, shown = f"DVC remote {name}", masked(address)
+    subject, shown, program, skew = f"DVC remote {name}", masked(address), "", ""
+    if endpoint:
+        with suppress(UserError):  # DVC may reach it all the same, by its own certificates
+            hello = answer("endpointurl", endpoint)
+            program = f" on {masked(endpoint)} ({hello.headers.get('Server', 'unknown version')})"
+            skew = clock(seconds_ahead(hello))
     if address.startswith(("http://", "https://")):  # which counts as empty if unreachable
         status = answer("its url in .dvc/config", address).status_code
         return Finding(subject, f"{shown} answers with status {status}")
@@ -87,8 +97,9 @@ def remote(name: str, address: str) -> Finding:
         scheme = urlsplit(address).scheme
         cure = f"; run `uv sync --extra {scheme}`" if scheme in EXTRAS else ""
         raise UserError(
-            f"{shown} cannot be used: {reason}{cure if 'requires' in reason else ''}"
+            f"{shown} cannot be used: {reason}{cure if 'requires' in reason else ''}{skew}"
         ) from None
     if not there:
-        return Finding(subject, f"{shown} is reachable and empty; `dvc push` fills it", "note")
-    return Finding(subject, f"{shown} is reachable")
+        fact = f"{shown} is reachable{program} and empty; `dvc push` fills it{skew}"
+        return Finding(subject, fact, "note")
+    return Finding(subject, f"{shown} is reachable{program}{skew}")

@@ -8,6 +8,7 @@ from functools import partial
 
 from pipeline.doctor import Check, Finding, clock
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 
 def checks(storage: str | None, cluster: str | None) -> Iterator[Check]:
@@ -55,6 +56,7 @@ def dask(address: str) -> Finding:
     client = cluster_connection.connected(address)
     try:
         workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+        version = client.sync(client.scheduler.versions)["packages"]["distributed"]
         answers = client.run(cluster_worker.introduce, on_error="return")
         times = client.run(time.time, on_error="return")
         here = time.time()
@@ -62,12 +64,14 @@ def dask(address: str) -> Finding:
         client.close()
     if not workers:
         start = cluster.WORKER.format(address)
-        return Finding("cluster", f"{address} has no worker; start one with {start}", "note")
+        fact = f"{address} has version {version} and no worker; start one with {start}"
+        return Finding("cluster", fact, "note")
     ours = cluster_worker.installation()
     for worker in sorted(answers):
         if sentence := cluster.refusal(answers[worker], ours):
             return Finding("cluster", f"{address} refuses the worker {worker}: {sentence}", "fault")
     trainings = sum(facts["nthreads"] for facts in workers.values())
     ahead = max((times[worker] - here for worker in times), key=abs)
-    fact = f"{address} has {len(workers)} workers for {trainings} trainings at a time{clock(ahead)}"
-    return Finding("cluster", fact)
+    fact = f"{address} has version {version} and {counted(len(workers), 'worker')}"
+    at_once = counted(trainings, "training")
+    return Finding("cluster", f"{fact} for {at_once} at a time{clock(ahead)}")

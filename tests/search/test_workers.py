@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -10,6 +12,17 @@ import pytest
 
 from pipeline.search import workers
 from pipeline.search.progress import Progress
+from tests.conftest import ROOT
+
+WITHOUT_DASK = """
+import sys
+sys.modules["distributed"] = None  # as if it were not installed
+from pipeline.process import stage
+from pipeline.search import folds, improve, shrink, sweep
+from pipeline.search.engine import Engine
+print("imported", flush=True)
+stage.run(Engine(1, "tcp://127.0.0.1:9").side_by_side)
+"""
 
 
 def test_a_log_says_after_two_epochs_how_long_all_of_it_takes(
@@ -37,6 +50,14 @@ def test_trainings_of_one_epoch_are_timed_by_those_that_have_ended(
         progress.advance(0, 10)
         progress.finish(0, "first")
     assert capsys.readouterr().out == "first (1 of 3, about 2 min left)\n"
+
+
+def test_without_dask_only_a_cluster_is_refused() -> None:
+    command = [sys.executable, "-c", WITHOUT_DASK]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "imported\n"), done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.endswith("distributed, which is not installed; run `uv sync --extra cluster`")
 
 
 def blocked_signals(process: int) -> int:

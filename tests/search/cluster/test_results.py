@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import psutil
 import pytest
 from dask import config
 
+from pipeline.doctor import Finding, servers
 from pipeline.search.cluster import Cluster
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
@@ -53,6 +55,18 @@ def test_nothing_listens_but_on_loopback(dask: DaskCluster) -> None:
     ]
     assert len(listening) >= 2 * len(processes)
     assert set(listening) == {"127.0.0.1"}
+
+
+def test_the_doctor_says_the_version_of_the_scheduler_and_how_many_workers_it_has(
+    dask: DaskCluster, tmp_path: Path
+) -> None:
+    version = metadata.version("distributed")
+    fact = f"{dask.address} has version {version} and 2 workers for 2 trainings at a time"
+    assert servers.dask(dask.address) == Finding("cluster", fact)
+    with dask_cluster.cluster(tmp_path / "scheduler") as alone:
+        finding = servers.dask(alone.address)
+    assert finding.state == "note"
+    assert f"has version {version} and no worker; start one with `dask worker" in finding.fact
 
 
 def test_no_worker_is_missed_while_dask_asks_in_another_thread(dask: DaskCluster) -> None:
