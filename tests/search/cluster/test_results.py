@@ -12,7 +12,8 @@ import psutil
 import pytest
 from dask import config
 
-from pipeline.doctor import Finding, servers
+from pipeline.doctor import Finding
+from pipeline.search import servers
 from pipeline.search.cluster import Cluster
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
