@@ -186,10 +186,14 @@ def _neighbours(words: Array, keys: Array) -> Iterator[Array]:
 
 
 def of_copies(pictures: Table) -> list[list[str]]:
-    """The files of each group of copies, exact or near, the largest group first."""
+    """The files of each group of copies, exact or near, the largest group first.
+
+    The boxes of one file belong together too, but are no copies.
+    """
     numbers = together(pictures, None)
-    groups: dict[int, list[str]] = {}
+    groups: dict[int, set[str]] = {}
     repeated = np.flatnonzero(np.bincount(numbers, minlength=1)[numbers] > 1)
     for row in repeated.tolist():
-        groups.setdefault(int(numbers[row]), []).append(pictures.files[row])
-    return sorted(map(sorted, groups.values()), key=lambda files: (-len(files), files))
+        groups.setdefault(int(numbers[row]), set()).add(pictures.files[row])
+    copies = [sorted(files) for files in groups.values() if len(files) > 1]
+    return sorted(copies, key=lambda files: (-len(files), files))

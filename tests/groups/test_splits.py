@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hypothesis
 import numpy as np
 import pytest
@@ -129,6 +131,17 @@ def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> N
     assert len(set(numbers[:5])) == 1
     assert len(set(numbers)) == 200
     assert groups.of_copies(rows) == [["a", "a copy", "brighter", "shifted", "smaller"]]
+
+
+def test_the_boxes_of_one_photo_belong_together_and_are_no_copies() -> None:
+    photo = picture("a", scene(0))
+    boxes = [replace(photo, box=(0, 0, side, side)) for side in (10, 20, 30)]
+    other = picture("b", scene(1))
+    rows = table([*boxes, other])
+    assert groups.together(rows, None).tolist() == [0, 0, 0, 1]
+    assert groups.of_copies(rows) == []
+    twice = table([*boxes, replace(photo, file="again"), other])
+    assert groups.of_copies(twice) == [["a", "again"]]
 
 
 def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
