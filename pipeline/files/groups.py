@@ -188,12 +188,17 @@ def _neighbours(words: Array, keys: Array) -> Iterator[Array]:
 def of_copies(pictures: Table) -> list[list[str]]:
     """The files of each group of copies, exact or near, the largest group first.
 
-    The boxes of one file belong together too, but are no copies.
+    Several boxes of one file belong together too, but are no copies.
     """
     numbers = together(pictures, None)
-    groups: dict[int, set[str]] = {}
+    groups: dict[int, list[tuple[str, bytes]]] = {}
     repeated = np.flatnonzero(np.bincount(numbers, minlength=1)[numbers] > 1)
     for row in repeated.tolist():
-        groups.setdefault(int(numbers[row]), set()).add(pictures.files[row])
-    copies = [sorted(files) for files in groups.values() if len(files) > 1]
+        excerpt = pictures.files[row], pictures.boxes[row].tobytes()
+        groups.setdefault(int(numbers[row]), []).append(excerpt)
+    copies = [
+        sorted(file for file, _ in group)
+        for group in groups.values()
+        if len({file for file, _ in group}) > 1 or len({*group}) < len(group)
+    ]
     return sorted(copies, key=lambda files: (-len(files), files))
