@@ -70,6 +70,7 @@ EDGES = {
     **dict(zip(("x1", "y1", "x2", "y2"), BOX, strict=True)),
     **dict(zip(("roix1", "roiy1", "roix2", "roiy2"), BOX, strict=True)),
 }
+MIDDLE = ("xcenter", "ycenter", "xcentre", "ycentre")  # of a box in YOLO's files
 
 
 class Options(section.Options):
@@ -238,7 +239,7 @@ def _check_columns(path: str, table: ListFile, known: list[str]) -> None:
     if _is_sized(names) or {*BOX} <= {*known}:
         return
     cells = dict(zip(names, zip(*table.rows, strict=True), strict=False))
-    edges = [name for name in names if spelling(name) in EDGES]
+    edges = [name for name in names if spelling(name) in {*EDGES, *MIDDLE}]
     # A label may be called top
     edges = [name for name in edges if not label_columns.are_truths(cells.get(name, ()))]
     if edges:
