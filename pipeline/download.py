@@ -87,6 +87,7 @@ def main() -> None:
         artifacts.save_array(folder / "train" / "validation.npy", raw.validation)
     if raw.left_out:
         artifacts.save_csv(raw_files.LEFT_OUT, ("file", "reason"), sorted(raw.left_out.items()))
+        print(f"{raw_files.LEFT_OUT} lists all that was left out, with the reasons")
     artifacts.save_description(folder / "description.json", description)
     what = f"{len(raw.class_names)} {raw.target}" if not is_number(raw.target) else "a number"
     print(

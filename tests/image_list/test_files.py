@@ -163,6 +163,21 @@ def test_a_box_of_one_pixel_is_not_lost_in_a_jpeg_that_is_decoded_smaller() -> N
         assert (abs(image.astype(int) - 200) < 5).all()
 
 
+def test_a_box_by_its_middle_is_not_taken_for_none(photos: Path) -> None:
+    text = "file,label,x_center,y_center,width,height\n0.png,a,.5,.5,.2,.2\n1.png,b,.5,.5,.2,.2\n"
+    with pytest.raises(UserError, match="has x_center, y_center; expected all of left, top, right"):
+        load(photos, text)
+
+
+def test_boxes_beside_their_pictures_are_said_before_a_class_is_missed(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "file,label,left,top,right,bottom\n0.png,a,90,90,99,99\n1.png,b,0,0,8,8\n"
+    with pytest.raises(UserError, match="class a holds no readable picture"):
+        load(photos, text)
+    assert "0.png; the first has 8 x 8 pixels, and its box (90, " in capsys.readouterr().out
+
+
 def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
     image = Image.new("RGB", (20, 10))
     image.paste((0, 255, 0), (0, 0, 10, 10))

@@ -116,11 +116,11 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
     train = np.append(np.delete(np.arange(len(table)), np.append(test, named)), named)
     noun = "class" if one_class_each(target) else "label"
     counts = label_meaning.counts(target, labels[train], class_names)
+    say_what_is_left_out(len(candidates), reading.unreadable, left_out)
     check_classes(f"{params.path}: {noun}", counts, "picture", framing.SUFFIXES)
     order = stratified(label_meaning.strata(target, labels[train]))
     validation = np.flatnonzero(order >= len(train) - len(named))
     train = train[order]
-    say_what_is_left_out(len(candidates), reading.unreadable, left_out)
     _say_what_is_odd(table, train, labels, reading.dark)
     _say_what_is_blank(images)
     return Raw(
@@ -211,8 +211,6 @@ def say_what_is_left_out(
         )
     for line in left_out_by_reason(left_out):
         print(line)
-    if unreadable or left_out:
-        print("data/raw/left_out.csv lists them all, with the reasons")
 
 
 def left_out_by_reason(left_out: Mapping[str, str]) -> list[str]:
