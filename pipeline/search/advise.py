@@ -13,12 +13,15 @@ from pipeline.diagnosis import few_examples
 from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.preprocess import PreprocessReport
+from pipeline.planning.networks import LARGE
 from pipeline.process import dvc_command, git
 from pipeline.process.errors import UserError
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.search.analysis import check_trains
 from pipeline.search.change import Change, Situation
 from pipeline.search.remedies import REMEDIES
+
+PHOTOS = ("image_folder", "image_list")
 
 
 def advise(situation: Situation) -> list[Change]:
@@ -39,6 +42,12 @@ def notes(situation: Situation, data: PreprocessReport) -> list[str]:
     train, validation = (data.splits[name].per_class for name in ("train", "validation"))
     if few := few_examples.sentence(train, validation):
         result.append(f"more examples first: {few}")
+    if settings.dataset.name in PHOTOS and not situation.is_backbone:
+        result.append(
+            f"if your photos have {LARGE} pixels or more: a network that has learned from a "
+            "million is right more often on few; `edgeproof start` proposes it where its weights "
+            "can be fetched"
+        )
     if situation.neglects_classes and settings.problem.metric == ACCURACY:
         result.append(
             "rare classes hardly count in the accuracy: set problem.metric to balanced_accuracy, "

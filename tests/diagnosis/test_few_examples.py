@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from pipeline.config import params
 from pipeline.diagnosis.diagnosis import Diagnosis
@@ -58,4 +59,11 @@ def test_more_examples_come_before_the_changes_that_are_advised() -> None:
         return notes(now, reports.preprocessing().changed(splits=splits))
 
     assert told(TRAIN, VALIDATION) == [f"more examples first: {TOLD}"]
-    assert told({**TRAIN, "metal": 80}, VALIDATION) == []
+    many = {**TRAIN, "metal": 80}
+    assert told(many, VALIDATION) == []
+    now = replace(now, params=params.override(now.params, {"dataset.name": "image_folder"}))
+    (published,) = told(many, VALIDATION)
+    assert published.startswith("if your photos have 96 pixels or more: a network that has learned")
+    backbone = {"train.architecture": "efficientnet_lite0", "train.augmentation": []}
+    now = replace(now, params=params.override(now.params, backbone))
+    assert told(many, VALIDATION) == []
