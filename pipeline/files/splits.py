@@ -251,18 +251,9 @@ def splits(
         independent = replace(groups.of(rows), leave=2 if validation is None else 1)
         rest, test = split_off(strata[rows], count, "stratified", settings.seed, independent)
         rows, result["test"] = rows[rest], rows[test]
-    rows = _subset(rows, settings.subset)
+    rows = rows[: settings.subset]
     if validation is not None:
         return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
     rest, held_out = split_off(strata[rows], count, settings.order, settings.seed, groups.of(rows))
     return {"train": rows[rest], "validation": rows[held_out], **result}
-
-
-def _subset(rows: Array, count: int | None) -> Array:
-    if count is not None and count > len(rows):
-        raise UserError(
-            f"preprocess.subset is {count}; expected at most {len(rows)}, the number of training "
-            "examples"
-        )
-    return rows[:count]

@@ -44,9 +44,9 @@ def notes(situation: Situation, data: PreprocessReport) -> list[str]:
         result.append(f"more examples first: {few}")
     if settings.dataset.name in PHOTOS and not situation.is_backbone:
         result.append(
-            f"if your photos have {LARGE} pixels or more: a network that has learned from a "
-            "million is right more often on few; `edgeproof start` proposes it where its weights "
-            "can be fetched"
+            f"if your photos have {LARGE} pixels or more: a published network, which has learned "
+            "from a million of them, is right more often on few; `edgeproof start` proposes one "
+            "where its weights can be fetched"
         )
     if situation.neglects_classes and settings.problem.metric == ACCURACY:
         result.append(

@@ -63,7 +63,7 @@ def test_more_examples_come_before_the_changes_that_are_advised() -> None:
     assert told(many, VALIDATION) == []
     now = replace(now, params=params.override(now.params, {"dataset.name": "image_folder"}))
     (published,) = told(many, VALIDATION)
-    assert published.startswith("if your photos have 96 pixels or more: a network that has learned")
+    assert published.startswith("if your photos have 96 pixels or more: a published network, ")
     backbone = {"train.architecture": "efficientnet_lite0", "train.augmentation": []}
     now = replace(now, params=params.override(now.params, backbone))
     assert told(many, VALIDATION) == []

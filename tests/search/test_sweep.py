@@ -86,11 +86,6 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], AnalysisOptions]] = {
         {"storage": "sqlite://"},
         AnalysisOptions(),
     ),
-    "expected at most 60000, the number of training examples": (
-        ["train.epochs=1,2"],
-        {},
-        AnalysisOptions(["preprocess.subset=70000"]),
-    ),
 }
 
 
