@@ -92,12 +92,16 @@ def test_losses_for_one_hot_labels_get_them(raw_mnist: Raw, loss: str) -> None:
     step(raw_mnist, train_params(loss=loss))
 
 
-def test_a_sigmoid_unit_with_binary_cross_entropy_gives_both_probabilities(raw_mnist: Raw) -> None:
-    model = step(
-        raw_mnist,
-        train_params(loss="BinaryCrossentropy", network={"hidden": [4], "output": "sigmoid"}),
-        classes=2,
-    )
+@pytest.mark.parametrize("activation", ["relu", "selu"])  # of selu no layer is watched
+def test_a_sigmoid_unit_with_binary_cross_entropy_gives_both_probabilities(
+    raw_mnist: Raw, activation: str
+) -> None:
+    from pipeline.training.fit import layers_at_start
+
+    network = {"hidden": [4], "output": "sigmoid", "activation": activation}
+    train = train_params(loss="BinaryCrossentropy", network=network)
+    model = step(raw_mnist, train, classes=2)
+    assert layers_at_start(train, model, data(raw_mnist, classes=2))["gradient_ratio"] > 0
     probabilities = model.predict(raw_mnist.test_images[:20], verbose=0)
     assert probabilities.shape == (20, 2)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
