@@ -72,7 +72,8 @@ class RandomNetwork:
 
     def grow(self) -> None:
         """Appends one of the operators that fit the last tensor."""
-        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic, self.quantize]
+        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic]
+        operators += [self.hard_swish, self.quantize]
         operators += [self.mean, self.arithmetic, self.arithmetic, self.pad, self.concatenate]
         if len(self.last.shape) == 4:
             operators += [self.convolution] * 3 + [self.depthwise] * 3 + [self.pool] * 2
@@ -264,6 +265,10 @@ class RandomNetwork:
     def logistic(self) -> None:
         output = self.output(self.last.shape, 1 / 256, -128)
         self.append("LOGISTIC", [self.last], output)
+
+    def hard_swish(self) -> None:
+        output = self.output(self.last.shape, self.scale(self.last.scale))
+        self.append("HARD_SWISH", [self.last], output)
 
     def quantize(self) -> None:
         """To another scale; sometimes through uint8."""
