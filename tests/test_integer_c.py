@@ -53,7 +53,11 @@ def test_every_layer_of_random_networks_equals_micro(micro: Micro, models: list[
 
 
 def different(
-    micro: Micro, models: list[bytes], folder: Path, change: tuple[str, str] = ("", "")
+    micro: Micro,
+    models: list[bytes],
+    folder: Path,
+    change: tuple[str, str] = ("", ""),
+    inputs: int = 20,
 ) -> list[oracle.Difference]:
     """The layers that differ from TensorFlow Lite Micro; `change` replaces text in the C."""
     codes = [_integer_c.translate(model, "a random network") for model in models]
@@ -66,7 +70,7 @@ def different(
         row
         for number, model in enumerate(models)
         for row in oracle.differences(
-            micro, model, oracle.inputs(read(model), 20), [program, str(number)]
+            micro, model, oracle.inputs(read(model), inputs), [program, str(number)]
         )
         if row.differing
     ]
@@ -86,7 +90,7 @@ def test_every_layer_of_a_published_model_equals_micro(
     micro: Micro, name: str, tmp_path: Path
 ) -> None:
     model = (MIRROR / f"{name}.tflite").read_bytes()
-    assert not different(micro, [model], tmp_path)
+    assert not different(micro, [model], tmp_path, inputs=100)
 
 
 @pytest.mark.slow
