@@ -31,10 +31,10 @@ UNIT = """
 int take(void *values, int count);
 void run_{number}(void)
 {{
-    static unsigned char input[NETWORK_INPUTS];
+    static union {{ unsigned char bytes[{bytes}]; float measurements; }} input;
     static signed char output[NETWORK_OUTPUTS];
-    while (take(input, sizeof input))
-        network_{number}((void *)input, (void *)output);
+    while (take(input.bytes, sizeof input.bytes))
+        network_{number}((void *)input.bytes, (void *)output);
 }}
 """
 MAIN = """
@@ -116,7 +116,9 @@ def write(codes: Sequence[Code], folder: Path, system: str = HOSTED) -> list[str
     main = MAIN.format(declarations=declarations, names=", ".join(names))
     files = {"tap.h": TAP, "main.c": main, "system.c": system}
     for number, code in enumerate(codes):
-        files[f"unit_{number}.c"] = UNIT.format(number=number)
+        is_float = "(const float *input" in code.files["network.h"]
+        size = "NETWORK_INPUTS * sizeof(float)" if is_float else "NETWORK_INPUTS"
+        files[f"unit_{number}.c"] = UNIT.format(number=number, bytes=size)
         for name, text in code.files.items():
             files[name if name.startswith("layers/") else f"{number}/{name}"] = text
     for name, text in files.items():
@@ -181,10 +183,15 @@ def compare(
 
 
 def inputs(network: Network, count: int, seed: int = 0) -> Array:
-    """Random inputs (N, ...), the first three extreme: all least, all largest, both mixed."""
+    """Random inputs (N, ...), the first three extreme: all least, all largest, both mixed.
+
+    Measurements are from a normal distribution, beyond what the network was calibrated on.
+    """
     dtype = np.dtype(network.input.dtype)
     dice = np.random.default_rng(seed)
     shape = (count, *network.input.shape[1:])
+    if dtype == np.float32:
+        return dice.normal(0, 2, shape).astype(np.float32)
     limits = np.iinfo(dtype)
     values = dice.integers(limits.min, limits.max + 1, shape, dtype)
     if count > 3:

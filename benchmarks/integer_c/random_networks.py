@@ -1,7 +1,6 @@
 """Random small networks of all operators.
 
-Scales are such that most outputs lie within the range of int8: a saturated value would hide a wrong
-one. A tenth of them are far off nevertheless.
+Most scales fit their outputs, as a saturated value would hide a wrong one; a tenth are far off.
 """
 
 from __future__ import annotations
@@ -71,8 +70,9 @@ class RandomNetwork:
 
     def grow(self) -> None:
         """Appends one of the operators that fit the last tensor."""
-        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic, self.quantize]
-        operators += [self.mean, self.arithmetic, self.arithmetic, self.pad, self.concatenate]
+        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic]
+        operators += [self.hard_swish, self.quantize, self.mean, self.arithmetic, self.arithmetic]
+        operators += [self.pad, self.concatenate]
         if len(self.last.shape) == 4:
             operators += [self.convolution] * 3 + [self.depthwise] * 3 + [self.pool] * 2
         self.one_of(operators)()
@@ -261,8 +261,11 @@ class RandomNetwork:
         self.append("SOFTMAX", [self.last], output, kind="SoftmaxOptions", beta=beta)
 
     def logistic(self) -> None:
-        output = self.output(self.last.shape, 1 / 256, -128)
-        self.append("LOGISTIC", [self.last], output)
+        self.append("LOGISTIC", [self.last], self.output(self.last.shape, 1 / 256, -128))
+
+    def hard_swish(self) -> None:
+        output = self.output(self.last.shape, self.scale(self.last.scale))
+        self.append("HARD_SWISH", [self.last], output)
 
     def quantize(self) -> None:
         """To another scale; sometimes through uint8."""

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.files import splits
+from pipeline.files.reports.embed import CMeasurements, EmbedReport
 from pipeline.planning.parts import TEST, validation_share
 from pipeline.reporting import marked_tables, result_row, summary
 from serving import gate
@@ -144,7 +145,7 @@ def test_the_tables_are_those_that_were_measured(monkeypatch: pytest.MonkeyPatch
         for stage in YAML(typ="safe").load(committed)["stages"].values()
         for out in stage.get("outs", [])
     }
-    reports = [f"reports/{name}.json" for name in summary.REPORTS]
+    reports = [f"reports/{name}.json" for name in (*summary.REPORTS, "embed")]
     if any(
         not (ROOT / path).exists()
         or hashlib.md5((ROOT / path).read_bytes()).hexdigest() != outs[path]
@@ -154,6 +155,13 @@ def test_the_tables_are_those_that_were_measured(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(ROOT)
     assert marked_tables.block() in RESULTS.read_text("utf-8")
     assert marked_tables.short_block() in README.read_text("utf-8")
+    (proof,) = (
+        target.measured
+        for target in EmbedReport.load().targets
+        if isinstance(target.measured, CMeasurements)
+    )
+    images, points = f"all {proof.test_images:,}", f"at most {100 * proof.bound:.2f} points"
+    assert f"{images}: {proof.state}, and loses {points}." in RESULTS.read_text("utf-8")
 
 
 def test_the_gate_page_says_what_few_images_of_ones_own_can_show() -> None:

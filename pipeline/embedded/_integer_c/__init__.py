@@ -7,7 +7,7 @@ theirs, byte for byte; tests/test_integer_c.py compares them layer by layer.
     scaling                    real factors as integer multipliers and shifts
     convert, layer             an operator as a layer: calls of the C functions in `layers/`
     weighted, unweighted       the constants of each kind of layer
-    sigmoid                    the logistic function as a table
+    sigmoid, hard_swish        functions of a value as tables
     answers                    the outputs that are an answer
     storage, memory            where each tensor lies in the arena
     emission                   the C text

@@ -16,6 +16,7 @@ LAYERS: dict[str, Callable[[Operator], Layer]] = {
     "CONV_2D": weighted.convolution,
     "DEPTHWISE_CONV_2D": weighted.depthwise_convolution,
     "FULLY_CONNECTED": weighted.fully_connected,
+    "HARD_SWISH": unweighted.hard_swish,
     "LOGISTIC": unweighted.logistic,
     "MAX_POOL_2D": unweighted.max_pooling,
     "MEAN": unweighted.mean,

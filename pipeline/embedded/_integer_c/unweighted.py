@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.embedded._integer_c import hard_swish as hard_swish_table
 from pipeline.embedded._integer_c import scaling, sigmoid
 from pipeline.embedded._integer_c.layer import Call, Layer, same_scale
 from pipeline.embedded._integer_c.network import Operator, Tensor
 from pipeline.embedded._integer_c.weighted import window_fields
+from pipeline.files.artifacts import Array
 
 MOST_DIMENSIONS = 4
 MOST_CLASSES = 4095  # more exponentials could overflow their sum
@@ -171,9 +173,18 @@ def reshape(operator: Operator) -> Layer:
 def logistic(operator: Operator) -> Layer:
     of_probabilities(operator)
     source = operator.inputs[0]
-    values = sigmoid.table(source.scale, source.zero_point)
-    fields = {"count": source.size, "table": values}
-    return one_call(operator, "logistic", "logistic", fields, elementwise=True)
+    return table(operator, sigmoid.table(source.scale, source.zero_point))
+
+
+def hard_swish(operator: Operator) -> Layer:
+    if not hard_swish_table.fits(operator.inputs[0], operator.output):
+        raise operator.refusal("has an output of more than 128 times the resolution of its input")
+    return table(operator, hard_swish_table.table(operator.inputs[0], operator.output))
+
+
+def table(operator: Operator, values: Array) -> Layer:
+    fields = {"count": operator.output.size, "values": values}
+    return one_call(operator, "table", "table", fields, elementwise=True)
 
 
 def of_probabilities(operator: Operator) -> None:

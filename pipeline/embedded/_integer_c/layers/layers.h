@@ -136,13 +136,13 @@ struct softmax {
 
 void layer_softmax(const struct softmax *layer, const int8_t *input, int8_t *output);
 
-/* 1 / (1 + exp(-x)) of each value: the output for an input q is table[q + 128]. */
-struct logistic {
+/* A function of each value, such as 1 / (1 + exp(-x)): the output for q is values[q + 128]. */
+struct table {
     int32_t count;
-    const int8_t *table;
+    const int8_t *values;
 };
 
-void layer_logistic(const struct logistic *layer, const int8_t *input, int8_t *output);
+void layer_table(const struct table *layer, const int8_t *input, int8_t *output);
 
 /* Brings values to another scale and zero point. */
 struct quantization {
