@@ -1,4 +1,4 @@
-"""A machine that has no wheel of a runtime, as none of Arm has of TensorFlow Lite Micro's."""
+"""A machine for which a runtime has no wheel, as 64-bit Arm for TensorFlow Lite Micro."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Project, emulated
+from pipeline.config import processors
+from pipeline.runtimes import emulation
+from tests.conftest import Project
 from tests.reports import report
 
 pytestmark = pytest.mark.slow
@@ -52,9 +54,15 @@ def test_its_pair_could_not_run_and_the_others_are_proven(project: Project) -> N
 
 
 def test_an_emulated_x86_64_gives_the_arena_and_the_answers_that_c_must_have(
-    finished: Project, project: Project
+    finished: Project, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    emulated("haswell", "tflite_micro")
+    for module in (processors, emulation):
+        monkeypatch.setattr(module, "HERE", "aarch64")
+    try:
+        interpreter = emulation.here_or_emulated("tflite_micro")
+    except OSError as error:
+        pytest.skip(str(error))
+    assert "qemu" in Path(interpreter.command[0]).name
     run(project, "pipeline.embed")
     assert list(exact(project)) == list(exact(finished))
 

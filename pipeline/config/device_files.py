@@ -93,6 +93,11 @@ class Verify(ParamsSection):
         named = [*self.runtimes, *(runtime for _, runtime in self.places)]
         return [runtime for runtime in dict.fromkeys(named) if has_wheel(runtime)]
 
+    @property
+    def lacking(self) -> list[str]:
+        """The runtimes that this machine cannot install."""
+        return [runtime for runtime in self.runtimes if not has_wheel(runtime)]
+
 
 class Embed(ParamsSection):
     targets: Literal["all"] | list[str]

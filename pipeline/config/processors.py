@@ -52,5 +52,5 @@ WHEELS = {
 
 
 def has_wheel(runtime: str) -> bool:
-    """Whether this machine can install a runtime."""
+    """Whether this machine can install a runtime. Of an unknown machine, uv says what it lacks."""
     return runtime in WHEELS.get(HERE, WHEELS["x86_64"])

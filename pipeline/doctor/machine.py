@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.config import params
+from pipeline.config.processors import HERE
 from pipeline.doctor import Check, Finding
 from pipeline.doctor.web import answer
 from pipeline.process import git
@@ -56,6 +57,7 @@ def runtimes() -> Finding:
             "runtimes", f"no environment for {', '.join(missing)}; `make env` makes it", "note"
         )
     versions = [f"{name} {environments.version(name)}" for name in there]
+    versions += [f"no {name}, which has no wheel for {HERE}" for name in settings.verify.lacking]
     python = ".".join(map(str, sys.version_info[:3]))
     return Finding("runtimes", f"{', '.join(versions)}, on Python {python}")
 

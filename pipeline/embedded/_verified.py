@@ -174,7 +174,8 @@ class VerifiedFile:
                 interpreter = emulation.here_or_emulated(runtime)
             except OSError as error:
                 raise UserError(
-                    f"{error}; create it, or remove the target from embed.targets"
+                    f"{error}; run `make env` where packages can be reached, or remove the target "
+                    "from embed.targets"
                 ) from None
             task = Task([self.file], [folder / "images.npy"], folder)
             process = RuntimeProcess(interpreter, runtime, task)

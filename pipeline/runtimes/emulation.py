@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uv
@@ -271,9 +272,13 @@ def _made_once(name: str, fill: Callable[[Path], None]) -> Path:
 def main() -> None:
     """Downloads everything. A failure is only a warning here: verification reports it again."""
     settings = params.load_or_none()
-    for name, runtime in settings.verify.places if settings else []:
+    if settings is None:
+        return
+    needed = [partial(interpreter, *place) for place in settings.verify.places]
+    needed += [partial(here_or_emulated, name) for name in settings.verify.lacking]
+    for make in needed:
         try:
-            interpreter(name, runtime)
+            make()
         except OSError as error:
             print(f"warning: {error}", file=sys.stderr)
 
