@@ -24,7 +24,7 @@ values of `params.yaml`, on top of `plain.yaml`.
 ```
 make lectures                  # all of them, and this page
 edgeproof lectures S12         # one of them; finished trainings are not repeated
-edgeproof lectures S12 --quick # 1 epoch of 1,000 examples, to see that it works; changes no page
+edgeproof lectures S12 --quick # 1 epoch of at most 1,000 examples, to see it work; changes no page
 ```
 
 The lectures: L0 "Training Workflows for Deep Learning" (Notre Dame, 2023), L1 "Training Process

@@ -2,7 +2,7 @@
 
     edgeproof lectures S12            one example; finished trainings are not repeated
     edgeproof lectures                all of them
-    edgeproof lectures S12 --quick    1 epoch of 1,000 examples, to see that it works
+    edgeproof lectures S12 --quick    1 epoch of at most 1,000 examples, to see that it works
 
 Reads: lectures/S*.yaml, params.yaml. Writes: lectures/results/<example>.json and .png, and
 lectures/README.md.

@@ -16,6 +16,9 @@ from pipeline.process.errors import UserError
 LABELS = np.array([0, 1, 2] * 6)  # the class of row r is r % 3
 PARTS = {"train": np.arange(6), "validation": np.arange(6, 12), "test": np.arange(12, 18)}
 
+# PARTS, but training has the examples of class c that are in validation
+ALL_USED = {**PARTS, "train": [*range(6), 8, 11], "validation": [6, 7, 9, 10]}
+
 
 def without(part: str, *others: str) -> dict[str, Any]:
     """PARTS, of which these lack class c."""
@@ -70,6 +73,14 @@ def test_one_of_several_labels_is_looked_for_too() -> None:
         (without("train"), [], {}, "lower preprocess.validation or dataset.test, or leave"),
         (without("test"), [], {"order": "first", "subset": 10}, "raise dataset.test"),
         (without("validation"), [], {"order": "first", "subset": 10}, "raise preprocess.subset"),
+        (ALL_USED, [], {"order": "first", "subset": 1000}, "set preprocess.order to stratified"),
+        (ALL_USED, [], {"subset": 1000}, "raise preprocess.validation"),
+        (
+            {**PARTS, "train": [0, 1, 3, 4], "test": [2, 5, *range(12, 18)]},
+            ["validation"],
+            {"subset": 1000},
+            "lower dataset.test",
+        ),
         (without("validation"), [], {"order": "first"}, "set preprocess.order to stratified"),
         (without("validation"), [], {}, "raise preprocess.validation"),
         (without("train"), ["validation"], {"order": "first"}, "lower dataset.test"),

@@ -270,7 +270,8 @@ def lectures(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="1 epoch of 1,000 examples, to see that it works. Changes no page."
+            "--quick",
+            help="1 epoch of at most 1,000 examples, to see that it works. Changes no page.",
         ),
     ] = False,
     cluster: Cluster = None,

@@ -53,7 +53,7 @@ def improve(
         bool,
         typer.Option(
             "--quick",
-            help="2,000 examples and 2 epochs, whatever the advice, to see that it works.",
+            help="At most 2,000 examples and 2 epochs, whatever the advice, to see that it works.",
         ),
     ] = False,
     cluster: options.Cluster = None,

@@ -28,5 +28,5 @@ Cluster = Annotated[
     ),
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="1,000 examples and 1 epoch, to see that it works.")
+    bool, typer.Option("--quick", help="At most 1,000 examples and 1 epoch, to see that it works.")
 ]

@@ -137,18 +137,17 @@ def _known(names: Collection[str], number: str | None) -> dict[str, str]:
 
 
 def _words(rows: Sequence[Row], known: dict[str, str]) -> list[str]:
-    """`start` and `end`, if they are words in a list that has a column of 0 and 1 for each word.
+    """`start` and `end`, if they are words in a list that has a column of 0 and 1 for each word."""
+    spans = {name: [row[known[name]] for row in rows] for name in ("start", "end") if name in known}
+    if {LABEL, "labels"} & {*known} or not all(map(label_columns.are_truths, spans.values())):
+        return []
+    return [] if any(map(_may_be_seconds, spans.values())) else [*spans]
 
-    Between seconds, an end would follow each start.
-    """
-    spans: list[str] = [name for name in ("start", "end") if name in known]
-    if {LABEL, "labels"} & {*known} or not all(
-        label_columns.are_truths(row[known[name]] for row in rows) for name in spans
-    ):
-        return []
-    if len(spans) == 2 and all(row[known["start"]] < row[known["end"]] for row in rows):
-        return []
-    return spans
+
+def _may_be_seconds(cells: Sequence[str]) -> bool:
+    """Whether numbers 0 and 1 may be seconds: an end may be left out, and all may be the same."""
+    numbers = {float(cell) for cell in cells if label_columns.is_number_text(cell)}
+    return len(numbers) == 1 or (len(numbers) > 1 and "" in cells)
 
 
 def _of_folders(root: Path, tree: Tree) -> Listed:

@@ -28,6 +28,7 @@ def check(
     training part, whose rows have these `groups` (N,).
     """
     cut = [split for split in selections if split not in own]
+    used = sum(len(selections[split].rows) for split in cut) + len(own.get("validation", []))
     for split, selection in selections.items():
         labels = selection.labels[selection.rows]
         several = labels.ndim > 1
@@ -42,7 +43,7 @@ def check(
             rows = np.flatnonzero(has)
             rows = np.setdiff1d(rows, own.get("validation", []))
             independent = len(np.unique(groups[rows]))
-            cure = _cure(split, independent, cut, settings)
+            cure = _cure(split, independent, cut, settings, used < len(groups))
             raise UserError(
                 f"{lacks}: the data have {counted(len(rows), 'example')} of it{_outside(own)}"
                 f"{_together(len(rows), independent)}; {cure}, or leave the {noun} out"
@@ -68,12 +69,15 @@ def _together(examples: int, independent: int) -> str:
     return f", and as copies and groups stay together only {independent:,} can be apart"
 
 
-def _cure(split: str, independent: int, cut: Sequence[str], settings: Preprocess) -> str:
+def _cure(
+    split: str, independent: int, cut: Sequence[str], settings: Preprocess, leaves_out: bool
+) -> str:
+    """`leaves_out` says whether the data have examples that are in none of the parts."""
     if independent < len(cut):
         return f"expected at least {len(cut)}, one for each part: add some"
     if settings.corrections != NONE:
         return "look at preprocess.corrections, which may change or drop those of this part"
-    if split != "test" and settings.subset is not None:
+    if split != "test" and settings.subset is not None and leaves_out:
         return "raise preprocess.subset, or set it to null"
     if split != "test" and "validation" in cut and settings.order != "stratified":
         return f"set preprocess.order to stratified; it is {settings.order}"

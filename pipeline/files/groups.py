@@ -188,7 +188,8 @@ def _neighbours(words: Array, keys: Array) -> Iterator[Array]:
 def of_copies(pictures: Table) -> list[list[str]]:
     """The files of each group of copies, exact or near, the largest group first.
 
-    Several boxes of one file belong together too, but are no copies.
+    Several boxes of one file belong together too, but are no copies. If all copies are boxes of
+    one file, it is named once for each box.
     """
     numbers = together(pictures, None)
     groups: dict[int, list[tuple[str, bytes]]] = {}
@@ -196,9 +197,11 @@ def of_copies(pictures: Table) -> list[list[str]]:
     for row in repeated.tolist():
         excerpt = pictures.files[row], pictures.boxes[row].tobytes()
         groups.setdefault(int(numbers[row]), []).append(excerpt)
-    copies = [
-        sorted(file for file, _ in group)
-        for group in groups.values()
-        if len({file for file, _ in group}) > 1 or len({*group}) < len(group)
-    ]
+    copies = []
+    for group in groups.values():
+        files = sorted(file for file, _ in group)
+        if files[0] != files[-1]:
+            copies.append(sorted({*files}))
+        elif len({*group}) < len(group):
+            copies.append(files)
     return sorted(copies, key=lambda files: (-len(files), files))

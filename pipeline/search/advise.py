@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.config.parts import declared
 from pipeline.diagnosis import few_examples
 from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
@@ -20,8 +21,6 @@ from pipeline.reporting.metrics import ACCURACY
 from pipeline.search.analysis import check_trains
 from pipeline.search.change import Change, Situation
 from pipeline.search.remedies import REMEDIES
-
-PHOTOS = ("image_folder", "image_list")
 
 
 def advise(situation: Situation) -> list[Change]:
@@ -42,11 +41,11 @@ def notes(situation: Situation, data: PreprocessReport) -> list[str]:
     train, validation = (data.splits[name].per_class for name in ("train", "validation"))
     if few := few_examples.sentence(train, validation):
         result.append(f"more examples first: {few}")
-    if settings.dataset.name in PHOTOS and not situation.is_backbone:
+    if "PHOTOS" in declared("datasets", settings.dataset.name) and not situation.is_backbone:
         result.append(
-            f"if your photos have {LARGE} pixels or more: a published network, which has learned "
-            "from a million of them, is right more often on few; `edgeproof start` proposes one "
-            "where its weights can be fetched"
+            f"if your photos are few and have {LARGE} pixels or more, a published network, trained "
+            "on a million photos, usually does better: `edgeproof start ... --force` proposes one "
+            "if its weights can be fetched (it replaces params.yaml)"
         )
     if situation.neglects_classes and settings.problem.metric == ACCURACY:
         result.append(

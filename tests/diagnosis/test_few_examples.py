@@ -61,9 +61,11 @@ def test_more_examples_come_before_the_changes_that_are_advised() -> None:
     assert told(TRAIN, VALIDATION) == [f"more examples first: {TOLD}"]
     many = {**TRAIN, "metal": 80}
     assert told(many, VALIDATION) == []
-    now = replace(now, params=params.override(now.params, {"dataset.name": "image_folder"}))
-    (published,) = told(many, VALIDATION)
-    assert published.startswith("if your photos have 96 pixels or more: a published network, ")
+    for name in ("image_folder", "image_list"):
+        now = replace(now, params=params.override(now.params, {"dataset.name": name}))
+        (published,) = told(many, VALIDATION)
+        assert published.startswith("if your photos are few and have 96 pixels or more, a publish")
+        assert "`edgeproof start ... --force` proposes one" in published
     backbone = {"train.architecture": "efficientnet_lite0", "train.augmentation": []}
     now = replace(now, params=params.override(now.params, backbone))
     assert told(many, VALIDATION) == []

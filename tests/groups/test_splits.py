@@ -141,7 +141,9 @@ def test_the_boxes_of_one_photo_belong_together_and_are_no_copies() -> None:
     assert groups.together(rows, None).tolist() == [0, 0, 0, 1]
     assert groups.of_copies(rows) == []
     assert groups.of_copies(table([*boxes, boxes[0], other])) == [["a"] * 4]
-    assert groups.of_copies(table([photo, replace(photo, file="again"), other])) == [["a", "again"]]
+    again = replace(photo, file="again")
+    assert groups.of_copies(table([photo, again, other])) == [["a", "again"]]
+    assert groups.of_copies(table([*boxes, boxes[0], again, other])) == [["a", "again"]]
 
 
 def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:

@@ -102,14 +102,17 @@ def test_a_hostile_zip_file_harms_nothing(two_classes: Path) -> None:
     assert raw.left_out["cat/link.png"] == "is a link"
 
 
+@pytest.mark.parametrize("at_the_root", [[], ["labels.csv"]])
 def test_a_zip_file_with_backslashes_is_refused_with_its_cure(
-    two_classes: Path, tmp_path: Path
+    two_classes: Path, tmp_path: Path, at_the_root: list[str]
 ) -> None:
     """As Compress-Archive of Windows 10 writes it."""
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
         for path in sorted(two_classes.rglob("*.png")):
             file.writestr("\\".join(path.relative_to(tmp_path).parts), path.read_bytes())
-    with pytest.raises(UserError, match=r"has backslashes in its paths, .* unpack it there, or"):
+        for name in at_the_root:
+            file.writestr(name, "file,label\n")
+    with pytest.raises(UserError, match=r"backslashes in its paths, .* unpack it on Windows, or"):
         load(tmp_path / "photos.zip")
 
 

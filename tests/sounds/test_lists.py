@@ -69,7 +69,25 @@ def test_start_and_stop_may_be_words(tones: Path) -> None:
         assert (raw.target, raw.group) == ("labels", None)
         named = {number: {*names} for number, names in labels_of(raw).items()}
         assert named == {"0": {first, second}, "1": {first}, "2": {second, third}, "3": set()}
-    raw = load(tones, "file,start,stop,low,even\n0.wav,0,1,1,1\n1.wav,0,1,1,0\n2.wav,0,1,0,1\n")
+    raw = load(tones, "file,start,stop\n0.wav,x,\n1.wav,,x\n2.wav,x,x\n3.wav,x,\n")
+    assert (raw.class_names, raw.group) == (["start", "stop"], None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "spans"),
+    [
+        ("start,stop", ["0,1", "0,1", "0,1"]),
+        ("start,end", ["0,1", "1,", "0,1"]),
+        ("end", ["1", "1", "1.0"]),
+        ("start", ["0", "0", "0"]),
+    ],
+)
+def test_start_and_end_of_0_and_1_may_be_seconds(
+    tones: Path, columns: str, spans: list[str]
+) -> None:
+    first, second, third = spans
+    rows = f"0.wav,{first},1,1\n1.wav,{second},1,0\n2.wav,{third},0,1\n"
+    raw = load(tones, f"file,{columns},low,even\n{rows}")
     assert (raw.class_names, raw.group) == (["low", "even"], RECORDING)
 
 

@@ -212,10 +212,11 @@ def _archive(path: Path, key: str, tree: Tree) -> None:
             f"{key} {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
             f"own; expected {tree.noun}s, which hardly compress"
         )
-    if entries and all("\\" in entry.filename for entry in entries):
+    names = "\n".join(entry.filename for entry in entries)
+    if "\\" in names and "/" not in names:
         raise UserError(
             f"{key} {path} has backslashes in its paths, as older programs of Windows write them; "
-            "unpack it there, or with unzip, and name the folder"
+            "unpack it on Windows, or with `unzip`, and name the folder"
         )
     for entry in {entry.filename: entry for entry in entries}.values():  # the last of one name
         _add_member(tree, entry)
