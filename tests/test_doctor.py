@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import doctor
 from pipeline.doctor import Check, Finding, machine, servers
-from pipeline.search import servers as servers_of_a_sweep
+from pipeline.search import server_checks
 from tests import postgresql
 from tests.conftest import ROOT
 from tests.tracking.conftest import free_port
@@ -111,14 +111,14 @@ def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
 
 def test_postgresql_says_its_version_and_a_missing_one_is_a_fault() -> None:
     with postgresql.server() as address:
-        assert "has version 1" in look(lambda: servers_of_a_sweep.postgresql(address))
-        assert "clock" not in look(lambda: servers_of_a_sweep.postgresql(address))
+        assert "has version 1" in look(lambda: server_checks.postgresql(address))
+        assert "clock" not in look(lambda: server_checks.postgresql(address))
         wrong = re.sub("//.*@", "//nobody:secret-word@", address)
-        finding = look(lambda: servers_of_a_sweep.postgresql(wrong))
+        finding = look(lambda: server_checks.postgresql(wrong))
     assert finding.startswith("fault it: ")
     assert 'password authentication failed for user "nobody"' in finding
     assert "secret-word" not in finding
-    assert "is unreachable" in look(lambda: servers_of_a_sweep.postgresql(address))
+    assert "is unreachable" in look(lambda: server_checks.postgresql(address))
 
 
 def test_the_machine_and_the_mirror_of_data(project: Path) -> None:

@@ -1,8 +1,8 @@
 """A dense network for short series of measurements: every value of a window has weights of its own.
 
-So it knows what happens when in a window, but not a movement that begins later: it fits windows
-that all begin alike, such as a gesture that is cut out. Batch normalization as the first layer
-brings all channels to one scale.
+It sees at which step something happens, but does not recognize a movement that begins later. So it
+fits windows that all begin alike, such as a gesture that is cut out. Batch normalization as the
+first layer brings all channels to one scale.
 """
 
 from __future__ import annotations

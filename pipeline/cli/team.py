@@ -43,7 +43,7 @@ def team() -> None:
 
 def _servers(storage: str | None, cluster: str | None) -> Iterator[Check]:
     from pipeline.doctor import servers
-    from pipeline.search import servers as servers_of_a_sweep
+    from pipeline.search import server_checks
 
     yield from servers.checks()
-    yield from servers_of_a_sweep.checks(storage, cluster)
+    yield from server_checks.checks(storage, cluster)

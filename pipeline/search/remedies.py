@@ -45,8 +45,7 @@ def convolutions(now: Situation) -> Change | None:
     return Change(
         "convolutions",
         {"train.architecture": now.inputs.CONVOLUTIONS, **layers},
-        "convolutions suit images: they share weights over all positions, so what is learned at"
-        " one position applies at all",
+        "they share weights over all positions, so what is learned at one applies at all",
     )
 
 

@@ -33,7 +33,7 @@ CLUSTER = """To train on workers, each started in a checkout of its own at the s
         --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
     edgeproof folds --cluster {cluster}
 """
-# Those of the servers, for a storage and a cluster
+# Makes the doctor's checks of all servers, given a storage and a cluster
 Checks = Callable[[str | None, str | None], Iterable[Check]]
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ATTEMPTS = 3  # to start a server again; PostgreSQL waits for the last of its killed processes

@@ -16,18 +16,30 @@ from pipeline.files.artifacts import Array
 
 SPARE_BITS = 7  # by which inputs are shifted to the left
 LEAST, LARGEST = -(2**15), 2**15 - 1
+MOST_RIGHT, MOST_LEFT = 15, 31  # places of a shift
 SLOPE = np.float32(3 / 32768)  # so that 16 bits reach from -3 to 3, where the function bends
 
 
-def fits(source: Tensor, output: Tensor) -> bool:
-    """Whether TensorFlow Lite Micro can scale the output: it only shifts it to the right."""
-    return output_factor(source, output).shift <= 0
+def misfit(source: Tensor, output: Tensor) -> str | None:
+    """Why the table would not equal TensorFlow Lite Micro; None if it does.
+
+    It shifts an output only to the right. It shifts numbers of 16 bits to the right by at most 15
+    places, as its mask for rounding has 16 bits, too, and to the left by at most 31.
+    """
+    scaled = output_factor(source, output).shift
+    if scaled > 0:
+        return "has an output whose scale is at most 1/128 of its input's"
+    if scaled < -MOST_RIGHT:
+        return "has an output whose scale is more than 512 times its input's"
+    if not -MOST_RIGHT <= bend_factor(source).shift <= MOST_LEFT:
+        return "has an input whose scale is not from 1.79e-7 to 2.51e7"
+    return None
 
 
 def table(source: Tensor, output: Tensor) -> Array:
     """The output (256,) int8 for each input from -128."""
     scaled = output_factor(source, output)
-    bend = factor(source.scale / np.float32(2**SPARE_BITS) / SLOPE)
+    bend = bend_factor(source)
 
     def value(quantized: int) -> int:
         high = clamped((quantized - source.zero_point) << SPARE_BITS)
@@ -50,6 +62,10 @@ def relu6_share(high: int, bend: Factor) -> int:
 
 def output_factor(source: Tensor, output: Tensor) -> Factor:
     return factor(source.scale / np.float32(2**SPARE_BITS) / output.scale)
+
+
+def bend_factor(source: Tensor) -> Factor:
+    return factor(source.scale / np.float32(2**SPARE_BITS) / SLOPE)
 
 
 def factor(real: np.float32) -> Factor:

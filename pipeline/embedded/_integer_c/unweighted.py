@@ -177,9 +177,10 @@ def logistic(operator: Operator) -> Layer:
 
 
 def hard_swish(operator: Operator) -> Layer:
-    if not hard_swish_table.fits(operator.inputs[0], operator.output):
-        raise operator.refusal("has an output of more than 128 times the resolution of its input")
-    return table(operator, hard_swish_table.table(operator.inputs[0], operator.output))
+    source, output = operator.inputs[0], operator.output
+    if sentence := hard_swish_table.misfit(source, output):
+        raise operator.refusal(sentence)
+    return table(operator, hard_swish_table.table(source, output))
 
 
 def table(operator: Operator, values: Array) -> Layer:

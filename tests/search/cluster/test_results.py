@@ -13,7 +13,7 @@ import pytest
 from dask import config
 
 from pipeline.doctor import Finding
-from pipeline.search import servers
+from pipeline.search import server_checks
 from pipeline.search.cluster import Cluster
 from tests import dask_cluster
 from tests.conftest import EDGEPROOF, Project
@@ -63,9 +63,9 @@ def test_the_doctor_says_the_version_of_the_scheduler_and_how_many_workers_it_ha
 ) -> None:
     version = metadata.version("distributed")
     fact = f"{dask.address} has version {version} and 2 workers for 2 trainings at a time"
-    assert servers.dask(dask.address) == Finding("cluster", fact)
+    assert server_checks.dask(dask.address) == Finding("cluster", fact)
     with dask_cluster.cluster(tmp_path / "scheduler") as alone:
-        finding = servers.dask(alone.address)
+        finding = server_checks.dask(alone.address)
     assert finding.state == "note"
     assert f"has version {version} and no worker; start one with `dask worker" in finding.fact
 

@@ -1,4 +1,4 @@
-"""What `edgeproof doctor` says of the servers of a sweep: PostgreSQL, and a cluster of Dask."""
+"""What `edgeproof doctor` says of the servers of a search: PostgreSQL, and a cluster of Dask."""
 
 from __future__ import annotations
 
