@@ -93,14 +93,16 @@ def remarks(group: str | None, names: Sequence[str]) -> list[str]:
     if group and len(names) > 1:
         where = "files name" if "(" in group else f"column {group} names"
         what = "folds" if group == "fold" else "speakers or places"
-        swapped = (
-            "; if these are the classes, and the folders say who was recorded, write a list with "
-            "the columns file, label and person"
-        )
-        return [
+        line = (
             f"the {where} {len(names)} {what}, such as {names[0]} and {names[1]}; "
-            f"each of them stays in one split (preprocess.group){swapped * (group in NAMES)}"
-        ]
+            "each of them stays in one split (preprocess.group)"
+        )
+        if group in NAMES:
+            line += (
+                "; if these are the classes, and the folders say who was recorded, write a list "
+                "with the columns file, label and person"
+            )
+        return [line]
     return [
         "the names of the files do not say who or what was recorded; if several are of one speaker "
         "or machine, set preprocess.group, or the accuracy will say nothing about new ones"
