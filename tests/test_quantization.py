@@ -95,6 +95,7 @@ def test_corrected_biases_give_channels_the_mean_that_they_have_in_float() -> No
 
 def test_layers_whose_values_are_out_of_range_are_named_with_the_cure() -> None:
     from pipeline.formats import tflite_float32, tflite_int8
+    from pipeline.search import compared_layers
     from pipeline.search import explain_quantization as explanation
 
     images = 255 * np.random.default_rng(0).integers(0, 2, (40, 12, 12, 3), np.uint8)
@@ -103,7 +104,7 @@ def test_layers_whose_values_are_out_of_range_are_named_with_the_cure() -> None:
     flat = np.linspace(0, 255, 40).astype(np.uint8)[:, None, None, None]
     flat = np.broadcast_to(flat, images.shape)  # without contrast, the maps stay small
     whole, narrow = (
-        explanation.compare(float32, tflite_int8.convert(model, rows), images)
+        compared_layers.compare(float32, tflite_int8.convert(model, rows), images)
         for rows in (images, flat)
     )
     assert max(layer.clipped for layer in whole.layers) < 0.001
@@ -134,6 +135,12 @@ def test_the_command_explains_the_files_of_a_run_and_refuses_without_them(
     assert "quantization_aware" not in printed  # the gate shows no loss to win back
     assert f"**{sentence}**" in page
     assert "| probabilities |" in page
+    assert "## Each layer in float in turn" in page
+    assert "layer in float" in printed
+    project.run(*EDGEPROOF, "explain-quantization", "--images", "0")
+    assert "in float" not in (project.folder / "reports" / "quantization.md").read_text()
+    failed = project.attempt(*EDGEPROOF, "explain-quantization", "--images", "-1")
+    assert "--images is -1; expected an integer of at least 0" in failed.stderr
     report = project.folder / "reports" / "export.json"
     report.write_text(report.read_text().replace('"tflite_int8"', '"other"'))
     failed = project.attempt(*EDGEPROOF, "explain-quantization")

@@ -29,14 +29,22 @@ def diagnose(
     diagnose_file(file, target, picture)
 
 
-def explain_quantization() -> None:
+def explain_quantization(
+    images: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="How many validation images answer with each layer in float in turn; 0: none.",
+        ),
+    ] = 500,
+) -> None:
     """Say which layers lose most in the int8 file, and what may cure it.
 
     It compares the exported files on validation images, and trains nothing.
     """
     from pipeline.search import explain_quantization as explanation
 
-    explanation.explain()
+    explanation.explain(images)
 
 
 def advise() -> None:
