@@ -102,10 +102,19 @@ Networks = Annotated[
 ]
 
 
+ByMetric = Annotated[
+    Literal["accuracy", "balanced_accuracy", "macro_f1"] | None,
+    typer.Option(
+        help="What the networks are compared by.", show_default="problem.metric in params.yaml"
+    ),
+]
+
+
 def shrink(
     size: Size,
     arena: Arena = None,
     board: Board = None,
+    metric: ByMetric = None,
     trials: Networks = None,
     storage: Storage = None,
     overrides: Overrides = None,
@@ -113,14 +122,14 @@ def shrink(
     quick: Quick = False,
     cluster: Cluster = None,
 ) -> None:
-    """Search small networks: the best accuracy within a device's memory."""
+    """Search small networks: the best accuracy, or other metric, within a device's memory."""
     from pipeline.search import shrink as shrinking
     from pipeline.search.analysis import AnalysisOptions
     from pipeline.search.shrink_space import Budget
 
     shrinking.search(
         shrinking.ShrinkSettings(Budget(size, arena, board), trials, storage),
-        AnalysisOptions(overrides or (), workers, quick, cluster),
+        AnalysisOptions(overrides or (), workers, quick, cluster, metric),
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.reporting import tables
 from pipeline.reporting.drawing import figure
-from pipeline.reporting.metrics import ACCURACY
+from pipeline.reporting.metrics import ACCURACY, METRICS
 from pipeline.search import cached_training, engine
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 from pipeline.search.change import Change
@@ -31,18 +31,22 @@ from pipeline.search.mlflow_runs import AnalysisRun
 
 QUICK = {"preprocess.subset": 1000, "train.epochs": 1}
 OF_NUMBERS = ("data_size",)  # what also takes a model that gives a number, and speaks of its error
-BY_METRIC = ("folds",)  # what compares by problem.metric, but not by group
+BY_METRIC = ("folds", "shrink")  # what compares by problem.metric, but not by group
 SECTIONS = ("preprocess", "train")  # of params.yaml: all that a training depends on
 
 
 @dataclass(frozen=True)
 class AnalysisOptions:
-    """What every analysis takes from the command line; `overrides` are KEY=VALUE."""
+    """What every analysis takes from the command line; `overrides` are KEY=VALUE.
+
+    `metric` is what to compare by instead of problem.metric, where an analysis takes that.
+    """
 
     overrides: Sequence[str] = ()
     workers: int = 1
     quick: bool = False
     cluster: str | None = None
+    metric: str | None = None
 
     @property
     def engine(self) -> Engine:
@@ -81,12 +85,13 @@ def check_answers(settings: Params) -> None:
 
 
 def remark(settings: Params, metric: str) -> str:
-    """That an analysis compares accuracy, if the model is judged by another metric; else empty."""
+    """That an analysis compares by another metric than the model is judged by; else empty."""
     name = settings.problem.metric
     if name == metric:
         return ""
     return (
-        f"This compares accuracy, and problem.metric is {name}; `edgeproof improve` compares by it."
+        f"This compares {METRICS[metric].words}, and problem.metric is {name}; `edgeproof improve` "
+        "compares by it."
     )
 
 
@@ -101,7 +106,8 @@ class Analysis:
         check = check_trains if name in OF_NUMBERS else check_answers
         check(self.params)
         by_metric = name in BY_METRIC and "by" not in settings
-        self.metric = self.params.problem.metric if by_metric else ACCURACY
+        chosen = options.metric or self.params.problem.metric
+        self.metric = chosen if by_metric else ACCURACY
         if note := remark(self.params, self.metric):
             print(f"note: {note}", flush=True)
         facts = [

@@ -148,8 +148,22 @@ def trained(
     on_row: Callable[[Row], None],
 ) -> TrainingResult:
     """Trains with the trial's values, and keeps the result. Raises UserError, and TrialPruned."""
+    return run(trial, training_of(trial, values, settings), on_examples, on_row)
+
+
+def training_of(trial: optuna.Trial, values: Overrides, settings: Params) -> CachedTraining:
+    """The training of the trial's values. Raises UserError."""
     rows = cached_training.split_rows(settings)
-    training = CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
+    return CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
+
+
+def run(
+    trial: optuna.Trial,
+    training: CachedTraining,
+    on_examples: Callable[[int], None],
+    on_row: Callable[[Row], None],
+) -> TrainingResult:
+    """Trains, and keeps the result with the trial. Raises UserError, and TrialPruned."""
     try:
         result = training.run(on_examples, on_row)
     except PrunedError as pruned:

@@ -1,7 +1,8 @@
-"""How small can the model be? A search for accuracy and bytes at once, within a budget.
+"""How small can the model be? A search for a metric and bytes at once, within a budget.
 
     edgeproof shrink --bytes 16000 --arena 16384
     edgeproof shrink --bytes 60000 --board esp32-s3 --trials 100
+    edgeproof shrink --bytes 16000 --metric balanced_accuracy
 
 What a network needs is measured before it is trained, and one that does not fit is not trained.
 Ctrl-C, workers, storage and more trials work as in `sweep`, whose machinery this is.
@@ -87,6 +88,7 @@ def start(
         shape=shape,
         card_bytes=shrink_space.card_bytes(shrinking.params, data),
         begin={},
+        metric=shrinking.metric,
     )
     check_smallest(networks)
     networks = replace(networks, begin=largest_of_own_form(networks))

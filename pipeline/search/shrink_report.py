@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from optuna import Study
 from optuna.trial import FrozenTrial
 
@@ -12,9 +13,11 @@ from pipeline.config.overrides import Overrides
 from pipeline.planning.cost import NetworkFiles
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent, verb
+from pipeline.reporting.metrics import ACCURACY, METRICS
 from pipeline.reporting.tables import interval, table
-from pipeline.search import optuna_storage, sweep_report
+from pipeline.search import optuna_storage, shrink_score, sweep_report
 from pipeline.search.analysis import Analysis, AnalysisReport
+from pipeline.search.shrink_score import interval_of, value
 from pipeline.search.shrink_space import (
     AVERAGING,
     BATCH,
@@ -23,17 +26,12 @@ from pipeline.search.shrink_space import (
     Shrink,
     filters,
 )
-from pipeline.search.sweep_report import complete, interval_of, is_pruned, result_of
+from pipeline.search.sweep_report import complete, is_pruned, result_of
 
-COLUMNS = (
-    "trial",
-    "network",
-    "validation accuracy",
-    "95 % interval",
-    "int8 bytes",
-    "arena",
-    "multiplications",
-)
+
+def columns(metric: str) -> list[str]:
+    figures = [shrink_score.words(metric), "95 % interval", "int8 bytes", "arena"]
+    return ["trial", "network", *figures, "multiplications"]
 
 
 def describe(study: Study, number: int | None) -> str:
@@ -42,6 +40,9 @@ def describe(study: Study, number: int | None) -> str:
     trial = None if number is None else study.get_trials(deepcopy=False)[number]
     if trial is None or "files" not in trial.user_attrs:
         return line
+    metric = shrink_score.metric_of(trial)
+    if shrink_score.SCORE in trial.user_attrs:
+        line = f"{line}, {shrink_score.words(metric)} {shrink_score.value(trial):.4f}"
     return f"{line}, {files_of(trial).int8_bytes:,} bytes"
 
 
@@ -50,16 +51,12 @@ def files_of(trial: FrozenTrial) -> NetworkFiles:
 
 
 def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that are more accurate than all that need as few bytes, the smallest first."""
+    """The trials that are better than all that need as few bytes, the smallest first."""
     result: list[FrozenTrial] = []
     for trial in by_bytes(trials):
-        if not result or accuracy(trial) > accuracy(result[-1]):
+        if not result or value(trial) > value(result[-1]):
             result.append(trial)
     return result
-
-
-def accuracy(trial: FrozenTrial) -> float:
-    return result_of(trial).accuracy
 
 
 def report(
@@ -71,49 +68,68 @@ def report(
         reason = optuna_storage.refusal(trials[0])
         raise UserError(f"no network could be trained; the reason of the first: {reason}")
     best_first = front(finished)[::-1]
-    best = best_first[0]
+    best, metric = best_first[0], networks.metric
     figures = {
-        "best_validation_accuracy": accuracy(best),
+        f"best_{shrink_score.measure(metric)}": value(best),
         "int8_bytes": files_of(best).int8_bytes,
         "trials": len(trials),
         "misfits": misfits,
         "pruned": sum(map(is_pruned, trials)),
     }
     sentence = (
-        f"The most accurate of {counted(len(by_bytes(trials)), 'network')} has a validation "
-        f"accuracy of {percent(accuracy(best))} (95 % interval {interval(interval_of(best))}) in "
-        f"{files_of(best).int8_bytes:,} bytes. {counted(misfits, 'other')} did not fit and "
-        f"{verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those trained ended "
-        f"early. To train it, and to prove it: `{command(analysis, networks, best)}`."
+        f"The best of {counted(len(by_bytes(trials)), 'network')} has a "
+        f"{shrink_score.words(metric)} of {percent(value(best))} (95 % interval "
+        f"{bounds(best)}) in {files_of(best).int8_bytes:,} bytes. {counted(misfits, 'other')} did "
+        f"not fit and {verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those "
+        f"trained ended early. To train it, and to prove it: `{command(analysis, networks, best)}`."
     )
     rows = [row(trial) for trial in best_first]
     others = smaller(analysis, networks, best_first)
-    return AnalysisReport(sentence, COLUMNS, rows, figures, [*others, *notes(trials)])
+    remarks = [*others, *notes(trials, networks)]
+    return AnalysisReport(sentence, columns(metric), rows, figures, remarks)
 
 
 def smaller(analysis: Analysis, networks: Shrink, best_first: Sequence[FrozenTrial]) -> list[str]:
     """A note on the smallest network that is as good, as far as the validation set can tell."""
-    low, _ = interval_of(best_first[0])
-    trial = [trial for trial in best_first if accuracy(trial) >= low][-1]
+    low, _ = interval_of(best_first[0]) or (value(best_first[0]), 1.0)
+    trial = [trial for trial in best_first if value(trial) >= low][-1]
     if trial is best_first[0]:
         return []
     return [
-        f"The smallest with an accuracy in that interval is trial {trial.number}, of "
+        f"The smallest whose value is in that interval is trial {trial.number}, of "
         f"{files_of(trial).int8_bytes:,} bytes: `{command(analysis, networks, trial)}`."
     ]
 
 
-def notes(trials: Sequence[FrozenTrial]) -> list[str]:
+def notes(trials: Sequence[FrozenTrial], networks: Shrink) -> list[str]:
     rows = [[*row(trial), training(trial.params), outcome(trial)] for trial in by_bytes(trials)]
     return [
-        "Each of these is more accurate than every smaller one that was tried. Bytes are those of "
+        "Each of these is better than every smaller one that was tried. Bytes are those of "
         "the `tflite_int8` file, and the arena is that of TensorFlow Lite Micro. Both were "
         "measured before the training, which does not change them.",
         "All that were trained:",
-        table([*COLUMNS, "training", "outcome"], rows),
-        "The accuracy is that of the float32 model on the validation set, and the best of many is "
-        "partly the luckiest: the experiment tests it on the test set, and the gate proves its "
-        "files.",
+        table([*columns(networks.metric), "training", "outcome"], rows),
+        f"The {shrink_score.words(networks.metric)} is that of the float32 model, and the best of "
+        "many is partly the luckiest: the experiment tests it on the test set, and the gate proves "
+        "its files.",
+        *on_the_metric(networks),
+    ]
+
+
+def on_the_metric(networks: Shrink) -> list[str]:
+    """How another metric than accuracy is judged."""
+    metric, keep = networks.metric, networks.start.train.keep
+    if metric == ACCURACY:
+        return []
+    method = (
+        "The interval joins those of the recalls of the classes (Zou, Huang and Zhang, 2009); the "
+        "numbers of images of each class are taken as given."
+    )
+    if keep == shrink_score.measure(metric):
+        return [method]
+    return [
+        f"{method} No training ended early: train.keep is {keep}, so the {METRICS[metric].words} "
+        "of an epoch is not known."
     ]
 
 
@@ -133,7 +149,7 @@ def overrides(networks: Shrink, trial: FrozenTrial) -> Overrides:
 
 def by_bytes(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     measured = [trial for trial in trials if "result" in trial.user_attrs]
-    return sorted(measured, key=lambda trial: (files_of(trial).int8_bytes, -accuracy(trial)))
+    return sorted(measured, key=lambda trial: (files_of(trial).int8_bytes, -value(trial)))
 
 
 def outcome(trial: FrozenTrial) -> str:
@@ -146,12 +162,18 @@ def row(trial: FrozenTrial) -> list[str]:
     return [
         str(trial.number),
         f"{' '.join(map(str, filters(trial.params)))} {layers(trial.params)}",
-        percent(accuracy(trial)),
-        interval(interval_of(trial)),
+        percent(value(trial)),
+        bounds(trial),
         f"{files.int8_bytes:,}",
         _count(files.micro_arena_bytes),
         _count(files.multiply_accumulates),
     ]
+
+
+def bounds(trial: FrozenTrial) -> str:
+    """The interval of its value; empty for a training that ended before it had answers."""
+    known = interval_of(trial)
+    return "" if known is None else interval(known)
 
 
 def _count(number: int | None) -> str:
@@ -178,7 +200,7 @@ def training(values: Mapping[str, Any]) -> str:
 
 
 def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:
-    """Accuracy against bytes, with the front as a line."""
+    """The metric against bytes, with the front as a line."""
     axis = figure.subplots()
     finished = complete(trials)
     stopped = [trial for trial in trials if is_pruned(trial)]
@@ -188,17 +210,16 @@ def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:
     ):
         if shown:
             places = [files_of(trial).int8_bytes for trial in shown]
-            heights = [100 * accuracy(trial) for trial in shown]
+            heights = [100 * value(trial) for trial in shown]
             text = f"{label}: {len(shown)}"
             axis.scatter(places, heights, marker=marker, color=colour, label=text)
     best = front(finished)
     places = [files_of(trial).int8_bytes for trial in best]
-    bars = [
-        [100 * abs(accuracy(trial) - interval_of(trial)[end]) for trial in best] for end in (0, 1)
-    ]
-    heights = [100 * accuracy(trial) for trial in best]
+    heights = [100 * value(trial) for trial in best]
+    ends = [interval_of(trial) or (value(trial), value(trial)) for trial in best]
+    bars = np.abs(100 * np.array(ends).T - heights)
     axis.errorbar(places, heights, bars, color="tab:blue", capsize=3, label="no smaller one better")
     axis.axvline(networks.budget.bytes, color="grey", linestyle=":", label="budget")
-    axis.set(xlabel="bytes of the int8 file", ylabel="validation accuracy, %")
+    axis.set(xlabel="bytes of the int8 file", ylabel=f"{shrink_score.words(networks.metric)}, %")
     axis.grid(alpha=0.3)
     axis.legend()

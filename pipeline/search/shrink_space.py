@@ -19,6 +19,7 @@ from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.config.params import NONE, Name, Params, Train
 from pipeline.config.parts import one_class_each
+from pipeline.config.problem import ACCURACY
 from pipeline.files.artifacts import Description, Inputs
 from pipeline.planning import cost, kinds
 from pipeline.planning.cost import NetworkFiles, Shape
@@ -73,12 +74,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Shrink(Sweep):
-    """A sweep over networks that fit a budget, for accuracy and bytes at once."""
+    """A sweep over networks that fit a budget, for the metric and bytes at once."""
 
     budget: Budget
     shape: Shape
     card_bytes: int  # of the description in the file
     begin: dict[str, Any]  # the values of the first trial, if they are known
+    metric: str = ACCURACY  # that the networks are compared by
 
     @property
     def directions(self) -> list[Direction]:

@@ -88,10 +88,11 @@ class SimulatedInt8:
 def layer_name(tensor: str) -> str:
     """The Keras layer of a tensor: `conv2d` of `edge_1/conv2d_1/Relu;edge_1/bn_1/sub`.
 
-    The number at the end is one that the export adds.
+    The number at the end is one that the export adds. A layer of a model in the model has the names
+    of both.
     """
-    parts = tensor.split(";", maxsplit=1)[0].split("/")
-    return re.sub(r"_\d+$", "", parts[1]) if len(parts) > 1 else "output"
+    parts = tensor.split(";", maxsplit=1)[0].split("/")[1:-1]
+    return "/".join(re.sub(r"_\d+$", "", part) for part in parts) or "output"
 
 
 def _opened(data: bytes) -> Any:

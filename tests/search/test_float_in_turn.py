@@ -11,7 +11,7 @@ import pytest
 from pipeline.files.artifacts import Array
 from pipeline.search import float_in_turn
 from pipeline.search.float_in_turn import Answers, FloatInTurn, LayerInFloat
-from pipeline.search.simulated_int8 import SimulatedInt8
+from pipeline.search.simulated_int8 import SimulatedInt8, layer_name
 from pipeline.targets import classes
 
 SHAPE = (12, 12, 3)
@@ -137,6 +137,12 @@ def test_files_that_do_not_belong_together_get_a_sentence() -> None:
     assert "cannot be tried with these two files: " in result
     few = float_in_turn.tried(float32, float32, images(10), lambda outputs: outputs[:, 0])
     assert "10 validation images cannot show which one gains; expected at least 30" in str(few)
+
+
+def test_layers_are_named_as_in_keras() -> None:
+    assert layer_name("edge_1/conv2d_1/Relu;edge_1/bn_1/sub") == "conv2d"
+    assert layer_name("network_1/inner_1/conv2d_2_1/Relu") == "inner/conv2d_2"
+    assert layer_name("StatefulPartitionedCall:0") == "output"
 
 
 def test_noise_names_a_layer_in_one_of_twenty_analyses_at_most() -> None:

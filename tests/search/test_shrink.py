@@ -16,7 +16,14 @@ from pipeline.config import params
 from pipeline.config.overrides import Choices
 from pipeline.planning.cost import NetworkFiles, Shape
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, shrink, shrink_report, shrink_space, shrink_worker
+from pipeline.search import (
+    analysis,
+    shrink,
+    shrink_report,
+    shrink_score,
+    shrink_space,
+    shrink_worker,
+)
 from pipeline.search.analysis import AnalysisOptions
 from pipeline.search.change import Change
 from pipeline.search.shrink_space import AVERAGING, BATCH, DEPTH, FIRST, LAST, SMOOTHING, Budget
@@ -124,7 +131,7 @@ def test_the_front_holds_what_no_smaller_network_beats() -> None:
     trials = [ended(9000, 0.97), ended(8000, 0.96), ended(12_000, 0.965), ended(12_000, 0.99)]
     front = shrink_report.front(trials)
     assert [shrink_report.files_of(trial).int8_bytes for trial in front] == [8000, 9000, 12_000]
-    assert shrink_report.accuracy(front[-1]) == 0.99
+    assert shrink_score.value(front[-1]) == 0.99
 
 
 def test_only_what_is_worse_than_networks_that_are_not_larger_is_stopped() -> None:
