@@ -1,7 +1,7 @@
 """Firmware of a bundle's integer C for a Cortex-M, run in QEMU.
 
-Arm's MPS2 board with the AN385 image, a Cortex-M3, without an operating system; newlib, whose files
-are the host's by semihosting.
+Arm's MPS2 board with the AN385 image, a Cortex-M3, or a BBC micro:bit, a Cortex-M0, without an
+operating system; newlib, whose files are the host's by semihosting.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ SMALL = (
     "-Wl,--gc-sections",
 )
 AN385 = Board("mps2-an385", "mps2_an385.ld", 25)
+MICROBIT = Board("microbit", "microbit.ld", 16)  # a real Cortex-M0, with 16 KiB of RAM
 
 
 def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
