@@ -142,7 +142,7 @@ def explain(images: int) -> None:
             float32, int8, examples, lambda outputs: losses(outputs, labels)
         )
     lines = [turns] if isinstance(turns, str) else turns.sentences()
-    if isinstance(turns, FloatInTurn):
+    if isinstance(turns, FloatInTurn) and turns.layers:
         show(console, float_in_turn.COLUMNS, turns.rows()[: SHOWN + 2])
     write(PAGE, comparison, advice, turns)
     lines = [*filter(None, lines), verdict(comparison), *numbered(advice), f"All layers: {PAGE}"]

@@ -72,7 +72,7 @@ class LayerInFloat:
 
 @dataclass(frozen=True)
 class FloatInTurn:
-    """All layers, those that gain most first.
+    """All layers, those that gain most first; none if the simulation is too far from the file.
 
     `simulated` are the answers of the int8 file as it is simulated with no layer in float, and
     `error` is how much of the probability moves between those and the answers of the file.
@@ -98,7 +98,7 @@ class FloatInTurn:
         )
         if not share:
             return [f"{about} No layer needs to be in float."]
-        if self.error > NEAR * share:
+        if not self.layers:
             return [
                 f"{about} Which layers are to blame cannot be told: int8 as it is simulated here, "
                 f"to leave one layer in float, is {points(self.error)} points off from the file."
@@ -128,9 +128,11 @@ class FloatInTurn:
 
     def parts(self) -> list[str]:
         """The section of the page."""
+        head = ["## Each layer in float in turn", *self.sentences()]
+        if not self.layers:
+            return head
         return [
-            "## Each layer in float in turn",
-            *self.sentences(),
+            *head,
             tables.table(COLUMNS, self.rows()),
             f"The validation loss of float32 is {self.float32_loss:.4f}. The rounding of int8 is "
             f"simulated in float, and {points(self.error)} points off from the file. Gains do not "
@@ -181,16 +183,16 @@ def _tried(
 
     together, of_file = (probabilities(data, images) for data in (simulated.file(), int8))
     error = float(moved(together, of_file).mean())
-    names, before = simulated.layers, answers(together)
+    own, before = answers(of_file), answers(together)
+    is_near = error <= NEAR * own.moved.mean()
+    names = simulated.layers if is_near and own.moved.any() else []
     each = (answers(probabilities(simulated.file(name), images)) for name in names)
     layers = [
-        LayerInFloat(name, own, *gain(before.moved - own.moved, len(names)))
-        for name, own in zip(names, progress.followed(each, len(names), TITLE), strict=True)
+        LayerInFloat(name, turn, *gain(before.moved - turn.moved, len(names)))
+        for name, turn in zip(names, progress.followed(each, len(names), TITLE), strict=True)
     ]
     layers.sort(key=lambda layer: -layer.gain)
-    return FloatInTurn(
-        len(images), answers(of_file), before, float(losses(reference).mean()), error, layers
-    )
+    return FloatInTurn(len(images), own, before, float(losses(reference).mean()), error, layers)
 
 
 def probabilities(data: bytes, images: Array) -> Array:

@@ -28,6 +28,7 @@ INTEGERS = {
     schema.TensorType.INT32: np.int32,
     schema.TensorType.INT64: np.int64,  # biases of int16 activations
 }
+TIE = 1e-3  # of a step
 QUANTIZE, DEQUANTIZE = schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.DEQUANTIZE
 
 
@@ -157,7 +158,17 @@ def _weights(float32: Any, operator: Any, int8: Any, other: Any) -> Iterator[tup
         if list(tensor.shape) != list(constant.shape):
             raise ValueError("the files have other weights")
         if _is_quantized(constant):
-            yield tensor.buffer, _real(int8, constant)
+            yield tensor.buffer, _real(int8, constant) + _nudge(int8, other)
+
+
+def _nudge(int8: Any, operator: Any) -> float:
+    """What makes halves round up, as integer kernels do; QUANTIZE rounds them to an even number.
+
+    All pixels that are scaled to -1 to 1 are halves: 0 has no place among the 256 steps.
+    """
+    result = int8.subgraphs[0].tensors[operator.outputs[0]]
+    is_sum = _builtin(int8, operator) == schema.BuiltinOperator.ADD
+    return TIE * result.quantization.scale[0] if is_sum and _is_quantized(result) else 0.0
 
 
 def _has_data(model: Any, tensor: Any) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.tools import flatbuffer_utils
 
 from pipeline.files.artifacts import Array
 from pipeline.search import float_in_turn
@@ -21,13 +23,13 @@ def images(count: int) -> Array:
     return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), np.uint8)
 
 
-def network(layers: Iterable[Any]) -> Any:
+def network(layers: Iterable[Any], scaling: tuple[float, float] = (1 / 128, -127 / 128)) -> Any:
     """Of layers one after the other, and with confident answers."""
     import keras
 
     keras.utils.set_random_seed(0)
     x = image = keras.Input(SHAPE)
-    x = keras.layers.Rescaling(1 / 128, offset=-127 / 128)(x)
+    x = keras.layers.Rescaling(*scaling)(x)
     for layer in layers:
         x = layer(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
@@ -130,6 +132,20 @@ def test_the_simulation_is_within_a_step_of_the_int8_file_and_none_of_it_is_floa
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
+def test_pixels_halfway_between_two_steps_are_rounded_as_in_the_int8_file() -> None:
+    """All are, if they are scaled to -1 to 1, as published networks want them."""
+    float32, int8 = files(network([], (1 / 127.5, -1.0)))  # the mean of all pixels
+    reference, own, of_file = (
+        float_in_turn.probabilities(data, images(100))
+        for data in (float32, SimulatedInt8(float32, int8).file(), int8)
+    )
+    lost = float_in_turn.moved(of_file, reference).mean()
+    assert float_in_turn.moved(own, of_file).mean() < 0.1 * lost
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
 def test_files_that_do_not_belong_together_get_a_sentence() -> None:
     (float32, _), (_, int8) = files(plain()), files(plain(8))
     result = float_in_turn.tried(float32, int8, images(40), lambda outputs: outputs[:, 0])
@@ -180,6 +196,32 @@ def test_only_what_noise_cannot_explain_is_named() -> None:
 
 
 def test_no_layer_is_blamed_if_the_simulation_is_far_from_the_file() -> None:
-    (sentence,) = result({"a": (0.01, 0.05)}, error=0.06).sentences()
+    refused = result({}, error=0.06)
+    (sentence,) = refused.sentences()
     assert "Which layers are to blame cannot be told" in sentence
     assert "6.000 points off from the file" in sentence
+    assert refused.parts() == ["## Each layer in float in turn", sentence]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_layers_are_not_tried_where_the_simulation_is_far_from_the_file() -> None:
+    float32, int8 = files(unequal())
+    losses = partial(classes.losses, labels=np.zeros(100, int))
+    same = float_in_turn.tried(float32, float32, images(100), losses)
+    assert isinstance(same, FloatInTurn)
+    assert same.sentences()[0].endswith("0 answers differ. No layer needs to be in float.")
+    assert not same.layers
+    mixed = float_in_turn.tried(float32, without_names(int8), images(100), losses)
+    assert isinstance(mixed, FloatInTurn)
+    assert "cannot be told" in mixed.sentences()[0]
+    assert not mixed.layers
+
+
+def without_names(data: bytes) -> bytes:
+    """The file with no tensor that the float32 file has, so that nothing is simulated."""
+    file = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
+    for tensor in file.subgraphs[0].tensors:
+        tensor.name = b"other/" + (tensor.name or b"")
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(file))
