@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli.options import Cluster, Overrides, Quick, Workers
+from pipeline.cli.options import ByMetric, Cluster, Overrides, Quick, Workers
 from pipeline.process.errors import UserError
 
 Storage = Annotated[
@@ -98,14 +98,6 @@ Networks = Annotated[
     int | None,
     typer.Option(
         metavar="N", help="How many networks to train.", show_default="40; 4 with --quick"
-    ),
-]
-
-
-ByMetric = Annotated[
-    Literal["accuracy", "balanced_accuracy", "macro_f1"] | None,
-    typer.Option(
-        help="What the networks are compared by.", show_default="problem.metric in params.yaml"
     ),
 ]
 

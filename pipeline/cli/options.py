@@ -1,8 +1,8 @@
-"""Options that several commands share."""
+"""Options of the commands that train: with what, where, and by what models are compared."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,4 +29,10 @@ Cluster = Annotated[
 ]
 Quick = Annotated[
     bool, typer.Option("--quick", help="At most 1,000 examples and 1 epoch, to see that it works.")
+]
+ByMetric = Annotated[
+    Literal["accuracy", "balanced_accuracy", "macro_f1"] | None,
+    typer.Option(
+        help="What the networks are compared by.", show_default="problem.metric in params.yaml"
+    ),
 ]
