@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,9 @@ from pipeline.config.processors import EMULATED, NATIVE, WHEELS, has_wheel
 from pipeline.config.section import Fraction, ParamsSection
 
 Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
+# The formats that TensorFlow Lite Micro runs, and that targets without Python are made from.
+IntegerFormat = Literal["tflite_int8", "tflite_int4"]
+INTEGER_FORMATS = get_args(IntegerFormat)
 
 
 def _check_each_once(names: list[str], what: str) -> None:
@@ -101,6 +104,7 @@ class Verify(ParamsSection):
 
 class Embed(ParamsSection):
     targets: Literal["all"] | list[str]
+    format: IntegerFormat = "tflite_int8"
     images: PositiveInt
     programs: list[Literal["aarch64", "armv7", "x86_64"]]
     arena_bytes: PositiveInt
