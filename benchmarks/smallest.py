@@ -4,8 +4,8 @@
 
 For each goal the pipeline runs up to `embed` in a copy of the project, in .state/smallest, as
 `dvc exp run` would with the values of its row. The accuracy is that of the integer C on all test
-images, and the bytes are those of the file it was made from, int8 or int4. The values were chosen by the
-validation set. Finished seeds are kept, so the same command goes on after Ctrl-C.
+images, and the bytes are those of the file it was made from, int8 or int4. The values were chosen
+by the validation set. Finished seeds are kept, so the same command goes on after Ctrl-C.
 Writes benchmarks/smallest.json and benchmarks/smallest.md.
 """
 
@@ -45,7 +45,7 @@ FEWER: Overrides = {
     "embed.programs": [],
 }
 COLUMNS = (
-    *("goal", "bytes", "arena in C", "arena of TensorFlow Lite Micro", "int8 test accuracy"),
+    *("goal", "bytes", "arena in C", "arena of TensorFlow Lite Micro", "test accuracy"),
     *("standard deviation", "range", "float32", "validation", "seconds"),
 )
 
@@ -223,10 +223,10 @@ def page(measured: Mapping[str, Measured]) -> str:
         [
             "# How good a small file can be",
             f"`python -m benchmarks.smallest` makes this page. Means of "
-            f"{' or '.join(map(str, counts))} seeds. The int8 test accuracy is that of the integer "
-            "C on all test images. Bytes are those of the `tflite_int8` file, the most of all "
-            "seeds. The arenas are in bytes, that of TensorFlow Lite Micro as measured, without "
-            "its margin. Seconds are the processor's, for one training, whose processor did other "
+            f"{' or '.join(map(str, counts))} seeds. The test accuracy is that of the integer C "
+            "on all test images. Bytes are those of the file that it is made from, `tflite_int8` "
+            "or `tflite_int4`, the most of all seeds. The arenas are in bytes, that of TensorFlow "
+            "Lite Micro as measured, without its margin. Seconds are the processor's, for one training, whose processor did other "
             "work at the same time. Network and recipe were chosen by the validation set.",
             table(COLUMNS, [row(goal, measured[goal.name].seeds) for goal in goals]),
             "## The commands",

@@ -83,14 +83,11 @@ class RandomNetwork:
     def weights(
         self, shape: tuple[int, ...], axis: int, products: int, filters: int
     ) -> tuple[Quantized, Quantized, float]:
-        """Weights of four or eight bits, biases, and a fitting scale of the output.
-
-        TensorFlow Lite Micro takes four bits in a dense layer only with one scale for all.
-        """
+        """Weights of four or eight bits, biases, and a fitting scale of the output."""
         count = shape[axis] if self.flag() else 1
         scales = [self.scale(0.01) for _ in range(count)]
         values, largest = self.values(*shape), float(np.float32(max(scales)))
-        if (len(shape) > 2 or count == 1) and self.flag():
+        if (len(shape) > 2 or count == 1) and self.flag():  # Micro takes no others in four bits
             kernel = self.builder.four_bits(values >> 4, scales, axis)
             largest /= 16
         else:

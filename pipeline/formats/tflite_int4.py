@@ -18,6 +18,7 @@ from pipeline.files.artifacts import Array
 from pipeline.formats import _four_bits, tflite_int8
 
 SUFFIX = ".tflite"
+MICRO = True
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
