@@ -226,8 +226,9 @@ def page(measured: Mapping[str, Measured]) -> str:
             f"{' or '.join(map(str, counts))} seeds. The test accuracy is that of the integer C "
             "on all test images. Bytes are those of the file that it is made from, `tflite_int8` "
             "or `tflite_int4`, the most of all seeds. The arenas are in bytes, that of TensorFlow "
-            "Lite Micro as measured, without its margin. Seconds are the processor's, for one training, whose processor did other "
-            "work at the same time. Network and recipe were chosen by the validation set.",
+            "Lite Micro as measured, without its margin. Seconds are the processor's, for one "
+            "training, whose processor did other work at the same time. Network and recipe were "
+            "chosen by the validation set.",
             table(COLUMNS, [row(goal, measured[goal.name].seeds) for goal in goals]),
             "## The commands",
             "Each trains the first seed, and proves its files. The next has `-S train.seed=1`.",
