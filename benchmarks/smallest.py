@@ -4,8 +4,8 @@
 
 For each goal the pipeline runs up to `embed` in a copy of the project, in .state/smallest, as
 `dvc exp run` would with the values of its row. The accuracy is that of the integer C on all test
-images, and the bytes are those of the int8 file it was made from. The values were chosen by the
-validation set. Finished seeds are kept, so the same command goes on after Ctrl-C.
+images, and the bytes are those of the file it was made from, int8 or int4. The values were chosen
+by the validation set. Finished seeds are kept, so the same command goes on after Ctrl-C.
 Writes benchmarks/smallest.json and benchmarks/smallest.md.
 """
 
@@ -37,7 +37,7 @@ from pipeline.search.change import Change
 RESULTS = Path("benchmarks/smallest.json")
 PAGE = Path("benchmarks/smallest.md")
 FOLDER = artifacts.STATE / "smallest"
-# What changes no model: only the int8 file is made, and only what measures it.
+# What changes no model: only one file is made, and only what measures it.
 FEWER: Overrides = {
     "export.formats": ["tflite_int8"],
     "verify.processors": ["native"],
@@ -45,7 +45,7 @@ FEWER: Overrides = {
     "embed.programs": [],
 }
 COLUMNS = (
-    *("goal", "bytes", "arena in C", "arena of TensorFlow Lite Micro", "int8 test accuracy"),
+    *("goal", "bytes", "arena in C", "arena of TensorFlow Lite Micro", "test accuracy"),
     *("standard deviation", "range", "float32", "validation", "seconds"),
 )
 
@@ -84,6 +84,11 @@ SMALL: Overrides = {
     "train.learning_rate": 0.007,
     "train.optimizer.config.weight_decay": 0.05,
 }
+FOUR_BITS: Overrides = {
+    "export.formats": ["tflite_int4"],
+    "embed.format": "tflite_int4",
+}
+LARGER: Overrides = {**SMALL, **FOUR_BITS, "train.network.hidden": [10, 18, 28, 31]}
 # Whole pixels are shifted: shifts between pixels blur the images
 FASHION: Overrides = {
     "dataset.name": "fashion_mnist",
@@ -103,6 +108,7 @@ FASHION: Overrides = {
 }
 GOALS = (
     Goal("mnist-16", 16_000, 0.996, SMALL, 12_288),
+    Goal("mnist-16-int4", 16_000, 0.996, LARGER, 12_288),
     Goal("fashion-60", 60_000, 0.93, FASHION),
 )
 
@@ -217,11 +223,12 @@ def page(measured: Mapping[str, Measured]) -> str:
         [
             "# How good a small file can be",
             f"`python -m benchmarks.smallest` makes this page. Means of "
-            f"{' or '.join(map(str, counts))} seeds. The int8 test accuracy is that of the integer "
-            "C on all test images. Bytes are those of the `tflite_int8` file, the most of all "
-            "seeds. The arenas are in bytes, that of TensorFlow Lite Micro as measured, without "
-            "its margin. Seconds are the processor's, for one training, whose processor did other "
-            "work at the same time. Network and recipe were chosen by the validation set.",
+            f"{' or '.join(map(str, counts))} seeds. The test accuracy is that of the integer C "
+            "on all test images. Bytes are those of the file that it is made from, `tflite_int8` "
+            "or `tflite_int4`, the most of all seeds. The arenas are in bytes, that of TensorFlow "
+            "Lite Micro as measured, without its margin. Seconds are the processor's, for one "
+            "training, whose processor did other work at the same time. Network and recipe were "
+            "chosen by the validation set.",
             table(COLUMNS, [row(goal, measured[goal.name].seeds) for goal in goals]),
             "## The commands",
             "Each trains the first seed, and proves its files. The next has `-S train.seed=1`.",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.config import mnist_problem, params
 from pipeline.config.params import Dataset, Params
-from pipeline.config.parts import choices, declared
+from pipeline.config.parts import declared
 from pipeline.files import artifacts, s3
 from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
@@ -101,24 +101,19 @@ def check_board(settings: Params, board: str) -> None:
 
 
 def check_targets(settings: Params) -> None:
-    """Raises UserError if a target that is named misses the file that it is generated from.
+    """Raises UserError if targets that are named miss the file that they are generated from.
 
-    With `embed.targets: all`, one whose format was left out is left out, too.
+    With `embed.targets: all`, they are left out if the format was.
     """
-    named = settings.embed.names if settings.embed.targets != "all" else ()
-    if settings.embed.board:
-        named = [*named, "microcontroller"]
-    for format_name in choices("formats"):
-        names = [
-            name
-            for name in dict.fromkeys(named)
-            if declared("embedded", name)["FORMAT"] == format_name
-        ]
-        if names and format_name not in settings.export.formats:
-            raise UserError(
-                f"export.formats lacks {format_name}, without which there is no "
-                f"{', '.join(names)}; add it, or change embed.targets or embed.board"
-            )
+    embed = settings.embed
+    named = list(embed.names) if embed.targets != "all" else []
+    if embed.board and "microcontroller" not in named:
+        named.append("microcontroller")
+    if named and embed.format not in settings.export.formats:
+        raise UserError(
+            f"export.formats lacks {embed.format}, without which there is no {', '.join(named)}; "
+            "add it, or change embed.format, embed.targets or embed.board"
+        )
 
 
 def check_names(key: str, root: Path) -> None:

@@ -53,16 +53,13 @@ def write(target: str, module: Any, model: VerifiedFile | str) -> Measured | str
 def wanted(settings: Params, exported: ExportReport) -> dict[str, Any]:
     """The modules of the targets to write.
 
-    With `embed.targets: all`, they are those whose format was not left out of export.formats.
+    With `embed.targets: all`, there are none if export.formats lacks `embed.format`.
     """
-    modules = {
+    if settings.embed.targets == "all" and settings.embed.format not in exported.formats:
+        return {}
+    return {
         target: importlib.import_module(f"pipeline.embedded.{target}")
         for target in settings.embed.names
-    }
-    if settings.embed.targets != "all":
-        return modules
-    return {
-        target: module for target, module in modules.items() if module.FORMAT in exported.formats
     }
 
 
@@ -70,14 +67,12 @@ def embed(settings: Params, modules: Mapping[str, Any]) -> list[TargetReport]:
     """One row of the report for each target.
 
     Targets are written concurrently, and timed afterwards one by one on an otherwise idle machine.
-    Those made from the same format share its loaded file.
     """
-    formats = sorted({module.FORMAT for module in modules.values()})
-    models = {format_name: load(format_name, settings) for format_name in formats}
+    name = settings.embed.format
+    model = load(name, settings)
 
     def run(target: str) -> Measured | str:
-        module = modules[target]
-        result = write(target, module, models[module.FORMAT])
+        result = write(target, modules[target], model)
         print(f"{target}: {outcome(target, result, settings.embed.board)}", flush=True)
         return result
 
@@ -86,13 +81,13 @@ def embed(settings: Params, modules: Mapping[str, Any]) -> list[TargetReport]:
     rows = []
     for (target, module), result in zip(modules.items(), results, strict=True):
         if isinstance(result, str):
-            rows.append(TargetReport(target=target, format=module.FORMAT, refused=result))
+            rows.append(TargetReport(target=target, format=name, refused=result))
             continue
         timed = hasattr(module, "time")
         folder = artifacts.EMBEDDED / target
-        time: Time = module.time(folder, models[module.FORMAT]) if timed else Time()
+        time: Time = module.time(folder, model) if timed else Time()
         measured = result.changed(**time.model_dump(exclude_unset=True))
-        rows.append(TargetReport(target=target, format=module.FORMAT, measured=measured))
+        rows.append(TargetReport(target=target, format=name, measured=measured))
     return rows
 
 
@@ -132,8 +127,8 @@ def main() -> None:
         none = "embed.targets is []."
         if settings.embed.names and not lines:
             none = (
-                f"{', '.join(settings.embed.names)}: left out, as export.formats lacks the formats "
-                "they are made from, such as tflite_int8; add it there, or set embed.targets to []."
+                f"{', '.join(settings.embed.names)}: left out, as export.formats lacks "
+                f"{settings.embed.format}; add it there, or set embed.targets to []."
             )
             print(none)
         reasons = "\n".join(lines) or none

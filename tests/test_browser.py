@@ -240,7 +240,7 @@ def test_a_module_that_differs_from_micro_is_refused(finished: Project, tmp_path
     assert "image(), size(" in text
     script.write_text(text.replace("image(), size(", "image() + 1, size("))
     with contextlib.chdir(finished.folder):
-        model = VerifiedFile.load(browser.FORMAT, params.load())
+        model = VerifiedFile.load("tflite_int8", params.load())
         with pytest.raises(UserError, match=r"its C answers \d+ of 50 images unlike TensorFlow"):
             prove(model, lambda images: browser.run(tmp_path, model, images)[0])
 

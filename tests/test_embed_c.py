@@ -80,7 +80,7 @@ def test_c_that_differs_from_micro_is_refused(finished: Project, tmp_path: Path)
     program.write_text(f"#!/bin/sh\n{finished.folder / PROGRAM} - | sed 's/\\t0\\t/\\t0.5\\t/'\n")
     program.chmod(0o755)
     with contextlib.chdir(finished.folder):
-        model = VerifiedFile.load(c.FORMAT, params.load())
+        model = VerifiedFile.load("tflite_int8", params.load())
         with pytest.raises(UserError, match=r"its C answers \d+ of 50 images unlike TensorFlow"):
             prove(model, partial(c.classify, program))
 

@@ -68,14 +68,16 @@ def on_devices(
     report = copy.folder / "reports/verify.json"
     facts = json.loads(report.read_text())
     for pair in facts["pairs"]:
-        if pair["format"] == c.FORMAT and pair["processor"] == "native":
+        if pair["format"] == "tflite_int8" and pair["processor"] == "native":
             pair["accept_from"] = tested[2]
     report.unlink()
     report.write_text(json.dumps(facts))
     program, page = folder / "program", folder / "page"
     with contextlib.chdir(copy.folder):
-        model = VerifiedFile.load(c.FORMAT, params.load())
-        entries = {name: card.model_file(name, BundleReports.load()) for name in (c.FORMAT, FORMAT)}
+        model = VerifiedFile.load("tflite_int8", params.load())
+        entries = {
+            name: card.model_file(name, BundleReports.load()) for name in ("tflite_int8", FORMAT)
+        }
         for part in (program, page):
             part.mkdir()
         c.fill(program, model)
@@ -84,7 +86,7 @@ def on_devices(
         shutil.copytree(browser.TEMPLATES / "page", page, dirs_exist_ok=True)
         browser.fill(page, model)
         browser.compile_module(page, model.code.sources, page / browser.MODEL)
-    assert [entries[name].accept_from for name in (c.FORMAT, FORMAT)] == [tested[2], None]
+    assert [entries[name].accept_from for name in ("tflite_int8", FORMAT)] == [tested[2], None]
     return OnDevices(copy.folder, model, folder / c.HERE, page)
 
 

@@ -37,7 +37,9 @@ def test_exports_without_their_file_are_named_before_anything_runs(project: Proj
     assert project.run("python", "-m", "pipeline.check") == ""  # they are left out on purpose
     project.change({"embed.targets": ["c"]})
     done = project.attempt("python", "-m", "pipeline.check")
-    assert done.stderr == (f"error: {fault}c; add it, or change embed.targets or embed.board\n")
+    assert done.stderr == (
+        f"error: {fault}c; add it, or change embed.format, embed.targets or embed.board\n"
+    )
 
 
 def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> None:

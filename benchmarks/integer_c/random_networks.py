@@ -83,11 +83,16 @@ class RandomNetwork:
     def weights(
         self, shape: tuple[int, ...], axis: int, products: int, filters: int
     ) -> tuple[Quantized, Quantized, float]:
-        """Weights, biases, and a fitting scale of the output."""
+        """Weights of four or eight bits, biases, and a fitting scale of the output."""
         count = shape[axis] if self.flag() else 1
         scales = [self.scale(0.01) for _ in range(count)]
-        kernel = self.builder.constant(self.values(*shape), scales, 0, axis)
-        product = self.last.scale * float(np.float32(max(scales)))
+        values, largest = self.values(*shape), float(np.float32(max(scales)))
+        if (len(shape) > 2 or count == 1) and self.flag():  # Micro takes no others in four bits
+            kernel = self.builder.four_bits(values >> 4, scales, axis)
+            largest /= 16
+        else:
+            kernel = self.builder.constant(values, scales, 0, axis)
+        product = self.last.scale * largest
         # Large biases need small factors, whose last bit then matters.
         large = 2**30 if self.dice.random() < 0.2 else 0
         spread = large or SPREAD * SPREAD * math.sqrt(products)

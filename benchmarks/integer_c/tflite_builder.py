@@ -17,6 +17,7 @@ TYPES = {
     "int32": schema.TensorType.INT32,
     "uint8": schema.TensorType.UINT8,
     "int8": schema.TensorType.INT8,
+    "int4": schema.TensorType.INT4,
 }
 
 
@@ -63,7 +64,18 @@ class Builder:
     def constant(
         self, values: Array, scales: Sequence[float] = (), zero_point: int = 0, axis: int = 0
     ) -> Quantized:
-        tensor = self.tensor(values.shape, values.dtype.name, scales, zero_point, axis)
+        return self.stored(
+            self.tensor(values.shape, values.dtype.name, scales, zero_point, axis), values
+        )
+
+    def four_bits(self, values: Array, scales: Sequence[float], axis: int) -> Quantized:
+        """A constant of int8 values from -8 to 7, two of them in a byte."""
+        halves = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)) & 0x0F
+        return self.stored(
+            self.tensor(values.shape, "int4", scales, 0, axis), halves[::2] | halves[1::2] << 4
+        )
+
+    def stored(self, tensor: Quantized, values: Array) -> Quantized:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.buffers.append(buffer)

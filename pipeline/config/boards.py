@@ -66,14 +66,13 @@ def arena(name: str, arena_bytes: int, esp_nn_bytes: int) -> int:
 def misfit(name: str, arena_bytes: int, flash_bytes: int) -> str | None:
     """Why a model of these bytes does not fit the board; None if it does."""
     board = BOARDS[name]
-    for memory, needed, available in (
-        ("RAM", arena_bytes, board.ram_bytes),
-        ("flash", flash_bytes, board.flash_bytes),
+    for memory, needed, available, cure in (
+        ("RAM", arena_bytes, board.ram_bytes, "use smaller pictures (dataset.height and width)"),
+        ("flash", flash_bytes, board.flash_bytes, "use embed.format: tflite_int4"),
     ):
         if needed > available:
             return (
                 f"it needs {needed:,} bytes of {memory}, and embed.board {name} has {available:,} "
-                "for a model; use smaller pictures (dataset.height and width), "
-                "train.architecture: tiny, or another board"
+                f"for a model; {cure}, train.architecture: tiny, or another board"
             )
     return None

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from pipeline.config.boards import checked_board
-from pipeline.config.parts import checked_name, choices
+from pipeline.config.parts import checked_name, choices, runs_on_micro
 from pipeline.config.processors import EMULATED, NATIVE, WHEELS, has_wheel
 from pipeline.config.section import Fraction, ParamsSection
 
@@ -101,6 +101,7 @@ class Verify(ParamsSection):
 
 class Embed(ParamsSection):
     targets: Literal["all"] | list[str]
+    format: str = "tflite_int8"
     images: PositiveInt
     programs: list[Literal["aarch64", "armv7", "x86_64"]]
     arena_bytes: PositiveInt
@@ -113,6 +114,14 @@ class Embed(ParamsSection):
             _check_each_once(targets, "a target")
             targets = [checked_name("embedded", name) for name in targets]
         return targets
+
+    @field_validator("format")
+    @classmethod
+    def _of_integers(cls, name: str) -> str:
+        possible = [other for other in choices("formats") if runs_on_micro(other)]
+        if name not in possible:
+            raise ValueError(f"expected one of {', '.join(possible)}")
+        return name
 
     @model_validator(mode="after")
     def _board_is_tried(self) -> Self:

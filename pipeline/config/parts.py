@@ -53,6 +53,11 @@ def declared(folder: str, name: str) -> dict[str, Any]:
     return constants
 
 
+def runs_on_micro(export_format: str) -> bool:
+    """Whether TensorFlow Lite Micro runs a format, so that targets without Python can have it."""
+    return bool(declared("formats", export_format).get("MICRO"))
+
+
 def one_class_each(target: str) -> bool:
     """Whether each example of a target of this name has one class of several."""
     return bool(declared("targets", target)["ONE_CLASS_EACH"])

@@ -1,7 +1,6 @@
 """Targets without Python: one module per target, named as in params.yaml.
 
-Each module defines
-    FORMAT                        the exported format that the target is generated from
+Each is generated from the file that `embed.format` names. Each module defines
     write(folder, model)          fills the folder; returns what was measured, a model of
                                   pipeline.files.reports.embed; raises UserError, with the cure, if
                                   the target does not support the model

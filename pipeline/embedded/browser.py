@@ -30,7 +30,6 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import html
 from pipeline.runtimes import environments
 
-FORMAT = "tflite_int8"
 MODEL, PAGE = "model.wasm", "index.html"
 TIMED_RUNS = 200
 TEMPLATES = _kinds.TEMPLATES / "browser"

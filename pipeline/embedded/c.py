@@ -37,7 +37,6 @@ from pipeline.files.reports.embed import CMeasurements, IntegerProof, Time
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
-FORMAT = "tflite_int8"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
 LIBRARY = "model"  # an Arduino library, whose builder compiles `src` and what is in it

@@ -35,7 +35,6 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.runtimes import environments
 
-FORMAT = "tflite_int8"
 TEMPLATES = _kinds.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024  # bytes of the arena
 LARGEST_MODEL = 2_000_000  # bytes, the most that mcufit has room for

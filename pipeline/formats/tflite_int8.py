@@ -46,6 +46,7 @@ from pipeline.formats import _bias_correction, _calibration, _trained_ranges
 from pipeline.training import keras_files
 
 SUFFIX = ".tflite"
+MICRO = True
 # The types of raw inputs that are quantized values already. Any other keeps its own type, whatever
 # the default here says.
 QUANTIZED = {"uint8": tf.uint8}

@@ -8,6 +8,7 @@ real exports.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import resource
 import sys
@@ -39,7 +40,6 @@ VALIDATED, CALIBRATION = 64, 4  # images, and random inputs of the converter
 FLOAT_BYTES = 4
 BIAS = 0.01  # the deviation of biases that stand for trained ones
 CARD_BYTES = 3_000  # the description that each file contains
-FORMAT = "tflite_int8"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Speed:
 
 def files(settings: Params, data: Shape) -> NetworkFiles:
     """The files of the architecture in params.yaml. Cached. Raises UserError."""
-    key = _key("files", settings, data, [FORMAT])
+    key = _key("files", settings, data, [settings.embed.format])
     cached = timing_cache.recall(key) or timing_cache.remember(key, asdict(_files(settings, data)))
     return NetworkFiles(**cached)
 
@@ -188,13 +188,13 @@ def _files(settings: Params, data: Shape) -> NetworkFiles:
         return NetworkFiles(**measured, refused=reason)
     inputs, _ = data.random(CALIBRATION)
     _normalize(network, inputs)
-    content = _int8(network, inputs)
+    content = _converted(network, inputs, settings.embed.format)
     measured["int8_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"]:
         noun = declared("inputs", data.kind)["NOUN"]
         return NetworkFiles(**measured, refused=f"targets without Python take no {noun}")
     try:
-        translated = _integer_c.translate(content, FORMAT)
+        translated = _integer_c.translate(content, settings.embed.format)
         measured["c_flash_bytes"] = translated.constant_bytes
         measured["c_arena_bytes"] = translated.arena_bytes
         measured |= _micro(content)
@@ -231,12 +231,11 @@ def _normalize(network: Any, inputs: Array) -> None:
         layer.momentum = momentum
 
 
-def _int8(network: Any, inputs: Array) -> bytes:
-    from pipeline.formats import tflite_int8
-
+def _converted(network: Any, inputs: Array, export_format: str) -> bytes:
+    module = importlib.import_module(f"pipeline.formats.{export_format}")
     with imports.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return tflite_int8.convert(network, inputs)
+        return bytes(module.convert(network, inputs))
 
 
 def _micro(content: bytes) -> dict[str, int]:
@@ -244,7 +243,7 @@ def _micro(content: bytes) -> dict[str, int]:
     if not (environments.FOLDER / environments.EMBEDDED).exists():
         environments.python(environments.EMBEDDED)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{FORMAT}.tflite"
+        path = Path(folder) / "model.tflite"
         path.write_bytes(content)
         fit = microcontroller.board_fit(path)
     network = tflite.Model.GetRootAsModel(content, 0)

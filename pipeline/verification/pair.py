@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.config.params import Params
+from pipeline.config.parts import runs_on_micro
 from pipeline.config.processors import NATIVE, has_wheel
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import (
@@ -104,7 +105,7 @@ def native_pairs(files: dict[str, Path], settings: Params) -> list[Pair]:
         for name, file in files.items()
         for runtime in settings.verify.runtimes
         if runtimes.SUFFIXES[runtime] == file.suffix
-        and (runtime != "tflite_micro" or name == "tflite_int8")
+        and (runtime != "tflite_micro" or runs_on_micro(name))
     ]
 
 

@@ -30,7 +30,7 @@ from tests.web import Quiet, served
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PAGE = "embedded/browser/"
-MICRO = ("--format", target.FORMAT, "--runtime", "tflite_micro", "--plain")
+MICRO = ("--format", "tflite_int8", "--runtime", "tflite_micro", "--plain")
 expect.set_options(timeout=1000 * SECONDS)
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}

@@ -17,7 +17,6 @@ from pipeline import embed, verify
 from pipeline.bundle import acceptance, archive, card, card_markdown, contents, drift_reference
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.config import params
-from pipeline.embedded import browser
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.embed import EmbedReport
@@ -88,12 +87,12 @@ def write_inputs(model: Linear, data: Description, images: Array, labels: Array)
     artifacts.save_description(artifacts.DESCRIPTION, data)
     artifacts.save_array(artifacts.PREPARED / "test/images.npy", images)
     artifacts.save_array(artifacts.PREPARED / "test/labels.npy", labels)
-    file = artifacts.EXPORTED / f"{browser.FORMAT}.tflite"
+    file = artifacts.EXPORTED / "tflite_int8.tflite"
     file.write_bytes(model.network())
     shutil.copy(file, artifacts.MODEL)
     digest = artifacts.sha256(file)
     entry = ExportedFile(file=file.name, bytes=file.stat().st_size, sha256=digest)
-    ExportReport(model_sha256=digest, formats={browser.FORMAT: entry}).save()
+    ExportReport(model_sha256=digest, formats={"tflite_int8": entry}).save()
     probabilities = model.probabilities(images)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_array(artifacts.PREPARED / "validation/images.npy", images)

@@ -148,7 +148,7 @@ def write_library(folder: Path, network: Linear, data: Description) -> VerifiedF
     model = VerifiedFile(
         "places",
         "1.0.0",
-        c.FORMAT,
+        "tflite_int8",
         folder / "model.tflite",
         data,
         *(nothing, np.zeros(0), nothing),

@@ -93,7 +93,7 @@ def test_the_page_says_none_of_these_with_its_best_guess(
 ) -> None:
     """On the example images, with a threshold that half of them do not reach."""
     with contextlib.chdir(ROOT):
-        verified = VerifiedFile.load(browser.FORMAT, params.load())
+        verified = VerifiedFile.load("tflite_int8", params.load())
         examples = verified.micro.golden[verified.golden_labels >= 0]
         threshold = float(np.sort(examples.max(1))[len(examples) // 2])
         model = dataclasses.replace(verified, accept_from=threshold)

@@ -28,6 +28,8 @@ OPERATORS = {
 class Tensor:
     """A tensor of the file. `values` has its shape, and is None unless they are constant.
 
+    Those of an int4 tensor, which is packed in the file, are int8.
+
     A value q of an integer tensor stands for scale * (q - zero_point). `scales` (C,) float32 has
     one element, or one for each output channel; it is empty if the tensor is not quantized.
     """
@@ -106,16 +108,32 @@ def tensor(model: Any, graph: Any, index: int) -> Tensor:
     dtype = DTYPES.get(stored.type)
     data = model.buffers[stored.buffer].data
     values = None
-    if dtype and data is not None and len(data):
-        values = np.frombuffer(bytes(data), dtype).reshape(shape)
+    if data is not None and len(data):
+        if stored.type == schema.TensorType.INT4:
+            values = unpacked(bytes(data), shape)
+        elif dtype:
+            values = np.frombuffer(bytes(data), dtype).reshape(shape)
     return Tensor(
         index=index,
         shape=shape,
-        dtype=np.dtype(dtype).name if dtype else "another type",
+        dtype=type_name(stored.type),
         scales=np.asarray(scales if scales is not None else [], np.float32),
         zero_point=int(zero_points[0]) if zero_points is not None and len(zero_points) else 0,
         values=values,
     )
+
+
+def type_name(code: int) -> str:
+    if code == schema.TensorType.INT4:
+        return "int4"
+    return np.dtype(DTYPES[code]).name if code in DTYPES else "another type"
+
+
+def unpacked(data: bytes, shape: tuple[int, ...]) -> Array:
+    """Values of four bits, two in a byte, the first in its lower half, as int8."""
+    halves = np.frombuffer(data, np.uint8)[:, None] >> np.array([0, 4], np.uint8) & 0x0F
+    values = (halves.reshape(-1).astype(np.int8) ^ 8) - np.int8(8)
+    return values[: int(np.prod(shape))].reshape(shape)
 
 
 def operator(model: Any, entry: Any, tensors: list[Tensor]) -> Operator:

@@ -22,6 +22,7 @@ def convolution(operator: Operator) -> Layer:
         "filter_channels": channels,
         "input_zero_point": operator.inputs[0].zero_point,
         **sum_fields(operator, kernel.reshape(filters, -1)),
+        **stored(operator, kernel.reshape(filters, -1)),
     }
     return layer(operator, "convolution", fields, scratch=2 * height * width * channels)
 
@@ -32,8 +33,8 @@ def depthwise_convolution(operator: Operator) -> Layer:
     fields = window_fields(operator, height, width) | {
         "multiplier": channels // operator.inputs[0].shape[3],
         "input_zero_point": operator.inputs[0].zero_point,
-        **sum_fields(operator, kernel.reshape(-1, channels).T),
         "weights": kernel.reshape(-1),
+        **sum_fields(operator, kernel.reshape(-1, channels).T),
     }
     return layer(operator, "depthwise_convolution", fields)
 
@@ -42,7 +43,7 @@ def fully_connected(operator: Operator) -> Layer:
     """Every weight meets an input, so the zero point of the input becomes part of the biases."""
     kernel = weights(operator)
     outputs, inputs = kernel.shape
-    fields = sum_fields(operator, kernel)
+    fields = stored(operator, kernel) | sum_fields(operator, kernel)
     shift = operator.inputs[0].zero_point * kernel.astype(np.int64).sum(1)
     fields |= {
         "rows": operator.inputs[0].size // inputs,
@@ -59,11 +60,20 @@ def layer(operator: Operator, name: str, fields: dict[str, Any], scratch: int = 
 
 
 def weights(operator: Operator) -> Array:
-    """The constant int8 weights. Raises UserError for any others."""
+    """The constant weights, int8 also if they have four bits. Raises UserError for any others."""
     tensor = operator.inputs[1]
-    if tensor.values is None or tensor.dtype != "int8" or tensor.zero_point:
-        raise operator.refusal("has weights that are not constant symmetric int8 values")
+    if tensor.values is None or tensor.dtype not in ("int8", "int4") or tensor.zero_point:
+        raise operator.refusal("has weights that are not constant symmetric int8 or int4 values")
     return tensor.values
+
+
+def stored(operator: Operator, rows: Array) -> dict[str, Any]:
+    """The fields with the weights (outputs, products). Each row of int4 begins with a new byte."""
+    packed = operator.inputs[1].dtype == "int4"
+    if packed:
+        pairs = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(rows), -1, 2) & 0x0F
+        rows = pairs[..., 0] | pairs[..., 1] << 4
+    return {"weights": rows.reshape(-1), "packed": int(packed)}
 
 
 def sum_factors(operator: Operator) -> list[float]:
@@ -88,7 +98,6 @@ def sum_fields(operator: Operator, rows: Array) -> dict[str, Any]:
     factors = [scaling.factor(real) for real in sum_factors(operator)]
     least, most = scaling.limits(operator, operator.options.fusedActivationFunction)
     return {
-        "weights": rows.reshape(-1),
         "biases": biases.astype(np.int32),
         "scaling": {
             "multipliers": np.array([factor.multiplier for factor in factors], np.int32),

@@ -21,6 +21,7 @@ void layer_convolution(const struct convolution *layer, const int8_t *input, int
                        int8_t *output)
 {
     int32_t products = layer->filter.height * layer->filter.width * layer->filter_channels;
+    int32_t row_bytes = bytes_of_weights(products, layer->packed);
     int32_t groups = layer->input.channels / layer->filter_channels;
     int32_t filters = layer->output.channels / groups; /* of each group */
     for (int32_t y = 0; y < layer->output.height; y++)
@@ -30,9 +31,9 @@ void layer_convolution(const struct convolution *layer, const int8_t *input, int
                        y * layer->stride.height - layer->padding.height,
                        x * layer->stride.width - layer->padding.width, window);
                 for (int32_t filter = group * filters; filter < (group + 1) * filters; filter++) {
-                    const int8_t *weights = layer->weights + filter * products;
-                    int32_t bias = layer->biases[filter];
-                    int32_t sum = add_dot_product(bias, window, weights, products);
+                    const int8_t *weights = layer->weights + filter * row_bytes;
+                    int32_t sum = add_dot_product(layer->biases[filter], window, weights, products,
+                                                  layer->packed);
                     *output++ = scaled(&layer->scaling, filter, sum);
                 }
             }

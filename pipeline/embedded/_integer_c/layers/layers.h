@@ -33,6 +33,7 @@ struct convolution {
     int32_t filter_channels; /* fewer than the input's if the channels are convolved in groups */
     int32_t input_zero_point;
     const int8_t *weights; /* (output channels, filter height, filter width, filter channels) */
+    int32_t packed;        /* 1: weights of four bits, see dot_product.h; 0: a byte each */
     const int32_t *biases;
     struct scaling scaling;
 };
@@ -60,6 +61,7 @@ struct fully_connected {
     int32_t rows; /* how many vectors the same weights are applied to, mostly 1 */
     int32_t inputs, outputs;
     const int8_t *weights; /* (outputs, inputs) */
+    int32_t packed;        /* 1: weights of four bits, see dot_product.h; 0: a byte each */
     const int32_t *biases; /* less the products of the weights with the zero point of the input */
     struct scaling scaling;
 };
