@@ -69,7 +69,7 @@ class NetworkFiles:
 
     parameters: int
     float_bytes: int
-    int8_bytes: int
+    integer_bytes: int
     c_flash_bytes: int | None = None
     c_arena_bytes: int | None = None
     multiply_accumulates: int | None = None
@@ -181,7 +181,7 @@ def _files(settings: Params, data: Shape) -> NetworkFiles:
     measured: dict[str, Any] = {
         "parameters": parameters,
         "float_bytes": FLOAT_BYTES * parameters + CARD_BYTES,
-        "int8_bytes": parameters + CARD_BYTES,
+        "integer_bytes": parameters + CARD_BYTES,
     }
     if parameters > microcontroller.LARGEST_MODEL:
         reason = f"{parameters:,} parameters are more than a microcontroller has room for"
@@ -189,7 +189,7 @@ def _files(settings: Params, data: Shape) -> NetworkFiles:
     inputs, _ = data.random(CALIBRATION)
     _normalize(network, inputs)
     content = _converted(network, inputs, settings.embed.format)
-    measured["int8_bytes"] = with_card(content, CARD_BYTES)
+    measured["integer_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"]:
         noun = declared("inputs", data.kind)["NOUN"]
         return NetworkFiles(**measured, refused=f"targets without Python take no {noun}")

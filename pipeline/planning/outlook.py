@@ -253,11 +253,11 @@ def _range(seconds: float) -> str:
     return " to ".join(stage.duration(factor * seconds) for factor in (FASTER, SLOWER))
 
 
-def model(files: NetworkFiles) -> list[str]:
-    """The model's size, and what it needs without Python."""
+def model(files: NetworkFiles, export_format: str) -> list[str]:
+    """The model's size, in float32 and in `embed.format`, and what it needs without Python."""
     lines = [
-        f"model: {files.parameters:,} parameters; float32 file {_bytes(files.float_bytes)}, int8 "
-        f"file {_bytes(files.int8_bytes)}"
+        f"model: {files.parameters:,} parameters; float32 file {_bytes(files.float_bytes)}, "
+        f"{export_format.removeprefix('tflite_')} file {_bytes(files.integer_bytes)}"
     ]
     if files.multiply_accumulates is not None:
         lines[0] += f"; {files.multiply_accumulates / 1e6:.1f} million multiplications an example"

@@ -228,5 +228,8 @@ def _print_outlook(settings: Params, data: Survey) -> None:
     input_shape = shape(settings, data)
     print(outlook.training(settings, expected, cost.speed(settings, input_shape)))
     files = cost.files(settings, input_shape)
-    for line in [*outlook.model(files), *outlook.board(files, settings.embed.board)]:
+    for line in [
+        *outlook.model(files, settings.embed.format),
+        *outlook.board(files, settings.embed.board),
+    ]:
         print(line)

@@ -30,7 +30,7 @@ from pipeline.search.sweep_report import complete, is_pruned, result_of
 
 
 def columns(metric: str) -> list[str]:
-    figures = [shrink_score.words(metric), "95 % interval", "int8 bytes", "arena"]
+    figures = [shrink_score.words(metric), "95 % interval", "bytes", "arena"]
     return ["trial", "network", *figures, "multiplications"]
 
 
@@ -43,7 +43,7 @@ def describe(study: Study, number: int | None) -> str:
     metric = shrink_score.metric_of(trial)
     if shrink_score.SCORE in trial.user_attrs:
         line = f"{line}, {shrink_score.words(metric)} {shrink_score.value(trial):.4f}"
-    return f"{line}, {files_of(trial).int8_bytes:,} bytes"
+    return f"{line}, {files_of(trial).integer_bytes:,} bytes"
 
 
 def files_of(trial: FrozenTrial) -> NetworkFiles:
@@ -71,7 +71,7 @@ def report(
     best, metric = best_first[0], networks.metric
     figures = {
         f"best_{shrink_score.measure(metric)}": value(best),
-        "int8_bytes": files_of(best).int8_bytes,
+        "integer_bytes": files_of(best).integer_bytes,
         "trials": len(trials),
         "misfits": misfits,
         "pruned": sum(map(is_pruned, trials)),
@@ -79,8 +79,8 @@ def report(
     sentence = (
         f"The best of {counted(len(by_bytes(trials)), 'network')} has a "
         f"{shrink_score.words(metric)} of {percent(value(best))} (95 % interval "
-        f"{bounds(best)}) in {files_of(best).int8_bytes:,} bytes. {counted(misfits, 'other')} did "
-        f"not fit and {verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those "
+        f"{bounds(best)}) in {files_of(best).integer_bytes:,} bytes. "
+        f"{counted(misfits, 'other')} did not fit and {verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those "
         f"trained ended early. To train it, and to prove it: `{command(analysis, networks, best)}`."
     )
     rows = [row(trial) for trial in best_first]
@@ -97,7 +97,7 @@ def smaller(analysis: Analysis, networks: Shrink, best_first: Sequence[FrozenTri
         return []
     return [
         f"The smallest whose value is in that interval is trial {trial.number}, of "
-        f"{files_of(trial).int8_bytes:,} bytes: `{command(analysis, networks, trial)}`."
+        f"{files_of(trial).integer_bytes:,} bytes: `{command(analysis, networks, trial)}`."
     ]
 
 
@@ -105,8 +105,8 @@ def notes(trials: Sequence[FrozenTrial], networks: Shrink) -> list[str]:
     rows = [[*row(trial), training(trial.params), outcome(trial)] for trial in by_bytes(trials)]
     return [
         "Each of these is better than every smaller one that was tried. Bytes are those of "
-        "the `tflite_int8` file, and the arena is that of TensorFlow Lite Micro. Both were "
-        "measured before the training, which does not change them.",
+        f"the `{networks.start.embed.format}` file, and the arena is that of TensorFlow Lite "
+        "Micro. Both were measured before the training, which does not change them.",
         "All that were trained:",
         table([*columns(networks.metric), "training", "outcome"], rows),
         f"The {shrink_score.words(networks.metric)} is that of the float32 model, and the best of "
@@ -149,7 +149,7 @@ def overrides(networks: Shrink, trial: FrozenTrial) -> Overrides:
 
 def by_bytes(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     measured = [trial for trial in trials if "result" in trial.user_attrs]
-    return sorted(measured, key=lambda trial: (files_of(trial).int8_bytes, -value(trial)))
+    return sorted(measured, key=lambda trial: (files_of(trial).integer_bytes, -value(trial)))
 
 
 def outcome(trial: FrozenTrial) -> str:
@@ -164,7 +164,7 @@ def row(trial: FrozenTrial) -> list[str]:
         f"{' '.join(map(str, filters(trial.params)))} {layers(trial.params)}",
         percent(value(trial)),
         bounds(trial),
-        f"{files.int8_bytes:,}",
+        f"{files.integer_bytes:,}",
         _count(files.micro_arena_bytes),
         _count(files.multiply_accumulates),
     ]
@@ -209,17 +209,20 @@ def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:
         (finished, "o", "tab:blue", "complete"),
     ):
         if shown:
-            places = [files_of(trial).int8_bytes for trial in shown]
+            places = [files_of(trial).integer_bytes for trial in shown]
             heights = [100 * value(trial) for trial in shown]
             text = f"{label}: {len(shown)}"
             axis.scatter(places, heights, marker=marker, color=colour, label=text)
     best = front(finished)
-    places = [files_of(trial).int8_bytes for trial in best]
+    places = [files_of(trial).integer_bytes for trial in best]
     heights = [100 * value(trial) for trial in best]
     ends = [interval_of(trial) or (value(trial), value(trial)) for trial in best]
     bars = np.abs(100 * np.array(ends).T - heights)
     axis.errorbar(places, heights, bars, color="tab:blue", capsize=3, label="no smaller one better")
     axis.axvline(networks.budget.bytes, color="grey", linestyle=":", label="budget")
-    axis.set(xlabel="bytes of the int8 file", ylabel=f"{shrink_score.words(networks.metric)}, %")
+    axis.set(
+        xlabel=f"bytes of {networks.start.embed.format}",
+        ylabel=f"{shrink_score.words(networks.metric)}, %",
+    )
     axis.grid(alpha=0.3)
     axis.legend()

@@ -49,7 +49,7 @@ FRESH: Overrides = {  # what a network that starts from no other needs
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network may need: bytes of its int8 file, bytes of the arena, and the board."""
+    """What a network may need: bytes of its file, bytes of the arena, and the board."""
 
     bytes: int
     arena: int | None
@@ -57,7 +57,7 @@ class Budget:
 
     def faults(self, files: NetworkFiles) -> dict[str, tuple[int, int]]:
         """What the network needs too much of, by name, and what it may need."""
-        limits = [("bytes", files.int8_bytes, self.bytes)]
+        limits = [("bytes", files.integer_bytes, self.bytes)]
         if self.arena is not None:
             limits.append(("arena", files.micro_arena_bytes or 0, self.arena))
         if self.board is not None:
@@ -102,7 +102,7 @@ class Shrink(Sweep):
             update={"network": network, "architecture": architecture}
         )
         files = cost.files(self.start.model_copy(update={"train": train}), self.shape)
-        return replace(files, int8_bytes=files.int8_bytes - cost.CARD_BYTES + self.card_bytes)
+        return replace(files, integer_bytes=files.integer_bytes - cost.CARD_BYTES + self.card_bytes)
 
 
 def shape_of(data: Description) -> Shape:

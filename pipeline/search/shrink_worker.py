@@ -50,7 +50,7 @@ class NetworkTask(TrialTask):
             trial.set_user_attr("files", asdict(files))
             shrink_score.begin(trial, self.sweep.metric)
             training = optuna_worker.training_of(trial, values, settings)
-            return self._trained(trial, training, files, on_examples), files.int8_bytes
+            return self._trained(trial, training, files, on_examples), files.integer_bytes
 
     def _trained(
         self,
@@ -102,7 +102,9 @@ def is_hopeless(row: Row, share: float, files: NetworkFiles, study: optuna.Study
     """Whether the median of networks of at most as many bytes was better at this share."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     compared = [
-        trial for trial in complete if trial.user_attrs["files"]["int8_bytes"] <= files.int8_bytes
+        trial
+        for trial in complete
+        if trial.user_attrs["files"]["integer_bytes"] <= files.integer_bytes
     ]
     if len(compared) < FEWEST_COMPARED:
         return False

@@ -90,7 +90,7 @@ def test_estimates_are_those_of_a_real_export(finished: Project) -> None:
     exported = finished.folder / "exported"
     for estimate, name in (
         (files.float_bytes, "tflite_float32.tflite"),
-        (files.int8_bytes, "tflite_int8.tflite"),
+        (files.integer_bytes, "tflite_int8.tflite"),
     ):
         assert estimate == pytest.approx((exported / name).stat().st_size, rel=0.03)
     report = EmbedReport.model_validate_json(
@@ -122,7 +122,7 @@ def test_estimates_are_those_of_recorded_exports(
     )
     files = cost.files(settings, Shape(shape, classes))
     # The description counts with cost.CARD_BYTES, and that of MNIST is about half as long.
-    assert files.int8_bytes == pytest.approx(exported[0], rel=0.07, abs=cost.CARD_BYTES / 2)
+    assert files.integer_bytes == pytest.approx(exported[0], rel=0.07, abs=cost.CARD_BYTES / 2)
     assert files.micro_arena_bytes is not None
     assert exported[1] <= files.micro_arena_bytes <= 1.1 * exported[1]
 

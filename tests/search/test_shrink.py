@@ -130,7 +130,7 @@ def test_a_budget_names_what_a_network_needs_too_much_of() -> None:
 def test_the_front_holds_what_no_smaller_network_beats() -> None:
     trials = [ended(9000, 0.97), ended(8000, 0.96), ended(12_000, 0.965), ended(12_000, 0.99)]
     front = shrink_report.front(trials)
-    assert [shrink_report.files_of(trial).int8_bytes for trial in front] == [8000, 9000, 12_000]
+    assert [shrink_report.files_of(trial).integer_bytes for trial in front] == [8000, 9000, 12_000]
     assert shrink_score.value(front[-1]) == 0.99
 
 
