@@ -232,7 +232,7 @@ def tried(images: int, epochs: int) -> list[list[str]]:
 def size(network: str) -> int:
     """The bytes of the int8 file."""
     settings = TrainingSetup("mnist", network, 0, 1, 1).settings
-    return cost.files(settings, cost.Shape((28, 28, 1), 10)).int8_bytes
+    return cost.files(settings, cost.Shape((28, 28, 1), 10)).integer_bytes
 
 
 def about(images: int, epochs: int) -> str:

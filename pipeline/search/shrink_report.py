@@ -80,8 +80,9 @@ def report(
         f"The best of {counted(len(by_bytes(trials)), 'network')} has a "
         f"{shrink_score.words(metric)} of {percent(value(best))} (95 % interval "
         f"{bounds(best)}) in {files_of(best).integer_bytes:,} bytes. "
-        f"{counted(misfits, 'other')} did not fit and {verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those "
-        f"trained ended early. To train it, and to prove it: `{command(analysis, networks, best)}`."
+        f"{counted(misfits, 'other')} did not fit and "
+        f"{verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those trained ended "
+        f"early. To train it, and to prove it: `{command(analysis, networks, best)}`."
     )
     rows = [row(trial) for trial in best_first]
     others = smaller(analysis, networks, best_first)
