@@ -22,7 +22,7 @@ from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.files import groups as example_groups
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
-from pipeline.planning import media_files, speakers
+from pipeline.planning import media_files, named_folders, speakers
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import folds
 from pipeline.process.errors import UserError
@@ -74,6 +74,7 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
+            *named_folders.remarks([(row.file, row.label) for row in train]),
             *(of_speakers if group else []),
             *too_few,
         ],

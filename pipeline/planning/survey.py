@@ -33,7 +33,16 @@ from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import groups, pictures, s3
 from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
-from pipeline.planning import arrays, lists, media_files, sensors, sounds, speakers, unreadable
+from pipeline.planning import (
+    arrays,
+    lists,
+    media_files,
+    named_folders,
+    sensors,
+    sounds,
+    speakers,
+    unreadable,
+)
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.planning.parts import folds
 from pipeline.process import imports
@@ -210,6 +219,7 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
+            *named_folders.remarks(files),
             *too_few,
         ],
         ungrouped=speakers.possible(files if one_each and group is None else []),
