@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared
 from pipeline.datasets import Raw
-from pipeline.datasets.reading import image_arrays
+from pipeline.datasets.reading import image_arrays, label_meaning
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving.inputs import KINDS, InputKind
@@ -237,7 +237,7 @@ def _numbers(path: Path, key: str, labels: Array) -> Array:
             f"{path}: {key} has {labels[row]} in number {row}, counted from 0; expected finite "
             "numbers that float32 holds"
         )
-    return numbers
+    return label_meaning.as_float32(labels.astype(np.float64))
 
 
 def _one_hot(labels: Array) -> bool:
