@@ -114,9 +114,9 @@ def test_a_closed_standard_output_is_no_fault(
     archive: Path, pictures: tuple[Path, list[int]], tmp_path: Path, output: str
 ) -> None:
     """As of a program that only wants the log."""
-    command = [*HERE, "predict", archive, pictures[0] / "00.png", "--output", output]
+    command = [*HERE, "predict", str(archive), str(pictures[0] / "00.png"), "--output", output]
     log = tmp_path / "log.sqlite"
-    closed = ["sh", "-c", '"$@" >&-', "sh", *command, "--log", log]
+    closed = ["sh", "-c", '"$@" >&-', "sh", *command, "--log", str(log)]
     done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert log.stat().st_size
