@@ -26,6 +26,7 @@ from pipeline.config.params import Dataset
 from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw
 from pipeline.datasets.reading import (
+    doubtful_names,
     file_tree,
     label_meaning,
     labelled_windows,
@@ -171,6 +172,7 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
             f"dataset.seconds, {how.length / how.rate:g}; the channels are "
             f"{', '.join(how.channels or ())[:200]}{_others(how)}{lacking}"
         )
+    doubtful_names.print_doubtful(names)
     return names
 
 

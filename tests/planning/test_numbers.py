@@ -135,6 +135,16 @@ def test_floats_of_0_and_1_are_several_labels(tmp_path: Path) -> None:
     assert use == "Finding 0, 1 and 2 in images made like those of the training set."
 
 
+def test_blanks_around_the_texts_of_labels_are_no_other_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = np.array(["a", "a ", "A"] * 10)
+    assert survey.survey(arrays(tmp_path / "n.npz", y_train=texts)).class_names == ["A", "a"]
+    assert "the classes 'A' and 'a' are two" in capsys.readouterr().out
+    named = arrays(tmp_path / "n.npz", y_train=np.array(["a ", "b"] * 15), class_names=["b", "a "])
+    assert survey.survey(named).class_names == ["b", "a"]
+
+
 def test_texts_that_join_several_labels_are_said(tmp_path: Path) -> None:
     data = survey.survey(arrays(tmp_path / "n.npz", y_train=np.array(["a", "b", "a;b"] * 10)))
     assert [line.partition(" joins ")[0] for line in data.remarks] == ["the class a;b"]
