@@ -21,7 +21,7 @@ from pipeline.datasets.reading import other_pictures
 from pipeline.files import artifacts, pictures
 from pipeline.files import raw as raw_files
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
+from pipeline.process import dvc_command, stage
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -76,6 +76,7 @@ def save_others(dataset: Dataset, raw: Raw) -> None:
 
 
 def main() -> None:
+    dvc_command.check_cache()
     dataset = params.load().dataset
     raw: Raw = importlib.import_module(f"pipeline.datasets.{dataset.name}").load(dataset)
     description = describe(dataset, raw)

@@ -35,8 +35,8 @@ COMMANDS = {
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one command and returns its exit status: 1 after an error told in one sentence."""
     words = sys.argv[1:] if arguments is None else arguments
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal may lack the letters of a class name.
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # as by `>&-`
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a class
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="serving", description="run a proven classifier on this device"

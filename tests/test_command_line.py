@@ -109,6 +109,20 @@ def test_output_onto_a_full_disk_is_one_sentence(
         assert errors == ["error: [Errno 28] No space left on device"]
 
 
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_a_closed_standard_output_is_no_fault(
+    archive: Path, pictures: tuple[Path, list[int]], tmp_path: Path, output: str
+) -> None:
+    """As of a program that only wants the log."""
+    command = [*HERE, "predict", str(archive), str(pictures[0] / "00.png"), "--output", output]
+    log = tmp_path / "log.sqlite"
+    closed = ["sh", "-c", '"$@" >&-', "sh", *command, "--log", str(log)]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert log.stat().st_size
+    assert "Traceback" not in done.stderr
+
+
 def test_a_picture_name_may_be_any_bytes(
     devices: dict[str, Path], archive: Path, pictures: tuple[Path, list[int]], tmp_path: Path
 ) -> None:

@@ -106,12 +106,15 @@ def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) ->
 @pytest.mark.slow
 def test_braces_in_the_path_are_named_with_a_cure(project: Project) -> None:
     project.folder = project.folder.rename(project.folder.with_name("a{b}"))
-    done = project.attempt(*EDGEPROOF, "run", "download")
-    assert done.returncode == 1
-    assert done.stderr == (
+    sentence = (
         f"error: DVC cannot use its cache {project.folder}/.dvc/cache/files/md5, as the path has a "
         "brace; rename the folder, or put the cache elsewhere by `dvc cache dir --local FOLDER`\n"
     )
+    done = project.attempt(*EDGEPROOF, "run", "download")
+    assert (done.returncode, done.stderr) == (1, sentence)
+    done = project.attempt("dvc", "repro", "download")
+    assert done.returncode != 0
+    assert sentence in done.stderr
     project.run("dvc", "cache", "dir", "--local", str(project.folder.parent / "cache"))
     project.run(*EDGEPROOF, "run", "download")
 

@@ -91,6 +91,8 @@ def _of_list(root: Path, tree: Tree, options: Options) -> Listed:
         others = {name: cell for name, cell in row.items() if name not in labels.columns}
         listed.append(_candidate(f"row {number} of {path}", split, others, label, files))
     target = labels.target
+    if not is_number(target):
+        doubtful_names.print_doubtful(labels.names)
     if one_class_each(target):
         _check_whole_files(path, listed)
     elif not is_number(target):

@@ -111,7 +111,7 @@ def listed(params: Dataset) -> Listed:
     elif not is_number(target):
         target, candidates = with_labels_joined(path, candidates, "picture")
     if not is_number(target):
-        doubtful_names.print_alike(labels.names)
+        doubtful_names.print_doubtful(labels.names)
     if files.absent:
         print(f"note: {path} names files in {files.absent}, which is not there: it is left out")
     named = {candidate.file for candidate in candidates}

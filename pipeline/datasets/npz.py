@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.config.params import Dataset
 from pipeline.config.parts import declared
 from pipeline.datasets import Raw
-from pipeline.datasets.reading import image_arrays
+from pipeline.datasets.reading import doubtful_names, image_arrays, label_meaning
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving.inputs import KINDS, InputKind
@@ -49,7 +49,7 @@ def _with_numbers(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
     labels = {key: arrays[key] for key in ("y_train", "y_test") if key in arrays}
     if any(array.dtype.kind not in "US" or array.ndim != 1 for array in labels.values()):
         return arrays
-    texts = {key: np.array(_texts(array)) for key, array in labels.items()}
+    texts = {key: np.array(_names(array)) for key, array in labels.items()}
     for key, array in texts.items():
         if (array == "").any():
             raise UserError(
@@ -57,7 +57,8 @@ def _with_numbers(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
                 "0; expected the name of a class, such as none"
             )
     names = arrays.get("class_names", np.unique(np.concatenate([*texts.values()])))
-    numbers = {name: number for number, name in enumerate(_texts(names))}
+    doubtful_names.print_doubtful(_names(names))
+    numbers = {name: number for number, name in enumerate(_names(names))}
     numbered: dict[str, Array] = {}
     for key, array in texts.items():
         if unknown := set(array.tolist()) - set(numbers):
@@ -96,6 +97,11 @@ def _arrays(path: Path) -> dict[str, Array]:
             raise UserError(f"dataset.path {path} holds X{name[1:]} and {name}; expected one")
         result[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
     return result
+
+
+def _names(array: Array) -> list[str]:
+    """The names of classes, without blanks around them."""
+    return [text.strip() for text in _texts(array)]
 
 
 def _texts(array: Array) -> list[str]:
@@ -237,7 +243,7 @@ def _numbers(path: Path, key: str, labels: Array) -> Array:
             f"{path}: {key} has {labels[row]} in number {row}, counted from 0; expected finite "
             "numbers that float32 holds"
         )
-    return numbers
+    return label_meaning.as_float32(labels.astype(np.float64))
 
 
 def _one_hot(labels: Array) -> bool:
@@ -260,7 +266,7 @@ def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[s
     if labels[0].dtype.kind == "f":
         return _texts(arrays.get("class_names", np.array(["number"])))[:1]
     if "class_names" in arrays:
-        names = _texts(arrays["class_names"])
+        names = _names(arrays["class_names"])
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
             raise UserError(

@@ -26,6 +26,7 @@ from pipeline.config.params import Dataset
 from pipeline.config.parts import one_class_each
 from pipeline.datasets import Raw
 from pipeline.datasets.reading import (
+    doubtful_names,
     file_tree,
     label_meaning,
     labelled_windows,
@@ -42,7 +43,7 @@ from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
-from pipeline.process.words import counted
+from pipeline.process.words import counted, verb
 from serving.recording import GAP
 
 
@@ -155,11 +156,13 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
     Raises UserError for fewer than two labels, or no number.
     """
     names = sorted({name for part in parts if part.split != "test" for name in part.labels})
+    lacking = _lacking([part for part in parts if not part.labels], how)
     if how.number is not None:
         if not names:
             raise UserError(
                 f"{path} has no window for training in which each row has a number in the column "
                 f"{how.number}; expected rows for dataset.seconds, {how.length / how.rate:g}"
+                f"{lacking}"
             )
         return [how.number]
     if len(names) < 2:
@@ -167,9 +170,23 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
             f"{path} has windows of {counted(len(names), 'label')} for training; expected at least "
             "2: from a column label, a list or a folder for each class, with rows for "
             f"dataset.seconds, {how.length / how.rate:g}; the channels are "
-            f"{', '.join(how.channels or ())[:200]}{_others(how)}"
+            f"{', '.join(how.channels or ())[:200]}{_others(how)}{lacking}"
         )
+    doubtful_names.print_doubtful(names)
     return names
+
+
+def _lacking(empty: list[Part], how: Cutting) -> str:
+    """What to do about values that are missing in recordings without a window."""
+    missing = sum(part.missing for part in empty)
+    if not missing:
+        return ""
+    return (
+        f"; {counted(missing, 'row')} of {counted(len(empty), NOUN)} without a window "
+        f"{verb(missing, 'lacks', 'lack')} a value, most in the column "
+        f"{how.lacking.most_common(1)[0][0]}: fill them in, such as with the value before, or take "
+        "out the columns that have few"
+    )
 
 
 def _others(how: Cutting) -> str:

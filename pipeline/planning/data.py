@@ -35,6 +35,11 @@ class Given:
 
 NOTHING = Given()
 THOUSANDS = 1000
+LARGEST_FLOAT16 = 65_504
+LEAST_FLOAT16 = 1e-4  # deviation of numbers below which the weights of float16 become coarse
+# Deviations from zero at which float16 and int8 still tell numbers apart. TensorFlow Lite counts
+# the steps of int8 from zero on.
+FLOAT16_REACH, INT8_REACH = 100, 25
 FAR = 10  # interquartile ranges beyond the quartiles: prices and incomes are nearer
 
 
@@ -56,6 +61,22 @@ class NumberRange:
     high: float
     deviation: float
     far: tuple[float, ...] = ()  # those that FAR tells from all others
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude."""
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def fits_float16(self) -> bool:
+        """Whether weights in float16 give such numbers without a loss to speak of."""
+        reach = min(LARGEST_FLOAT16, FLOAT16_REACH * self.deviation)
+        return self.largest < reach and self.deviation >= LEAST_FLOAT16
+
+    @property
+    def fits_int8(self) -> bool:
+        """Whether the steps of int8 are small beside the differences of the numbers."""
+        return self.largest < INT8_REACH * self.deviation and self.deviation >= LEAST_FLOAT16
 
     @classmethod
     def of(cls, numbers: Array, unit: str | None) -> NumberRange:

@@ -122,6 +122,17 @@ def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
     ]
 
 
+def _without_float16(data: Survey, choices: list[Choice]) -> list[Choice]:
+    """The files, but for that in float16 if it would give wrong numbers."""
+    if data.number is None or data.number.fits_float16:
+        return choices
+    formats, *others = choices
+    assert isinstance(formats.value, list)
+    kept = [name for name in formats.value if name != "tflite_float16"]
+    reason = "float16 has three digits, from 0.0001 to 65,504, too few for these numbers"
+    return [Choice(formats.key, kept, "; ".join(filter(None, (formats.reason, reason)))), *others]
+
+
 def _devices(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
     targets = Choice("embed.targets", "all")
     if network.is_backbone and not board:
@@ -131,7 +142,7 @@ def _devices(data: Survey, network: Candidate, board: str | None) -> list[Choice
         ram = f"what {board} has for a model ({BOARDS[board].source})"
         arena = Choice("embed.arena_bytes", BOARDS[board].ram_bytes, ram)
     return [
-        *_files(data, network, board),
+        *_without_float16(data, _files(data, network, board)),
         *_processors(network, board),
         *(targets, arena, Choice("embed.board", board)),
     ]

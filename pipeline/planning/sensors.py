@@ -13,12 +13,12 @@ from pipeline.config.params import NONE, Dataset
 from pipeline.config.parts import is_number
 from pipeline.datasets import Raw, series_folder
 from pipeline.datasets.reading import label_meaning
+from pipeline.datasets.reading.names_of_files import label_of_name
 from pipeline.datasets.reading.recording_columns import held_together
-from pipeline.datasets.reading.recording_list import label_of_name
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import FILE, RECORDING
-from pipeline.planning import media_files, sampling, speakers
+from pipeline.planning import media_files, named_folders, sampling, speakers
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.planning.kinds import Recipe
@@ -70,6 +70,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
             *plan.remarks,
             *_named(raw),
+            *named_folders.remarks(_labelled(raw)),
             *(speakers.remarks(group, names) if names else []),
             *([] if group or not named else [_too_few(named)]),
             *_slow(options.rate),
@@ -109,6 +110,11 @@ def _labels(raw: Raw) -> list[str]:
     return [raw.class_names[label] for label in raw.train_labels]
 
 
+def _labelled(raw: Raw) -> list[tuple[str, str]]:
+    """The files with their labels."""
+    return sorted(set(zip(raw.train_columns[FILE], _labels(raw), strict=True)))
+
+
 def _named(raw: Raw) -> list[str]:
     """Whether the labels are from the names of the files, or of a folder for each."""
     if is_number(raw.target):
@@ -136,8 +142,7 @@ def _slow(rate: float) -> list[str]:
 
 def _by_file(raw: Raw) -> tuple[str | None, list[str]]:
     """The expression that finds who was recorded in the paths of files, and the names."""
-    pairs = set(zip(raw.train_columns[FILE], _labels(raw), strict=True))
-    group, names = speakers.find(sorted(pairs))
+    group, names = speakers.find(_labelled(raw))
     return (group, names) if group and _are_enough(raw, group) else (None, [])
 
 

@@ -22,7 +22,7 @@ from pipeline.datasets.reading.photo_list import Candidate
 from pipeline.files import groups as example_groups
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
-from pipeline.planning import media_files, speakers
+from pipeline.planning import media_files, named_folders, speakers, unlike_classes
 from pipeline.planning.data import Given, NumberRange, Survey
 from pipeline.planning.parts import folds
 from pipeline.process.errors import UserError
@@ -31,7 +31,7 @@ from pipeline.process.words import counted
 
 SAMPLE = 2000  # recordings that are opened
 LONGEST = 3.0  # seconds that are proposed
-Header = tuple[int, float]  # Hz, seconds
+Header = tuple[int, float, str]  # Hz, seconds, label
 
 
 def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
@@ -50,7 +50,8 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
     _check_readable(path, headers, faults)
     if not train:
         raise UserError(f"{path} holds no readable recording for training")
-    rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
+    rates, seconds, _ = (np.array(column) for column in zip(*headers, strict=True))
+    lengths = [(label, min(length, LONGEST)) for _, length, label in headers]
     examples = Counter(row.part for row in readable)
     classes = [row.label if one_class_each(target) else "" for row in train]
     group, names, too_few = _groups(train, classes, examples, given.group)
@@ -74,6 +75,8 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
             *_in_other_formats(left_out),
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
+            *unlike_classes.of_sounds(lengths if one_class_each(target) else []),
+            *named_folders.remarks([(row.file, row.label) for row in train]),
             *(of_speakers if group else []),
             *too_few,
         ],
@@ -118,7 +121,7 @@ def _headers(
     def header(row: Candidate) -> Header | str:
         try:
             with open_file(row.file) as opened:
-                return _header(opened, row.seconds)
+                return (*_header(opened, row.seconds), row.label)
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
             return sound_list.reason(error)
 
@@ -128,7 +131,8 @@ def _headers(
     return [result for _, result in results if not isinstance(result, str)], faults
 
 
-def _header(file: IO[bytes], span: tuple[float, float] | None) -> Header:
+def _header(file: IO[bytes], span: tuple[float, float] | None) -> tuple[int, float]:
+    """Hz and seconds."""
     with soundfile.SoundFile(file) as opened:
         sound_list.check(opened)
         if not opened.frames:

@@ -16,7 +16,17 @@ from pipeline.config.params import Network as Layers
 from pipeline.config.parts import declared, one_class_each
 from pipeline.files import atomic
 from pipeline.files.artifacts import Inputs
-from pipeline.planning import cost, kinds, others, outlook, params_file, problem, recipe, survey
+from pipeline.planning import (
+    cost,
+    kinds,
+    numbers,
+    others,
+    outlook,
+    params_file,
+    problem,
+    recipe,
+    survey,
+)
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey, plain
@@ -197,7 +207,7 @@ def _print_survey(data: Survey, is_balanced: bool = True) -> None:
     else:
         print(f"{examples}, {len(data.class_names)} {data.target}")
         _print_counts(data)
-    notes = [*outlook.classes(data, is_balanced), *outlook.numbers(data), *others.among(data)]
+    notes = [*outlook.classes(data, is_balanced), *numbers.remarks(data), *others.among(data)]
     for line in [*data.remarks, *data.ungrouped, *notes]:
         print(f"note: {line}")
 

@@ -33,7 +33,17 @@ from pipeline.datasets.reading.photo_list import Candidate, Listed
 from pipeline.files import groups, pictures, s3
 from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
-from pipeline.planning import arrays, lists, media_files, sensors, sounds, speakers, unreadable
+from pipeline.planning import (
+    arrays,
+    lists,
+    media_files,
+    named_folders,
+    sensors,
+    sounds,
+    speakers,
+    unlike_classes,
+    unreadable,
+)
 from pipeline.planning.data import NOTHING, Given, NumberRange, Survey
 from pipeline.planning.parts import folds
 from pipeline.process import imports
@@ -172,6 +182,7 @@ class _Look(NamedTuple):
     picture: Picture
     size: tuple[int, int]
     has_colour: bool
+    label: str
 
 
 def _photographs(path: Path, values: dict[str, object], listed: Listed, given: Given) -> Survey:
@@ -193,6 +204,7 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
     one_each = one_class_each(target)
     classes = texts if one_each else [""] * len(texts)
     files = [(row.file, row.label) for row in train]
+    sides = [(look.label, min(look.size)) for look in looks if look.picture.box is None]
     return Survey(
         values=values,
         class_names=list(class_names),
@@ -210,6 +222,8 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
+            *named_folders.remarks(files),
+            *unlike_classes.of_pictures(sides if one_each else []),
             *too_few,
         ],
         ungrouped=speakers.possible(files if one_each and group is None else []),
@@ -223,7 +237,8 @@ def _looks(path: Path, listed: Listed) -> tuple[list[_Look], dict[str, str]]:
     def look(candidate: Candidate) -> _Look | str:
         try:
             data = source.read(candidate.file)
-            return _Look(photo_list.opened(candidate, data)[0], *_size_and_colour(data))
+            picture = photo_list.opened(candidate, data)[0]
+            return _Look(picture, *_size_and_colour(data), candidate.label)
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
 

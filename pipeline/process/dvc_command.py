@@ -78,6 +78,19 @@ def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = Fal
     return True
 
 
+def check_cache() -> None:
+    """Raises UserError in a stage that DVC runs if DVC could not keep what it makes.
+
+    `dvc repro` by itself would end with a KeyError.
+    """
+    root = os.environ.get("DVC_ROOT", "")
+    if "{" in root or "}" in root:
+        from dvc.repo import Repo
+
+        with Repo(root) as repo:
+            _check_braces(repo.cache.local.path)
+
+
 def _check_braces(cache: str) -> None:
     """Raises UserError for a path that DVC would take for a format of Python when it shows it."""
     if "{" in cache or "}" in cache:

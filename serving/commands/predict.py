@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 1 if a picture could not be read; the others are classified anyway."""
+    """0, or 1 if a picture could not be read; the others are classified."""
     bundle = commands.open_bundle(arguments)
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     top, classes = arguments.top, len(classifier.card.class_names)
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         columns = ["picture", "number", "low", "high", "unit"]
     if log:
         columns.append("id")
-    WRITERS[arguments.output](predictions, columns, sys.stdout)
+    WRITERS[arguments.output](predictions, columns)
     if log:
         log.close()
     return 1 if failures else 0
@@ -204,7 +204,7 @@ def _decodable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
+def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str]) -> None:
     for prediction in predictions:
         if "number" in prediction:
             cells = [_in_words(prediction)]
@@ -215,19 +215,18 @@ def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], outp
         elif prediction.get("class", "") is None:
             cells[0] = f"none (best guess {cells[0]})"
         cells += [printable(prediction["picture"]), *_id(prediction)]
-        output.write("   ".join(cells) + "\n")
+        print("   ".join(cells))
 
 
-def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
-    """One object per line."""
-    # Any other encoding may lack a letter, so it is escaped.
-    utf8 = codecs.lookup(output.encoding or "ascii").name == "utf-8"
+def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str]) -> None:
+    """One object per line. An encoding that may lack a letter has it escaped."""
+    utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
     for prediction in predictions:
-        output.write(json.dumps(prediction, ensure_ascii=not utf8) + "\n")
+        print(json.dumps(prediction, ensure_ascii=not utf8))
 
 
-def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
-    writer = csv.writer(output, lineterminator="\n")
+def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for prediction in predictions:
         if "number" in prediction:

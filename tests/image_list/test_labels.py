@@ -210,3 +210,16 @@ def test_labels_that_look_alike_are_named(photos: Path, capsys: pytest.CaptureFi
     load(photos, "file,label\n0.png,1\n1.png,1.0\n2.png,cat\n")
     note = "note: the classes '1' and '1.0' are two; write them alike if they are one\n"
     assert note in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "is_said"), [("nan", True), ("N/A", True), ("none", False)])
+def test_a_class_that_may_stand_for_an_unknown_label_is_named(
+    photos: Path, capsys: pytest.CaptureFixture[str], name: str, is_said: bool
+) -> None:
+    load(photos, f"file,label\n0.png,cat\n1.png,dog\n2.png,{name}\n")
+    assert (f"note: '{name}' is taken for a class" in capsys.readouterr().out) == is_said
+
+
+def test_empty_labels_are_counted(photos: Path) -> None:
+    with pytest.raises(UserError, match=r"row 3 of .* expected one: take out the 2 rows without"):
+        load(photos, "file,label\n0.png,cat\n1.png,\n2.png,\n")

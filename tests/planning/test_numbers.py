@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from pipeline.config import params
-from pipeline.planning import outlook, problem, survey
+from pipeline.planning import numbers, outlook, problem, survey
 from pipeline.planning.data import Given
 from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
-from tests.planning.conftest import arrays, listed
+from tests.planning.conftest import arrays, listed, values
 
 
 def test_a_number_far_from_all_others_is_named_without_an_exponent(folder: Path) -> None:
     listed(folder, "id,age", lambda number: "99999" if number == 7 else f"{20 + number}")
     data = survey.survey(folder, Given(number="age", unit="years"))
-    (line,) = outlook.numbers(data)
+    (line,) = numbers.remarks(data)
     assert line.startswith("1 number is far from all others, such as 99,999: if that stands for")
     limits = {choice.key: choice.value for choice in problem.propose(data, folder)}
     assert "between 20 and 99,999 years" in str(limits["problem.limits"])
@@ -28,8 +28,42 @@ def test_a_number_far_from_all_others_is_named_without_an_exponent(folder: Path)
 
 def test_long_numbers_are_said_to_be_shown_with_an_exponent(folder: Path) -> None:
     listed(folder, "id,price", lambda number: f"{100_000 + 5_000 * number}")
-    (line,) = outlook.numbers(survey.survey(folder, Given(number="price", unit="euros")))
+    (line,) = numbers.remarks(survey.survey(folder, Given(number="price", unit="euros")))
     assert "so 345,000 is shown as 3.45e+05; a larger unit" in line
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "has_float16"),
+    [
+        (lambda row: row, None, True),
+        (lambda row: 1000 + 5 * row, None, True),
+        (lambda row: 1975 + row, "subtract 2,000 from all", False),  # 13 years on average
+        (lambda row: 990 + row / 2, "subtract 1,002 from all", False),
+        (lambda row: 4000 * row, "a larger unit", False),  # above 65,504
+        (lambda row: 1e-7 * row, "a smaller unit", False),
+    ],
+)
+def test_numbers_of_another_scale_lose_no_file_without_a_word(
+    folder: Path, number: Callable[[int], float], words: str | None, has_float16: bool
+) -> None:
+    """In TensorFlow Lite, int8 has steps from zero on, and float16 three digits up to 65,504."""
+    listed(folder, "id,y", lambda row: f"{number(row):.9g}")
+    data = survey.survey(folder, Given(number="y"))
+    lines = numbers.remarks(data)
+    assert [words in line for line in lines] == [True] if words else lines == []
+    formats = values(data)["export.formats"]
+    assert ("tflite_float16" in formats, len(formats)) == (has_float16, 5 + has_float16)
+
+
+def test_numbers_that_float32_rounds_are_refused(folder: Path, tmp_path: Path) -> None:
+    """As seconds since 1970: float32 has steps of 128 there."""
+    listed(folder, "id,y", lambda row: f"{1_700_000_000 + row}")
+    with pytest.raises(UserError, match=r"from 1700000000 to 1700000049, .* up to 49; subtract 17"):
+        survey.survey(folder, Given(number="y"))
+    with pytest.raises(UserError, match="float32 rounds them"):
+        survey.survey(arrays(tmp_path / "n.npz", y_train=1.7e9 + np.arange(30.0)))
+    listed_again = arrays(tmp_path / "n.npz", y_train=1.7e9 + 1e6 * np.arange(30.0))
+    assert survey.survey(listed_again).target == "number"
 
 
 @pytest.mark.parametrize(("validation", "is_said"), [(58, True), (59, False)])
@@ -45,7 +79,7 @@ def test_too_few_numbers_for_an_interval_are_said(validation: int, is_said: bool
 @pytest.mark.parametrize(("step", "is_said"), [(7, True), (3, False)])
 def test_angles_that_go_round_are_said(folder: Path, step: int, is_said: bool) -> None:
     listed(folder, "id,angle", lambda number: f"{number * step}")
-    lines = outlook.numbers(survey.survey(folder, Given(number="angle", unit="degrees")))
+    lines = numbers.remarks(survey.survey(folder, Given(number="angle", unit="degrees")))
     assert [line.startswith("angles that go all the way round") for line in lines] == (
         [True] * is_said
     )
@@ -63,7 +97,7 @@ def test_angles_that_go_round_are_said(folder: Path, step: int, is_said: bool) -
 def test_classes_that_may_be_a_number_are_said(
     folder: Path, label: Callable[[int], str], is_said: bool
 ) -> None:
-    lines = outlook.numbers(survey.survey(listed(folder, "id,label", label)))
+    lines = numbers.remarks(survey.survey(listed(folder, "id,label", label)))
     assert [line.endswith("--number with the name of its column") for line in lines] == (
         [True] * is_said
     )
@@ -99,6 +133,16 @@ def test_floats_of_0_and_1_are_several_labels(tmp_path: Path) -> None:
     assert (data.target, data.class_names) == ("labels", ["0", "1", "2"])
     use = {choice.key: choice.value for choice in problem.propose(data, tmp_path)}["problem.use"]
     assert use == "Finding 0, 1 and 2 in images made like those of the training set."
+
+
+def test_blanks_around_the_texts_of_labels_are_no_other_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = np.array(["a", "a ", "A"] * 10)
+    assert survey.survey(arrays(tmp_path / "n.npz", y_train=texts)).class_names == ["A", "a"]
+    assert "the classes 'A' and 'a' are two" in capsys.readouterr().out
+    named = arrays(tmp_path / "n.npz", y_train=np.array(["a ", "b"] * 15), class_names=["b", "a "])
+    assert survey.survey(named).class_names == ["b", "a"]
 
 
 def test_texts_that_join_several_labels_are_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import series_folder
-from pipeline.datasets.reading import recording_list
+from pipeline.datasets.reading import names_of_files
 from pipeline.planning import start, survey
 from pipeline.process.errors import UserError
 from tests.planning.conftest import SHIPPED
@@ -79,7 +79,7 @@ def test_folders_of_few_recordings_stay_classes(
 
 
 def test_numbers_and_dates_of_names_are_cut_off_in_no_time() -> None:
-    cut = recording_list.label_of_name
+    cut = names_of_files.label_of_name
     assert cut("fan_1_0.csv") == "fan_1", "a number of the label stays"
     assert cut("walk_2024-03-01T09-00-00.csv") == cut("20240301_0900_walk_3.csv") == "walk"
     assert cut("walk_1709283600123456789.csv") == "walk"

@@ -132,6 +132,20 @@ def test_missing_values_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "3 rows without a value: such a row is in no window" in capsys.readouterr().out
 
 
+def test_recordings_without_a_window_say_what_is_missing(tmp_path: Path) -> None:
+    """As of two sensors at different rates, whose rows were joined by their times."""
+    joined = "\n".join(["x,y", *(f"{row},{row if row % 2 else ''}" for row in range(40))]).encode()
+    cure = r"; {} without a window lack a value, most in the column y: fill them in, such as"
+    write(tmp_path / "both", a__one_csv=joined, b__one_csv=joined)
+    with pytest.raises(UserError, match=cure.format("40 rows of 2 recordings")):
+        load(tmp_path / "both")
+    with pytest.raises(UserError, match="most in the column y: fill them in"):
+        load(tmp_path / "both", number="x")
+    write(tmp_path / "one", a__one_csv=joined, b__one_csv=GOOD)
+    with pytest.raises(UserError, match=cure.format("20 rows of 1 recording")):
+        load(tmp_path / "one")
+
+
 def test_parts_a_zip_and_several_recordings_in_an_npz(tmp_path: Path) -> None:
     several = as_npz(
         signal=rows(70),

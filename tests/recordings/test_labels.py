@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.reading import recording_list
+from pipeline.datasets.reading import names_of_files
 from pipeline.process.errors import UserError
 from tests.recordings.conftest import GOOD, as_csv, labelled, load, rows, write
 
@@ -37,7 +37,7 @@ def test_without_folders_and_columns_labels_are_the_names_of_files(tmp_path: Pat
     assert len(set(raw.train_columns["recording"])) == 6, "each label has recordings for all parts"
     names = {"wave (2).csv": "wave", "up_12.csv": "up", "a/left-turn.2q1abc.csv": "left-turn"}
     names["01_walk.csv"] = "walk"
-    assert {name: recording_list.label_of_name(name) for name in names} == names
+    assert {name: names_of_files.label_of_name(name) for name in names} == names
 
 
 def test_files_that_are_only_numbered_have_no_label(tmp_path: Path) -> None:

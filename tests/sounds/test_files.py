@@ -174,6 +174,16 @@ BROKEN = {
 }
 
 
+def test_silent_recordings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also those whose channels cancel each other out, as of a balanced microphone."""
+    twisted = wav(np.stack([tone(), -tone()], axis=1))
+    audio_folder.load(folder(tmp_path / "a", twisted__wav=twisted))
+    output = capsys.readouterr().out
+    assert "silent, as the model hears them, 1 recording: low/twisted.wav; channels" in output
+    audio_folder.load(folder(tmp_path / "b", quiet__wav=wav(tone() / 1000)))
+    assert "silent" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
 def test_broken_sounds_are_left_out_and_counted_with_a_reason(
     data: bytes, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

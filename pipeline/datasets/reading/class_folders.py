@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from pipeline.datasets.reading import part_folders
+from pipeline.datasets.reading import names_of_files, part_folders
 from pipeline.datasets.reading.file_tree import Tree, nfc
 from pipeline.datasets.reading.photo_list import Candidate, Candidates, Listed
 from pipeline.process.errors import UserError
@@ -24,7 +24,7 @@ def listed(root: Path, tree: Tree) -> Listed:
     if len(class_names) < 2:
         raise UserError(
             f"{root / parts['train']} has {counted(len(class_names), 'class folder')}; expected at "
-            f"least 2: make a folder for each class, or {_list_of(tree)}"
+            f"least 2: make a folder for each class, or {_list_of(tree)}{_in_names(tree)}"
         )
     _check_folders(root, tree, parts["train"])
     _check_classes(root, tree, parts, class_names)
@@ -82,6 +82,14 @@ def _first(file: str, folder: str) -> str:
     """The folder in which a file lies below `folder`; empty if it lies elsewhere."""
     name, slash, _ = file.removeprefix(folder).partition("/")
     return name if slash and file.startswith(folder) else ""
+
+
+def _in_names(tree: Tree) -> str:
+    """The labels that the names of the files may hold."""
+    labels = names_of_files.labels(tree.files)
+    if not labels:
+        return ""
+    return f"; the names of the files may hold the labels, such as {labels[0]} and {labels[1]}"
 
 
 def _list_of(tree: Tree) -> str:

@@ -1,21 +1,34 @@
-"""Names of classes that may be meant as one, and folders that are called like parts."""
+"""Names of classes that may be one or stand for none, and folders that are called like parts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.datasets.reading import part_folders
 from pipeline.datasets.reading.file_tree import Tree, nfc
 
+# What programs write in place of a label that is not known, in lower case
+MISSING = ("nan", "na", "n/a", "<na>", "null", "nat", "?", "-")
+
 
 def print_odd_folders(root: Path, tree: Tree) -> None:
     """Says which class folders may be meant as one, and which may hold the classes instead."""
     parts = part_folders.parts(tree)
-    print_alike(tree.children[parts["train"]])
+    print_doubtful(tree.children[parts["train"]])
     if not (len(parts) == 1 and _print_parts_inside(tree, parts["train"])):
         _print_folders_inside(root, tree, parts["train"])
+
+
+def print_doubtful(names: Collection[str]) -> None:
+    """Says of the `names` of classes or labels which may be one, and which may stand for none."""
+    print_alike(names)
+    if missing := [name for name in names if name.casefold() in MISSING]:
+        print(
+            f"note: {missing[0]!r} is taken for a class; if it stands for a label that is not "
+            "known, take its examples out"
+        )
 
 
 def print_alike(names: Iterable[str]) -> None:

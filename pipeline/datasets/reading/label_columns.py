@@ -78,9 +78,12 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Collection[
 
 def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
     texts = [nfc(row["label"]) for row in rows]
-    for number, text in enumerate(texts, 2):
-        if not text:
-            raise UserError(f"row {number} of {path} has an empty label; expected one")
+    if empty := [number for number, text in enumerate(texts, 2) if not text]:
+        rows_of = counted(len(empty), "row")
+        raise UserError(
+            f"row {empty[0]} of {path} has an empty label; expected one: take out the {rows_of} "
+            "without"
+        )
     names = sorted(set(texts))
     if joint := joined_name(names):
         print(

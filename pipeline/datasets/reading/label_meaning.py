@@ -8,9 +8,11 @@ import numpy as np
 
 from pipeline.config.parts import is_number, one_class_each
 from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 
 SEPARATOR = "\x1f"  # between several labels: ASCII's unit separator, which no name has
 TENTHS = 10
+COARSE = 0.01  # of the mean difference of numbers from their mean
 
 
 def joined(names: Iterable[str]) -> str:
@@ -25,13 +27,28 @@ def separate(label: str) -> list[str]:
 def array(target: str, labels: Sequence[str], names: Sequence[str]) -> Array:
     """The labels of N examples as `Raw` has them: (N,) int64, (N, K) int64 or (N,) float32."""
     if is_number(target):
-        return np.array(labels, np.float64).astype(np.float32)
+        return as_float32(np.array(labels, np.float64))
     numbers = {name: number for number, name in enumerate(names)}
     if one_class_each(target):
         return np.array([numbers[label] for label in labels], np.int64)
     result = np.zeros((len(labels), len(names)), np.int64)
     for row, label in enumerate(labels):
         result[row, [numbers[name] for name in separate(label)]] = 1
+    return result
+
+
+def as_float32(numbers: Array) -> Array:
+    """Numbers (N,) to predict. Raises UserError if float32 does not tell them apart."""
+    result: Array = numbers.astype(np.float32)
+    if len(numbers) and numbers.min() < numbers.max():
+        rounding = np.abs(result - numbers).max()
+        if rounding > COARSE * np.abs(numbers - numbers.mean()).mean():
+            low, high = numbers.min(), numbers.max()
+            raise UserError(
+                f"the numbers to predict are from {low:.12g} to {high:.12g}, and float32 rounds "
+                f"them by up to {rounding:.2g}; subtract {low:.12g} from all, and add it to each "
+                "answer"
+            )
     return result
 
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.datasets.reading import file_tree, label_columns, part_folders, recording_files
 from pipeline.datasets.reading.file_tree import FileError, Open, nfc
 from pipeline.datasets.reading.label_columns import CURE, column_like, spelling
+from pipeline.datasets.reading.names_of_files import label_of_name
 from pipeline.datasets.reading.recording_columns import LABEL, LABELS, label_in
 from pipeline.files import list_file
 from pipeline.process.errors import UserError
@@ -29,10 +30,6 @@ SPELLINGS = {  # of these columns, in lower case, of letters and digits
 }
 
 
-DATE = r"\d{4}[-_.]?\d\d[-_.]?\d\d(?:[T\s_-]\d\d[-_:.]?\d\d(?:[-_:.]?\d\d)?)?"
-# What number or date the files of a label: punch_2.csv, punch (3).csv, punch.2q1d.csv,
-# 01_punch.csv, punch_2024-03-01_09-00-00.csv
-NUMBER = re.compile(rf"^(?:{DATE}|\d+)[\s_-]+|[\s_-]*(?:{DATE}|\(?\d*\)?)$")
 FEWEST_FOLDERS = 3  # of a label, each with a recording
 
 
@@ -122,11 +119,6 @@ def _has_labels(name: str, open_file: Open) -> bool:
             block = next(iter(recording.blocks), None)
             return block is not None and any(column in block.text for column in LABELS)
     return False
-
-
-def label_of_name(file: str) -> str:
-    """The name of a file without numbers at its ends; Edge Impulse writes one after a point."""
-    return nfc(NUMBER.sub("", PurePosixPath(file).name.partition(".")[0]))
 
 
 def renamed(row: dict[str, str]) -> dict[str, str]:

@@ -96,6 +96,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
             f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
             "what follows is not used"
         )
+    _say_what_is_silent([row.file for row, (image, _) in readable if not image.any()])
     labels = label_meaning.array(target, [row.label for row, _ in readable], class_names)
     order = stratified(label_meaning.strata(target, labels))
     rows, labels = [readable[number] for number in order], labels[order]
@@ -123,6 +124,15 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
         group=RECORDING if any(row.seconds for row, _ in rows) else None,
         left_out={**left_out, **unreadable},
     )
+
+
+def _say_what_is_silent(files: Sequence[str]) -> None:
+    if files:
+        print(
+            f"note: silent, as the model hears them, {counted(len(files), 'recording')}: "
+            f"{photo_list.shown(files)}; channels that cancel each other out are silent, as all "
+            "are mixed to one"
+        )
 
 
 def _read(
