@@ -17,7 +17,6 @@ import numpy as np
 from pipeline import inputs, targets
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.config.parts import is_number
 from pipeline.files import artifacts, digests, empty_classes, raw
 from pipeline.files.artifacts import Array, Description, Rows
 from pipeline.files.corrections import TEST, TRAINING
@@ -49,23 +48,6 @@ def check(images: Rows, labels: Array, description: Description, part: str) -> N
             "labels; expected as many of each"
         )
     targets.target(description.target).check(labels, description, part)
-
-
-def check_unit(description: Description) -> None:
-    """Raises UserError if the data ask for a number and no unit is given, or the other way round.
-
-    The unit says that problem.target is an error and not an accuracy.
-    """
-    if is_number(description.target) and description.unit is None:
-        raise UserError(
-            f"problem.unit is null, and {description.name} asks for a number; expected its unit, "
-            "such as degrees, and as problem.target the mean absolute error that the model may have"
-        )
-    if description.unit is not None and not is_number(description.target):
-        raise UserError(
-            f"problem.unit is {description.unit}, and {description.name} asks for "
-            f"{description.target}; expected null, or numbers: floats as y_train of an npz file"
-        )
 
 
 def report(
@@ -146,7 +128,7 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
 def main() -> None:
     settings = params.load()
     description = replace(raw.description(), unit=settings.problem.unit)
-    check_unit(description)
+    targets.check_unit(description)
     selections = select(description, settings)
     parts = prepare(selections)
     others = prepare_others(settings)

@@ -16,7 +16,7 @@ from pipeline.files import artifacts, raw
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds
+from pipeline.reporting import by_folds, metrics
 from serving import Bundle, BundleError, Classifier
 from tests.conftest import PACK_DRAFT, Project
 from tests.reports import checked, reports
@@ -85,7 +85,7 @@ def test_folds_of_this_recipe_judge_the_target_and_are_on_the_card(
     copy = finished.copy(tmp_path / "project")
     copy.change({"evaluate.folds": "reports/folds.json"})
     monkeypatch.chdir(copy.folder)
-    score = by_folds.score([by_folds.by_accuracy(np.arange(100) < 99)] * 3)
+    score = by_folds.score([metrics.by_accuracy(np.arange(100) < 99)] * 3)
     FoldsReport(recipe=recipe(params.load(), raw.description()), score=score).save()
     assert by_folds.sentence(score) in copy.run("python", "-m", "pipeline.evaluate")
     copy.run(*PACK_DRAFT)

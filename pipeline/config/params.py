@@ -213,11 +213,16 @@ class Params(ParamsSection):
 
     @model_validator(mode="after")
     def _judges_what_it_trains(self) -> Self:
-        if self.model.is_given and self.evaluate.folds != NONE:
+        folds, unit = self.evaluate.folds, self.problem.unit
+        if self.model.is_given and folds != NONE:
             raise ValueError(
-                f"evaluate.folds is {self.evaluate.folds}, which judges a recipe by models that it "
-                f"trained, and model.path is {self.model.path}; expected {NONE}, or model.path "
-                f"{NONE}"
+                f"evaluate.folds is {folds}, which judges a recipe by models that it trained, and "
+                f"model.path is {self.model.path}; expected {NONE}, or model.path {NONE}"
+            )
+        if unit is not None and folds != NONE:
+            raise ValueError(
+                f"evaluate.folds is {folds}, and problem.unit is {unit}: the error of a number is "
+                f"judged on the test set; expected {NONE}"
             )
         return self
 

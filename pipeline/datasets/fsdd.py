@@ -1,7 +1,7 @@
 """The Free Spoken Digit Dataset: 3,000 recordings of ten digits by six speakers, at 8 kHz.
 
 By Zohar Jackson and contributors, under CC BY-SA 4.0. Speakers are the groups: of recordings that
-share speakers with the training set a nearest neighbour gets 97 % right, of other speakers 42 %.
+share speakers with the training set a nearest neighbour gets 94 % right, of other speakers 59 %.
 """
 
 from __future__ import annotations

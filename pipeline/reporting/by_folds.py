@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, FoldScore
 from pipeline.process.words import percent
-from pipeline.reporting.metrics import ACCURACY, Judged
-from pipeline.reporting.tables import interval as bounds_in_words
+from pipeline.reporting.measure import Judged, Measure
 
 KEY = "score_of_folds"  # of `remark` in the provenance of the model card
-
-
-def by_accuracy(right: Array) -> Judged:
-    """Answers of any target, of which it is known whether each is right (N,)."""
-    return Judged(ACCURACY, right.astype(int), np.ones(len(right), int), 2)
 
 
 def score(parts: Sequence[Judged]) -> FoldScore:
@@ -29,45 +21,64 @@ def score(parts: Sequence[Judged]) -> FoldScore:
     two: that of the answers, if all models are equally good, and that of the mean over the folds,
     if they differ.
     """
-    answers, labels = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("answers", "labels")
-    )
-    together = replace(parts[0], answers=answers, labels=labels)
+    together = parts[0].joined(parts[1:])
     low, high = together.interval
-    low_of_mean, high_of_mean = interval([part.value for part in parts])
+    low_of_mean, high_of_mean = interval([part.value for part in parts], together.measure)
     return FoldScore(
         name=together.name,
+        unit=together.measure.unit,
         folds=len(parts),
-        images=len(labels),
+        images=len(together),
         value=together.value,
         interval=(min(low, low_of_mean), max(high, high_of_mean)),
     )
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float], measure: Measure) -> tuple[float, float]:
     """The 95 % interval of the mean over k folds, for a model trained on another split."""
-    mean, half = float(np.mean(values)), half_width(values)
-    return max(mean - half, 0.0), min(mean + half, 1.0)
+    return measure.bounded(float(np.mean(values)), half_width(values))
+
+
+def p_value(parts: Sequence[Judged], others: Sequence[Judged]) -> float:
+    """The two-sided p-value of a difference on the same examples, fold by fold.
+
+    As with the interval, the larger one of two: that of the answers, and that of the means of the
+    folds, which share training examples.
+    """
+    from scipy import special
+
+    of_answers = parts[0].joined(parts[1:]).p_values(others[0].joined(others[1:]), paired=True)
+    differences = [part.value - other.value for part, other in zip(parts, others, strict=True)]
+    mean, deviation = abs(float(np.mean(differences))), standard_error(differences)
+    if not deviation:
+        return min(1.0, 2 * min(of_answers))
+    of_means = 2 * float(special.stdtr(len(differences) - 1, -mean / deviation))
+    return max(of_means, min(1.0, 2 * min(of_answers)))
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half the 95 % interval of the mean over k folds.
+    """Half the 95 % interval of the mean over k folds."""
+    from scipy import special
+
+    return float(special.stdtrit(len(values) - 1, 0.975) * standard_error(values))
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean over k folds.
 
     The folds share training examples, which makes the plain t interval too narrow. Its variance
     s^2 / k becomes s^2 (1/k + 1/(k-1)), where 1/(k-1) is the ratio of validation to training
     examples (Nadeau and Bengio, 2003, Machine Learning 52:239-281, equation 10).
     """
-    from scipy import special
-
     k = len(values)
-    deviation = np.std(values, ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
-    return float(special.stdtrit(k - 1, 0.975) * deviation)
+    return float(np.std(values, ddof=1) * np.sqrt(1 / k + 1 / (k - 1)))
 
 
 def sentence(score: FoldScore) -> str:
+    measure = Measure.of(score)
     return (
-        f"The {score.words} is {percent(score.value)} (95 % interval "
-        f"{bounds_in_words(score.interval)}): models of {score.folds} folds, trained by the same "
+        f"The {score.words} is {measure.text(score.value)} (95 % interval "
+        f"{measure.texts(score.interval)}): models of {score.folds} folds, trained by the same "
         f"recipe, answered {score.images:,} examples that they never saw."
     )
 

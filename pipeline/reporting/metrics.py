@@ -7,12 +7,14 @@ Clopper and Pearson, and McNemar's test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from pipeline.files.artifacts import Array, Description
 from pipeline.reporting import statistics
+from pipeline.reporting.measure import Measure
 from serving.comparison import MetricComparison
 from serving.metric import ACCURACY, METRICS, Counts, Metric, count, loss
 
@@ -20,6 +22,7 @@ __all__ = [
     "ACCURACY",
     "METRICS",
     "Judged",
+    "by_accuracy",
     "interval",
     "judged",
     "lost_at_best",
@@ -55,8 +58,32 @@ class Judged:
         """The 95 % interval."""
         return interval(self.name, self.answers, self.labels, self.classes)
 
-    def rows(self, rows: Array) -> Judged:
-        return Judged(self.name, self.answers[rows], self.labels[rows], self.classes)
+    @property
+    def measure(self) -> Measure:
+        return Measure(self.metric.words)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, rows: Array) -> Self:
+        return replace(self, answers=self.answers[rows], labels=self.labels[rows])
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        parts = [self, *others]
+        answers, labels = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("answers", "labels")
+        )
+        return replace(self, answers=answers, labels=labels)
+
+    def p_values(self, old: Self, *, paired: bool) -> tuple[float, float]:
+        test = paired_p_values if paired else unpaired_p_values
+        return test(self, old)
+
+
+def by_accuracy(right: Array) -> Judged:
+    """Answers of any target, of which it is known whether each is right (N,)."""
+    return Judged(ACCURACY, right.astype(int), np.ones(len(right), int), 2)
 
 
 def judged(name: str, answers: Array, labels: Array, description: Description) -> Judged:
@@ -116,9 +143,12 @@ def _weights(metric: Metric, counts: Counts, answers: Array, labels: Array) -> A
 def paired_p_values(new: Judged, old: Judged) -> tuple[float, float]:
     """One-sided p-values that the new answers are better, and that they are worse.
 
-    The randomization test: by chance alone the two answers to an example could be exchanged
-    (Noreen, 1989; for F1, Yeh, 2000, COLING 947-953). The same examples in the same order.
+    Of accuracy the exact McNemar test; else the randomization test: by chance alone the two answers
+    to an example could be exchanged (Noreen, 1989; for F1, Yeh, 2000, COLING 947-953). The same
+    examples in the same order.
     """
+    if new.name == ACCURACY:
+        return _mcnemar(new.answers == new.labels, old.answers == old.labels)
     triples, sizes = np.unique(
         np.stack([new.labels, new.answers, old.answers]), axis=1, return_counts=True
     )
@@ -138,7 +168,12 @@ def paired_p_values(new: Judged, old: Judged) -> tuple[float, float]:
 
 
 def unpaired_p_values(new: Judged, old: Judged) -> tuple[float, float]:
-    """The same for answers to different examples, exchanged within each class."""
+    """The same for answers to different examples, exchanged within each class.
+
+    Of accuracy Fisher's exact test.
+    """
+    if new.name == ACCURACY:
+        return _fisher(new.answers == new.labels, old.answers == old.labels)
     classes = new.classes
     cells = [
         np.bincount(part.labels * classes + part.answers, minlength=classes**2)
@@ -163,6 +198,30 @@ def unpaired_p_values(new: Judged, old: Judged) -> tuple[float, float]:
             )
 
     return _p_values(new.value - old.value, halves())
+
+
+def _mcnemar(new: Array, old: Array) -> tuple[float, float]:
+    """By which answers are right (N,), of both models."""
+    from scipy import stats
+
+    gained, lost = int((new & ~old).sum()), int((old & ~new).sum())
+    changed = max(gained + lost, 1)
+    better, worse = (
+        float(stats.binomtest(count, changed, alternative="greater").pvalue)
+        for count in (gained, lost)
+    )
+    return better, worse
+
+
+def _fisher(new: Array, old: Array) -> tuple[float, float]:
+    from scipy import stats
+
+    table = np.array([[right.sum(), (~right).sum()] for right in (new, old)])
+    better, worse = (
+        float(stats.fisher_exact(table, alternative=alternative).pvalue)
+        for alternative in ("greater", "less")
+    )
+    return better, worse
 
 
 def _values(like: Judged, labels: Array, parts: list[tuple[Array, Array]]) -> Array:

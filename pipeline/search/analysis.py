@@ -22,6 +22,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.reporting import tables
 from pipeline.reporting.drawing import figure
+from pipeline.reporting.measure import Measure
 from pipeline.reporting.metrics import ACCURACY, METRICS
 from pipeline.search import cached_training, engine
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -30,7 +31,7 @@ from pipeline.search.engine import Engine
 from pipeline.search.mlflow_runs import AnalysisRun
 
 QUICK = {"preprocess.subset": 1000, "train.epochs": 1}
-OF_NUMBERS = ("data_size",)  # what also takes a model that gives a number, and speaks of its error
+OF_CLASSES = ("labels", "shrink")  # what does not take a model that gives a number
 BY_METRIC = ("folds", "shrink")  # what compares by problem.metric, but not by group
 SECTIONS = ("preprocess", "train")  # of params.yaml: all that a training depends on
 
@@ -74,13 +75,13 @@ def check_trains(settings: Params) -> None:
 
 
 def check_answers(settings: Params) -> None:
-    """Raises UserError if the model gives numbers: the analyses compare right and wrong answers."""
+    """Raises UserError if the model gives numbers, for what compares right and wrong answers."""
     check_trains(settings)
     if settings.problem.unit is not None:
         raise UserError(
             f"problem.unit is {settings.problem.unit}, so the model gives a number, and this "
-            "compares right and wrong answers; change params.yaml and compare runs by their error "
-            "with `edgeproof ui` or `dvc metrics diff`"
+            "compares right and wrong answers; `edgeproof folds`, `improve`, `sweep`, "
+            "`batch-size`, `learning-rate` and `data-size` compare errors"
         )
 
 
@@ -103,7 +104,7 @@ class Analysis:
         self.engine = options.engine
         self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
         self.params = override(params.load(), self.overrides)
-        check = check_trains if name in OF_NUMBERS else check_answers
+        check = check_answers if name in OF_CLASSES or "by" in settings else check_trains
         check(self.params)
         by_metric = name in BY_METRIC and "by" not in settings
         chosen = options.metric or self.params.problem.metric
@@ -117,6 +118,12 @@ class Analysis:
             *([] if self.metric == ACCURACY else [self.metric]),
         ]
         self.title = f"{name}-{digests.of_facts(facts)[:8]}"
+
+    @property
+    def measure(self) -> Measure:
+        """What trainings are compared by, on the validation set."""
+        unit = self.params.problem.unit
+        return Measure("validation accuracy" if unit is None else "validation error", unit)
 
     def results(self, trainings: Sequence[CachedTraining]) -> list[TrainingResult]:
         """The result of each training, from the cache or trained now. Raises UserError.
@@ -147,7 +154,7 @@ class Analysis:
         name, score = result.measure.replace("_", " "), result.score
         if self.metric != ACCURACY:
             judged = training.judged(self.metric)
-            name, score = judged.metric.words, judged.value
+            name, score = judged.measure.words, judged.value
         seconds = f"{result.seconds:.1f} s"
         return f"{training.name}: {name} {score:.4f}, loss {result.loss:.4f}, {seconds}"
 

@@ -1,4 +1,4 @@
-"""Which batch size? The same recipe with several sizes and seeds: accuracy, and time per epoch.
+"""Which batch size? The same recipe with several sizes and seeds: the score, and time per epoch.
 
     edgeproof batch-size --sizes 32,128,512
     edgeproof batch-size --scale linear      the learning rate grows with the batch size
@@ -19,8 +19,8 @@ import numpy as np
 from scipy import special
 
 from pipeline.process.errors import UserError
-from pipeline.process.words import percent
-from pipeline.reporting import drawing
+from pipeline.reporting import drawing, errors
+from pipeline.reporting.measure import Measure
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -38,7 +38,9 @@ def compare(sizes: Sequence[int], seeds: int, scale: str, options: AnalysisOptio
     tasks = trainings(analysis, sizes, seeds, scale)
     results = by_size(tasks, analysis.results(tasks))
     analysis.publish(
-        report(analysis, results, scale), lambda figure: draw(figure, results), size=(10, 4.5)
+        report(analysis, results, scale),
+        lambda figure: draw(figure, results, analysis.measure),
+        size=(10, 4.5),
     )
 
 
@@ -86,7 +88,7 @@ def check(sizes: Sequence[int], seeds: int, examples: int) -> None:
 
 @dataclass(frozen=True)
 class SizeResult:
-    """One batch size. `accuracies` and `losses` hold one value per seed.
+    """One batch size. `scores` and `losses` hold one value per seed.
 
     `seconds` is the median time of an epoch, without each first one, which compiles.
     """
@@ -94,19 +96,19 @@ class SizeResult:
     size: int
     rate: float
     steps: int
-    accuracies: list[float]
+    scores: list[float]
     losses: list[float]
     seconds: float
 
     @property
     def mean(self) -> float:
-        return float(np.mean(self.accuracies))
+        return float(np.mean(self.scores))
 
     @property
     def half(self) -> float:
         """Half the 95 % interval of the mean over the seeds, by Student's t."""
-        count = len(self.accuracies)
-        deviation = np.std(self.accuracies, ddof=1)
+        count = len(self.scores)
+        deviation = np.std(self.scores, ddof=1)
         return float(special.stdtrit(count - 1, 0.975) * deviation / np.sqrt(count))
 
 
@@ -127,44 +129,43 @@ def size_result(size: int, pairs: Sequence[tuple[CachedTraining, TrainingResult]
         size,
         training.settings.learning_rate,
         math.ceil(len(training.rows) / size),
-        [result.accuracy for _, result in pairs],
+        [result.score for _, result in pairs],
         [result.loss for _, result in pairs],
         float(np.median(times)),
     )
 
 
-def no_worse(result: SizeResult, best: SizeResult) -> bool:
+def no_worse(result: SizeResult, best: SizeResult, measure: Measure) -> bool:
     """Whether Welch's test of the means does not show that a size is worse than the best."""
-    from scipy import stats
-
-    if result is best or np.array_equal(result.accuracies, best.accuracies):
+    if result is best or np.array_equal(result.scores, best.scores):
         return True
-    if np.ptp(result.accuracies) == np.ptp(best.accuracies) == 0:
+    if np.ptp(result.scores) == np.ptp(best.scores) == 0:
         return False  # Welch's t would be infinite
-    test = stats.ttest_ind(result.accuracies, best.accuracies, equal_var=False, alternative="less")
-    return bool(test.pvalue >= SIGNIFICANT)
+    own, of_best = (measure.sign * np.array(part.scores) for part in (result, best))
+    return errors.unpaired_p_values(own, of_best)[0] >= SIGNIFICANT
 
 
 def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> AnalysisReport:
-    best = max(results, key=lambda result: result.mean)
-    good = [result for result in results if no_worse(result, best)]
+    measure = analysis.measure
+    best = max(results, key=lambda result: measure.sign * result.mean)
+    good = [result for result in results if no_worse(result, best, measure)]
     fastest = min(good, key=lambda result: result.seconds)
     rate = rounded(fastest.rate)
     command = analysis.command({"train.batch_size": fastest.size, "train.learning_rate": rate})
     table = []
     for result in results:
         verdict = "best" if result is best else "no worse" if result in good else "worse"
-        table.append([*row(result), verdict])
-    means = {f"mean_validation_accuracy.{result.size}": result.mean for result in results}
+        table.append([*row(result, measure), verdict])
+    means = {f"mean_{measure.key}.{result.size}": result.mean for result in results}
     return AnalysisReport(
-        f"Batches of {best.size} reach the best validation accuracy, {percent(best.mean)} as the"
-        f" mean of {len(best.accuracies)} seeds; {comparison(best, fastest, len(good))}"
+        f"Batches of {best.size} reach the best {measure.words}, {measure.text(best.mean)} as the"
+        f" mean of {len(best.scores)} seeds; {comparison(best, fastest, len(good), measure)}"
         f" To use these: `{command}`.",
         [
             "batch size",
             "learning rate",
             "steps per epoch",
-            "validation accuracy",
+            measure.words,
             "loss",
             "seconds per epoch",
             "against the best",
@@ -180,41 +181,41 @@ def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> Ana
     )
 
 
-def row(result: SizeResult) -> list[str]:
+def row(result: SizeResult, measure: Measure) -> list[str]:
     return [
         str(result.size),
         f"{result.rate:.3g}",
         str(result.steps),
-        f"{percent(result.mean)} ± {100 * result.half:.2f}",
+        measure.spread(result.mean, result.half),
         f"{np.mean(result.losses):.4f}",
         f"{result.seconds:.2f}",
     ]
 
 
-def comparison(best: SizeResult, fastest: SizeResult, good: int) -> str:
+def comparison(best: SizeResult, fastest: SizeResult, good: int, measure: Measure) -> str:
     """The best size against the fastest one that is no worse."""
     if good == 1:
         return "all others are significantly worse."
     if fastest is best:
         return f"{good - 1} of the others may be as good, but none of these is faster."
     return (
-        f"those of {fastest.size} may be as good ({percent(fastest.mean)}), and take"
+        f"those of {fastest.size} may be as good ({measure.text(fastest.mean)}), and take"
         f" {fastest.seconds:.2f} s per epoch instead of {best.seconds:.2f} s."
     )
 
 
-def draw(figure: Any, results: Sequence[SizeResult]) -> None:
-    """Accuracy and time against the batch size."""
+def draw(figure: Any, results: Sequence[SizeResult], measure: Measure) -> None:
+    """Score and time against the batch size."""
     left, right = figure.subplots(1, 2)
     sizes = [result.size for result in results]
     for result in results:
-        accuracies = [100 * accuracy for accuracy in result.accuracies]
-        left.plot([result.size] * len(accuracies), accuracies, "o", color="grey", markersize=4)
-    means = [100 * result.mean for result in results]
-    halves = [100 * result.half for result in results]
+        scores = [measure.scale * score for score in result.scores]
+        left.plot([result.size] * len(scores), scores, "o", color="grey", markersize=4)
+    means = [measure.scale * result.mean for result in results]
+    halves = [measure.scale * result.half for result in results]
     left.errorbar(sizes, means, halves, capsize=4, marker="s", label="mean, 95 % interval")
-    left.set(xlabel="batch size", ylabel="validation accuracy, %")
-    drawing.limit(left, 0, 100)
+    left.set(xlabel="batch size", ylabel=measure.axis)
+    drawing.limit(left, 0, measure.scale * measure.highest)
     left.legend()
     right.plot(sizes, [result.seconds for result in results], marker="s")
     right.set(xlabel="batch size", ylabel="seconds per epoch", ylim=(0, None))

@@ -27,9 +27,9 @@ from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
 from pipeline.files.selection import together_in_splits
 from pipeline.process import imports
-from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds, metrics
-from pipeline.reporting.metrics import ACCURACY, Judged
+from pipeline.reporting.measure import Judged
+from pipeline.reporting.metrics import ACCURACY
+from pipeline.search import judging
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import (
     VALIDATION_ACCURACY,
@@ -51,6 +51,11 @@ TEST_LABELS = artifacts.RAW / "test" / "labels.npy"
 AnyResult = TypeVar("AnyResult", bound="DataclassInstance")
 
 
+def measure(row: Row) -> str:
+    """What an epoch is judged by: validation_accuracy, or of a number the mean validation_error."""
+    return VALIDATION_ERROR if VALIDATION_ERROR in row else VALIDATION_ACCURACY
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """One row per epoch. `kept` is the number, from 1, of the epoch whose weights were kept."""
@@ -63,13 +68,17 @@ class TrainingResult:
 
     @property
     def measure(self) -> str:
-        """What it is judged by: validation_accuracy, or of a number the mean validation_error."""
-        return VALIDATION_ERROR if VALIDATION_ERROR in self.rows[0] else VALIDATION_ACCURACY
+        return measure(self.rows[0])
 
     @property
     def score(self) -> float:
         """The measure of the kept epoch."""
         return self.rows[self.kept - 1][self.measure]
+
+    @property
+    def goodness(self) -> float:
+        """The score, of which more is better."""
+        return -self.score if self.measure == VALIDATION_ERROR else self.score
 
     @property
     def accuracy(self) -> float:
@@ -138,18 +147,9 @@ class CachedTraining:
         """The probabilities (P, K) of the predicted rows, once it has run."""
         return artifacts.load_array(FOLDER / f"{self.key()}.npy")
 
-    def judged(self, metric: str) -> Judged:
-        """The answers to the predicted rows under this metric."""
-        if metric == ACCURACY:  # which targets have that are not classes, too
-            return by_folds.by_accuracy(self.right())
-        description, labels = raw.description(), raw.rows(self.predicted_rows)[1]
-        answers = targets.recognition(description.target).answers(self.probabilities())
-        return metrics.judged(metric, answers, labels, description)
-
-    def right(self) -> Array:
-        """Which predicted rows (P,) are right by these probabilities."""
-        target = targets.recognition(raw.description().target)
-        return target.right(target.answers(self.probabilities()), raw.rows(self.predicted_rows)[1])
+    def judged(self, metric: str = ACCURACY) -> Judged:
+        """The answers to the predicted rows, under this metric unless they are numbers."""
+        return judging.judged(self.probabilities(), raw.rows(self.predicted_rows)[1], metric)
 
     def run(
         self,
@@ -264,12 +264,7 @@ def inputs(settings: Train) -> list[Path]:
 
 def split_rows(settings: Params) -> tuple[Array, Array]:
     """The rows of training set and validation set, as in `preprocess`. Raises UserError."""
-    name = raw.description().name
-    if name != settings.dataset.name:
-        raise UserError(
-            f"data/raw holds {name}, but params.yaml says {settings.dataset.name};"
-            " run `dvc repro preprocess`"
-        )
+    judging.described(settings)
     has_test = len(artifacts.load_array(TEST_LABELS)) > 0
     test = None if has_test else settings.dataset.test
     groups = together_in_splits(settings.preprocess.group)

@@ -18,7 +18,6 @@ import dvc.api
 import numpy as np
 from ruamel.yaml import YAML
 
-from pipeline import targets
 from pipeline.config import params
 from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
@@ -26,12 +25,11 @@ from pipeline.files import artifacts, digests, predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-from pipeline.search import remote_training
+from pipeline.search import paired_test, remote_training
 from pipeline.search.change import Situation
 from pipeline.search.engine import Engine
+from pipeline.search.paired_test import Scores
 from pipeline.search.remote_training import RemoteTraining
-from pipeline.targets import _scores
-from pipeline.targets._scores import Scores
 from pipeline.tracking import runs
 
 LAST = "diagnose"  # the last stage of an experiment
@@ -48,6 +46,12 @@ class Experiment:
     diagnosis: DiagnosisReport
     scores: Scores
     situation: Situation
+
+    @property
+    def score(self) -> str:
+        """On the validation set, in words."""
+        judged = self.scores.judged
+        return f"validation {judged.measure.words} {judged.measure.figure(judged.value)}"
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,8 @@ def read(name: str, overrides: Overrides) -> Experiment:
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
     situation = Situation.after(settings, diagnosis, available=len(labels))
     description = artifacts.parse_description(_read(name, artifacts.DESCRIPTION))
-    target = targets.recognition(description.target)
     validation = predictions.load(_read(name, artifacts.VALIDATION))
-    scores = _scores.scores(target, validation, settings.problem.metric)
+    scores = paired_test.scores(validation, description, settings.problem.metric)
     return Experiment(name, overrides, diagnosis, scores, situation)
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,16 +33,22 @@ from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.files.selection import together_in_splits
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted, percent
-from pipeline.reporting import by_folds, drawing
-from pipeline.reporting.metrics import ACCURACY, Judged
-from pipeline.reporting.tables import interval
-from pipeline.search import cached_training
+from pipeline.process.words import counted
+from pipeline.reporting import by_folds, drawing, pictures
+from pipeline.reporting.errors import ABSOLUTE_ERROR
+from pipeline.reporting.measure import Judged
+from pipeline.reporting.metrics import ACCURACY
+from pipeline.search import cached_training, judging
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
-OF_ACCURACY = "is that of a proportion (Clopper and Pearson)"
+# How the interval of a fold is computed, by the name of what is judged
+INTERVALS = {
+    ACCURACY: "is that of a proportion (Clopper and Pearson)",
+    ABSOLUTE_ERROR: "is Student's",
+}
+SIGNIFICANT = 0.05
 OF_RECALLS = "joins those of the recalls of its classes (Zou, Huang and Zhang, 2009)"
 
 
@@ -63,7 +71,10 @@ def cross_validate(folds: int | None, options: AnalysisOptions) -> None:
     score = by_folds.score(parts)
     key = recipe(analysis.params, raw.description())
     FoldsReport(recipe=key, score=score).save()
-    analysis.publish(report(parts, results, score), lambda figure: draw(figure, parts))
+    page = report(parts, results, score)
+    if analysis.params.problem.unit is not None:
+        page = against(page, parts, baselines(todo))
+    analysis.publish(page, lambda figure: draw(figure, parts))
 
 
 def number(settings: Params) -> int:
@@ -121,13 +132,9 @@ def validating(analysis: Analysis, folds: int) -> list[CachedTraining]:
     rows, strata, groups = _examples(settings)
     description = raw.description()
     labels = raw.edits(TRAINING).labels(np.asarray(raw.load("train")[1]))[rows]
-    target = targets.recognition(description.target)
-    fewest = int(target.counts(labels, labels, len(description.class_names)).images.min())
-    if not 2 <= folds <= fewest:
-        noun = "class" if one_class_each(description.target) else "label"
-        raise UserError(
-            f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest {noun}"
-        )
+    most, what = targets.scoring(description.target).most_folds(labels, description)
+    if not 2 <= folds <= most:
+        raise UserError(f"--folds is {folds}; expected 2 to {most}, {what}")
     pairs = split(strata, groups, folds, settings.preprocess.seed)
     return [
         CachedTraining(
@@ -163,23 +170,23 @@ def report(
     parts: Sequence[Judged], results: Sequence[TrainingResult], score: FoldScore
 ) -> AnalysisReport:
     """`parts` are the answers to the examples of each fold."""
-    values, name = [part.value for part in parts], parts[0].metric.words
-    low, high = by_folds.interval(values)
+    values, measure = [part.value for part in parts], parts[0].measure
+    low, high = by_folds.interval(values, measure)
     mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
     mean_row = [
         "mean",
-        percent(mean),
-        interval((low, high)),
+        measure.text(mean),
+        measure.texts((low, high)),
         "",
         f"{np.mean([result.seconds for result in results]):.1f}",
     ]
-    how = OF_ACCURACY if parts[0].name == ACCURACY else OF_RECALLS
+    how = INTERVALS.get(parts[0].name, OF_RECALLS)
     return AnalysisReport(
-        f"Over {len(results)} folds the mean {name} is {percent(mean)} (95 % interval"
-        f" {interval((low, high))}). Its standard deviation between folds is"
-        f" {100 * deviation:.2f} points, so a smaller difference on one split proves nothing."
+        f"Over {len(results)} folds the {measure.of_several} is {measure.text(mean)} (95 %"
+        f" interval {measure.texts((low, high))}). Its standard deviation between folds is"
+        f" {measure.deviation(deviation)}, so a smaller difference on one split proves nothing."
         f" {by_folds.sentence(score)}",
-        ["fold", name, "95 % interval", "kept epoch", "seconds"],
+        ["fold", measure.words, "95 % interval", "kept epoch", "seconds"],
         [*map(fold_row, range(1, len(parts) + 1), parts, results), mean_row],
         {
             f"mean_{parts[0].name}": mean,
@@ -195,11 +202,59 @@ def report(
     )
 
 
+def baselines(trainings: Sequence[CachedTraining]) -> list[Judged]:
+    """The baseline's answers to the held-out examples of each fold.
+
+    It is fitted to the training examples of the fold, and chosen on its validation examples, as in
+    the pipeline.
+    """
+    description, result = raw.description(), list[Judged]()
+    for training in trainings:
+        with TemporaryDirectory() as folder:
+            predict = targets.target(description.target).baseline(
+                *raw.rows(training.rows), description, pictures, Path(folder) / "baseline.png"
+            )
+        parts = raw.rows(training.validation_rows), raw.rows(training.predicted_rows)
+        validated, held_out = (
+            {
+                name: judging.judged(answers[:, None], labels)
+                for name, answers in predict(inputs).items()
+            }
+            for inputs, labels in parts
+        )
+        result.append(held_out[min(validated, key=lambda name: validated[name].value)])
+    return result
+
+
+def against(
+    page: AnalysisReport, parts: Sequence[Judged], others: Sequence[Judged]
+) -> AnalysisReport:
+    """The report with the comparison with the baseline, on the same held-out examples."""
+    error, baseline = (part[0].joined(part[1:]).value for part in (parts, others))
+    p_value, measure = by_folds.p_value(parts, others), parts[0].measure
+    verdict = "not significantly different"
+    if p_value < SIGNIFICANT:
+        verdict = "significantly more" if baseline > error else "significantly less"
+    return replace(
+        page,
+        sentence=f"{page.sentence} That of the baseline on the same examples is"
+        f" {measure.text(baseline)}, {verdict} (p = {p_value:.2g}).",
+        figures={**page.figures, "baseline_error": baseline, "baseline_p_value": p_value},
+        notes=[
+            *page.notes,
+            "The baseline of a fold is fitted to its training examples, and chosen on its"
+            " validation examples. The p-value is the larger one of two: that of Student's paired"
+            " t-test of the errors, and that of their means over the folds, with the same allowance"
+            " for shared training examples.",
+        ],
+    )
+
+
 def fold_row(number: int, part: Judged, result: TrainingResult) -> list[str]:
     return [
         str(number),
-        percent(part.value),
-        interval(part.interval),
+        part.measure.text(part.value),
+        part.measure.texts(part.interval),
         str(result.kept),
         f"{result.seconds:.1f}",
     ]
@@ -207,18 +262,19 @@ def fold_row(number: int, part: Judged, result: TrainingResult) -> list[str]:
 
 def draw(figure: Any, parts: Sequence[Judged]) -> None:
     """Each fold and the mean, with their intervals."""
-    axis = figure.add_subplot()
+    axis, measure = figure.add_subplot(), parts[0].measure
     numbers = np.arange(1, len(parts) + 1)
     values = np.array([part.value for part in parts])
-    mean, (low, high) = values.mean(), by_folds.interval(values.tolist())
+    mean, scale = values.mean(), measure.scale
+    low, high = by_folds.interval(values.tolist(), measure)
     label = "95 % interval of the mean"
-    axis.axhspan(100 * low, 100 * high, color="tab:orange", alpha=0.2, label=label)
-    axis.axhline(100 * mean, color="tab:orange", label=f"mean {percent(mean)}")
+    axis.axhspan(scale * low, scale * high, color="tab:orange", alpha=0.2, label=label)
+    axis.axhline(scale * mean, color="tab:orange", label=f"mean {measure.text(mean)}")
     ends = np.array([part.interval for part in parts]).T
-    lengths = 100 * np.abs(ends - values)
+    lengths = scale * np.abs(ends - values)
     label = "fold, 95 % interval"
-    axis.errorbar(numbers, 100 * values, lengths, fmt="o", capsize=3, label=label, clip_on=False)
-    axis.set(xlabel="fold", ylabel=f"{parts[0].metric.words}, %", xticks=numbers)
+    axis.errorbar(numbers, scale * values, lengths, fmt="o", capsize=3, label=label, clip_on=False)
+    axis.set(xlabel="fold", ylabel=measure.axis, xticks=numbers)
     axis.grid(alpha=0.3)
-    drawing.limit(axis, 0, 100)
+    drawing.limit(axis, 0, scale * measure.highest)
     axis.legend()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline import targets
 from pipeline.config.parts import one_class_each
 from pipeline.files import raw
 from pipeline.files.artifacts import Array
@@ -63,7 +64,7 @@ def cross_validate(count: int | None, options: AnalysisOptions) -> None:
     todo = trainings(analysis, data, count)
     announce(todo, options.engine)
     analysis.results(todo)
-    scores = score(data, todo, [training.right() for training in todo])
+    scores = score(data, todo, [right(training) for training in todo])
     panels = [bars.of_groups(scores, ("mean", mean(scores)))]
     analysis.publish(
         report(data, todo, scores), lambda figure: bars.draw(figure, panels), bars.size(panels)
@@ -128,6 +129,13 @@ def score(
     return by_group.scores(
         np.concatenate(right), data.names[np.searchsorted(data.rows, rows)].tolist()
     )
+
+
+def right(training: CachedTraining) -> Array:
+    """Which of the held-out examples (P,) are answered right."""
+    target = targets.recognition(raw.description().target)
+    answers = target.answers(training.probabilities())
+    return target.right(answers, raw.rows(training.predicted_rows)[1])
 
 
 def mean(scores: dict[str, GroupScore]) -> float:

@@ -25,7 +25,7 @@ from pipeline.process import stage
 from pipeline.process.words import counted
 from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
-from pipeline.search.analysis import check_answers
+from pipeline.search.analysis import check_trains
 from pipeline.search.change import Change
 from pipeline.search.dvc_experiment import Experiment, Experiments
 from pipeline.search.engine import Engine
@@ -123,24 +123,23 @@ class Loop:
             self.record(step)
 
     def reached(self) -> bool:
-        """Whether the 95 % interval of the best score lies at or above the target."""
+        """Whether the 95 % interval of the best score lies at the target or on its better side."""
         best = self.best()
-        low, _ = best.scores.interval
-        return low >= best.situation.params.problem.target
+        judged, target = best.scores.judged, best.situation.params.problem.target
+        return all(judged.measure.sign * (end - target) >= 0 for end in judged.interval)
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
         experiment = step.experiment
-        scores = experiment.scores
+        score = experiment.score
         name, outcome = experiment.name, step.outcome
         if step.change and step.beside:
             name, outcome = f"{step.change.name} ({name})", step.verdict
-        print(f"{name}: validation {scores.words} {scores.value:.4f}, {outcome}")
+        print(f"{name}: {score}, {outcome}")
         print(f"{experiment.diagnosis.verdict}: {experiment.diagnosis.sentence}")
-        metrics = {
-            "trainings": len(self.steps),
-            f"best_validation_{scores.words.replace(' ', '_')}": self.best().scores.value,
-        }
+        best = self.best().scores.judged
+        key = f"best_validation_{best.measure.key}"
+        metrics = {"trainings": len(self.steps), key: best.value}
         runs.log_search(self.title, self.write(), metrics)
 
     def write(self) -> Path:
@@ -155,7 +154,7 @@ class Loop:
     def conclusion(self) -> str:
         best = self.best()
         return (
-            f"best: {best.name}, validation {best.scores.words} {best.scores.value:.4f}, target"
+            f"best: {best.name}, {best.score}, target"
             f" {best.situation.params.problem.target} {'' if self.reached() else 'not '}reached"
             f" with {counted(len(self.steps), 'training')}; see {LEDGER}"
             f"\nto test and export it: `dvc exp apply {best.name}`, then `edgeproof run`"
@@ -164,7 +163,7 @@ class Loop:
 
 def improve(overrides: Sequence[str], budget: int, quick: bool, cluster: str | None = None) -> None:
     """Runs the loop from these KEY=VALUE, and prints which experiment is best. Raises UserError."""
-    check_answers(params.load())
+    check_trains(params.load())
     loop = Loop(parsed(overrides), quick, Engine(cluster=cluster))
     loop.run(budget)
     runs.log_search(loop.title, loop.write(), {}, finished=True)

@@ -37,6 +37,7 @@ BEATS = 3  # heartbeats that a worker may miss before it counts as lost
 LOST = (StorageInternalError, SQLAlchemyError, psycopg.Error)
 # Attributes of stored trials and studies
 PLACE, REFUSED, MISFIT, SETTINGS = "slot", "refused", "misfit", "question"
+INTERVAL = "interval"  # of a trial: the 95 % one of its error
 LOCK = 7_205_759  # the id of the advisory lock in PostgreSQL; any fixed number
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -60,7 +61,7 @@ class Sweep:
     @property
     def directions(self) -> list[Direction]:
         """Of each value of a trial."""
-        return ["maximize"]
+        return ["maximize" if self.start.problem.unit is None else "minimize"]
 
     def fixed_values(self, place: int) -> dict[str, Any]:
         """The values of a place that TPE does not choose, by the keys of `space`."""

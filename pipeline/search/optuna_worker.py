@@ -23,7 +23,7 @@ from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage
 from pipeline.search.cached_training import CachedTraining, PrunedError, TrainingResult
 from pipeline.search.optuna_storage import Sweep
-from pipeline.training.learning_curves import EPOCH, VALIDATION_ACCURACY, Row
+from pipeline.training.learning_curves import EPOCH, Row
 
 POLL_SECONDS = 1.0  # between two looks for a place that another worker has lost
 
@@ -99,7 +99,7 @@ class TrialTask:
     ) -> float | Sequence[float]:
         """The value of a trial for each direction of the sweep, once it is trained."""
         with refusals(trial):
-            return accuracy(self.sweep, trial, on_examples)
+            return score(self.sweep, trial, on_examples)
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def values_of(sweep: Sweep, trial: optuna.Trial) -> Overrides:
     )
 
 
-def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], None]) -> float:
+def score(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], None]) -> float:
     """Trains with the trial's values, and stops if the pruner says so. Raises UserError."""
     values = values_of(sweep, trial)
     settings = analysis.override(sweep.start, values)
@@ -128,7 +128,7 @@ def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], Non
 
     def on_row(row: Row) -> None:
         epoch = int(row[EPOCH])
-        trial.report(row[VALIDATION_ACCURACY], epoch)
+        trial.report(row[cached_training.measure(row)], epoch)
         reported.add(epoch)
         if epoch < settings.train.epochs and trial.should_prune():
             raise PrunedError
@@ -136,8 +136,8 @@ def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], Non
     result = trained(trial, values, settings, on_examples, on_row)
     for row in result.rows:
         if int(row[EPOCH]) not in reported:  # the result comes from the cache
-            trial.report(row[VALIDATION_ACCURACY], int(row[EPOCH]))
-    return result.accuracy
+            trial.report(row[result.measure], int(row[EPOCH]))
+    return result.score
 
 
 def trained(
@@ -148,13 +148,23 @@ def trained(
     on_row: Callable[[Row], None],
 ) -> TrainingResult:
     """Trains with the trial's values, and keeps the result. Raises UserError, and TrialPruned."""
-    return run(trial, training_of(trial, values, settings), on_examples, on_row)
+    training = training_of(trial, values, settings)
+    result = run(trial, training, on_examples, on_row)
+    if training.predicts:
+        trial.set_user_attr(optuna_storage.INTERVAL, training.judged().interval)
+    return result
 
 
 def training_of(trial: optuna.Trial, values: Overrides, settings: Params) -> CachedTraining:
     """The training of the trial's values. Raises UserError."""
     rows = cached_training.split_rows(settings)
-    return CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
+    return CachedTraining(
+        f"trial {trial.number}",
+        values,
+        settings.train,
+        *rows,
+        predicts=settings.problem.unit is not None,  # the errors give the interval of their mean
+    )
 
 
 def run(

@@ -6,9 +6,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.files.artifacts import Array
-from pipeline.reporting import metrics
-from pipeline.targets._scores import Scores
+from pipeline import targets
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.predictions import Predictions
+from pipeline.reporting import errors
+from pipeline.reporting.measure import Judged
+from pipeline.reporting.metrics import ACCURACY
+from pipeline.targets import _thresholds
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The answers to N examples, the loss of each (N,), and the digests (N,) of the examples."""
+
+    judged: Judged
+    losses: Array
+    examples: Array
+
+
+def scores(predictions: Predictions, description: Description, metric: str = ACCURACY) -> Scores:
+    """Several labels at once hold from thresholds that are chosen on the same examples."""
+    outputs, labels = predictions.probabilities, predictions.labels
+    scoring = targets.scoring(description.target)
+    holds_from = _thresholds.fitted(predictions, description.target)
+    return Scores(
+        scoring.judged(outputs, labels, description, metric, holds_from),
+        targets.target(description.target).losses(outputs, labels),
+        predictions.examples,
+    )
 
 
 @dataclass(frozen=True)
@@ -18,7 +43,7 @@ class PairedTest:
     One-sided p-values: how likely chance alone makes the new model look this much better.
     """
 
-    difference: float  # of problem.metric
+    difference: float  # of what the models are judged by; more is better
     p_value: float
     loss_p_value: float
     worse_p_value: float
@@ -26,50 +51,18 @@ class PairedTest:
 
 
 def compare(new: Scores, old: Scores) -> PairedTest:
-    """The exact McNemar test of accuracy and the paired t test of the losses.
+    """The tests of the measure, as reporting/metrics.py and errors.py have them, and of the losses.
 
-    If less than half of the examples are common, as after a change of the data: Fisher's exact
-    test and Welch's t test. Another metric than accuracy has randomization tests.
+    If less than half of the examples are common, as after a change of the data, the tests are not
+    paired.
     """
     _, new_rows, old_rows = np.intersect1d(new.examples, old.examples, return_indices=True)
-    if len(new_rows) < min(len(new.right), len(old.right)) / 2:
-        return _compare_unpaired(new, old)
-    from scipy import stats
-
-    if new.judged and old.judged:
-        judged = new.judged.rows(new_rows), old.judged.rows(old_rows)
-        better, worse = metrics.paired_p_values(*judged)
-        loss = _paired_loss(new.losses[new_rows], old.losses[old_rows])
-        return PairedTest(judged[0].value - judged[1].value, better, loss, worse, paired=True)
-    new_right, old_right = new.right[new_rows], old.right[old_rows]
-    gained, lost = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
-    changed = max(gained + lost, 1)
-    better, worse = (
-        float(stats.binomtest(count, changed, alternative="greater").pvalue)
-        for count in (gained, lost)
-    )
-    loss = _paired_loss(new.losses[new_rows], old.losses[old_rows])
-    difference = float(new_right.mean() - old_right.mean())
-    return PairedTest(difference, better, loss, worse, paired=True)
-
-
-def _paired_loss(new: Array, old: Array) -> float:
-    from scipy import stats
-
-    if np.array_equal(new, old):
-        return 1.0  # the t statistic of two equal models would be 0 / 0
-    return float(stats.ttest_rel(new, old, alternative="less").pvalue)
-
-
-def _compare_unpaired(new: Scores, old: Scores) -> PairedTest:
-    from scipy import stats
-
-    table = np.array([[model.right.sum(), (~model.right).sum()] for model in (new, old)])
-    better, worse = (
-        float(stats.fisher_exact(table, alternative=alternative).pvalue)
-        for alternative in ("greater", "less")
-    )
-    loss = stats.ttest_ind(new.losses, old.losses, equal_var=False, alternative="less").pvalue
-    if new.judged and old.judged:
-        better, worse = metrics.unpaired_p_values(new.judged, old.judged)
-    return PairedTest(new.value - old.value, better, float(loss), worse, paired=False)
+    first, second = new.judged, old.judged
+    losses = new.losses, old.losses
+    if paired := len(new_rows) >= min(len(first), len(second)) / 2:
+        first, second = first.rows(new_rows), second.rows(old_rows)
+        losses = new.losses[new_rows], old.losses[old_rows]
+    better, worse = first.p_values(second, paired=paired)
+    of_losses = errors.paired_p_values if paired else errors.unpaired_p_values
+    difference = first.measure.sign * (first.value - second.value)
+    return PairedTest(difference, better, of_losses(*losses)[0], worse, paired)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial
 
-from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
+from pipeline.reporting.measure import Judged
+from pipeline.reporting.metrics import ACCURACY, METRICS
 from pipeline.search import sweep_report
 from pipeline.training.learning_curves import Row
 

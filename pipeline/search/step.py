@@ -51,7 +51,7 @@ class Step:
 
 
 def confirmed(comparison: PairedTest, p_value: float) -> bool:
-    """Whether the metric or the loss is significantly better, and the metric is not lower."""
+    """Whether the metric or the loss is significantly better, and the metric is not worse."""
     return comparison.difference >= 0 and p_value < SIGNIFICANT
 
 
@@ -92,14 +92,16 @@ def improvement(step: Step) -> tuple[float, float]:
 def paragraphs(number: int, step: Step) -> list[str]:
     """One step in the ledger."""
     experiment, change, comparison = step.experiment, step.change, step.comparison
-    scores, diagnosis = experiment.scores, experiment.diagnosis
-    accuracy = (
-        f"Validation {scores.words} **{scores.value:.4f}** on {len(scores.right):,} examples"
+    judged, diagnosis = experiment.scores.judged, experiment.diagnosis
+    measure = judged.measure
+    score = (
+        f"Validation {measure.words} **{measure.figure(judged.value)}** on {len(judged):,} examples"
         f" (`{experiment.name}`)."
     )
     verdict = f"Verdict {diagnosis.verdict}: {diagnosis.sentence}."
+    loss = "the loss" if measure.unit is None else "the squared error"
     if change is None or comparison is None:
-        return [f"## {number}. Start", accuracy, verdict]
+        return [f"## {number}. Start", score, verdict]
     if comparison.paired:
         method = "pair by pair"
     else:
@@ -109,9 +111,9 @@ def paragraphs(number: int, step: Step) -> list[str]:
         f"Hypothesis: {change.reason}.",
         f"`{change.command()}`",
         *side_by_side(step),
-        accuracy,
-        f"{comparison.difference:+.4f} against the best so far, {method}:"
-        f" p = {comparison.p_value:.2g}, and {comparison.loss_p_value:.2g} for the loss;"
+        score,
+        f"{measure.change(comparison.difference)} against the best so far, {method}:"
+        f" p = {comparison.p_value:.2g}, and {comparison.loss_p_value:.2g} for {loss};"
         f" {correction(step)}.",
         verdict,
     ]

@@ -56,7 +56,7 @@ def search(settings: SweepSettings, options: AnalysisOptions) -> None:
     axes = len(sweep.space) + (sweep_report.grid(sweep.space, []) is not None)
     sweep_analysis.publish(
         report,
-        lambda figure: sweep_report.draw(figure, sweep.space, trials),
+        lambda figure: sweep_report.draw(figure, sweep.space, trials, sweep_analysis.measure),
         (INCHES * axes, INCHES),
     )
 

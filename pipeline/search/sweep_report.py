@@ -12,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted, percent
+from pipeline.process.words import counted
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import interval, table
+from pipeline.reporting.measure import Measure
+from pipeline.reporting.tables import table
 from pipeline.search import optuna_storage
 from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.cached_training import TrainingResult
@@ -37,7 +38,7 @@ def outcome(trial: FrozenTrial) -> str:
         return f"refused: {refusal}"
     result = result_of(trial)
     pruned = f", pruned after {counted(len(result.rows), 'epoch')}" if is_pruned(trial) else ""
-    return f"validation accuracy {result.accuracy:.4f}{pruned}"
+    return f"{result.measure.replace('_', ' ')} {result.score:.4f}{pruned}"
 
 
 def is_pruned(trial: FrozenTrial) -> bool:
@@ -45,13 +46,13 @@ def is_pruned(trial: FrozenTrial) -> bool:
 
 
 def ranked(study: Study) -> list[FrozenTrial]:
-    """The trial of each place: complete ones by accuracy, then loss; pruned ones; refused ones."""
+    """The trial of each place: complete ones by score, then loss; pruned ones; refused ones."""
 
     def rank(trial: FrozenTrial) -> tuple[int, float, float]:
         if optuna_storage.refusal(trial):
             return 2, 0.0, 0.0
         result = result_of(trial)
-        return int(is_pruned(trial)), -result.accuracy, result.loss
+        return int(is_pruned(trial)), -result.goodness, result.loss
 
     ended = [
         trial
@@ -74,7 +75,10 @@ def result_of(trial: FrozenTrial) -> TrainingResult:
 
 
 def interval_of(trial: FrozenTrial) -> tuple[float, float]:
-    """The 95 % interval of its validation accuracy."""
+    """The 95 % interval of its validation accuracy or error."""
+    if optuna_storage.INTERVAL in trial.user_attrs:
+        low, high = trial.user_attrs[optuna_storage.INTERVAL]
+        return low, high
     result = result_of(trial)
     examples = result.validation_examples
     return statistics.accuracy_interval(examples - result.wrong, examples)
@@ -102,9 +106,10 @@ def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> A
         raise UserError(
             f"no trial could be trained; the reason of the first: {trials[0].user_attrs['refused']}"
         )
-    best = result_of(finished[0])
-    low, high = interval_of(finished[0])
-    near = sum(result_of(trial).accuracy >= low for trial in finished[1:])
+    best, measure = result_of(finished[0]), analysis.measure
+    ends = interval_of(finished[0])
+    least = min(measure.sign * end for end in ends)
+    near = sum(result_of(trial).goodness >= least for trial in finished[1:])
     values = values_of(finished[0], space)
     named = ", ".join(
         f"{key}={short(value) if isinstance(value, float) else written(value)}"
@@ -112,23 +117,23 @@ def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> A
     )
     pruned = sum(map(is_pruned, trials))
     return AnalysisReport(
-        f"The best of {len(trials)} trials ({pruned} pruned) is {named}, with a validation accuracy"
-        f" of {percent(best.accuracy)} (95 % interval {interval((low, high))}); {near} other"
+        f"The best of {len(trials)} trials ({pruned} pruned) is {named}, with a {measure.words}"
+        f" of {measure.text(best.score)} (95 % interval {measure.texts(ends)}); {near} other"
         f" trials lie in that interval. To use it: `{analysis.command(values)}`.",
         [
             "trial",
             *short_names(space),
-            "validation accuracy",
+            measure.words,
             "loss",
             "epochs trained",
             "outcome",
         ],
-        [row(trial) for trial in trials],
-        {"best_validation_accuracy": best.accuracy, "trials": len(trials), "pruned": pruned},
+        [row(trial, measure) for trial in trials],
+        {f"best_{measure.key}": best.score, "trials": len(trials), "pruned": pruned},
         [
-            *pivot(space, finished),
-            "The best of many trials is partly the luckiest: `dvc repro` shows its accuracy on the"
-            " test set.",
+            *pivot(space, finished, measure),
+            "The best of many trials is partly the luckiest: `dvc repro` shows how good it is on"
+            " the test set.",
         ],
     )
 
@@ -142,14 +147,14 @@ def short_names(space: Space) -> list[str]:
     ]
 
 
-def row(trial: FrozenTrial) -> list[str]:
+def row(trial: FrozenTrial, measure: Measure) -> list[str]:
     values = [str(trial.number), *(short(value) for value in trial.params.values())]
     if refusal := optuna_storage.refusal(trial):
         return [*values, "", "", "", f"refused: {refusal}"]
     result = result_of(trial)
     return [
         *values,
-        percent(result.accuracy),
+        measure.text(result.score),
         f"{result.loss:.4f}",
         str(len(result.rows)),
         trial.state.name.lower(),
@@ -157,19 +162,19 @@ def row(trial: FrozenTrial) -> list[str]:
 
 
 def grid(space: Space, trials: Sequence[FrozenTrial]) -> Array | None:
-    """The validation accuracy (rows, columns) of a grid of two parameters; NaN if missing.
+    """The best score (rows, columns) of a grid of two parameters; NaN if missing.
 
     None for any other space.
     """
     if len(space) != 2 or not all(isinstance(parameter, Choices) for parameter in space):
         return None
     rows, columns = grid_labels(space)
-    accuracies: Array = np.full((len(rows), len(columns)), np.nan)
-    for trial in trials:
+    scores: Array = np.full((len(rows), len(columns)), np.nan)
+    best_last = sorted(trials, key=lambda trial: result_of(trial).goodness)
+    for trial in best_last:
         first, second = (trial.params[parameter.key] for parameter in space)
-        cell = rows.index(first), columns.index(second)
-        accuracies[cell] = np.fmax(accuracies[cell], result_of(trial).accuracy)
-    return accuracies
+        scores[rows.index(first), columns.index(second)] = result_of(trial).score
+    return scores
 
 
 def grid_labels(space: Space) -> tuple[list[str], list[str]]:
@@ -179,34 +184,36 @@ def grid_labels(space: Space) -> tuple[list[str], list[str]]:
     return rows, columns
 
 
-def pivot(space: Space, trials: Sequence[FrozenTrial]) -> list[str]:
+def pivot(space: Space, trials: Sequence[FrozenTrial], measure: Measure) -> list[str]:
     """The grid as a table, if the space is one."""
-    accuracies = grid(space, trials)
-    if accuracies is None:
+    scores = grid(space, trials)
+    if scores is None:
         return []
     rows, columns = grid_labels(space)
     head = [f"{space[0].key} \\ {space[1].key}", *columns]
     lines = [
-        [name, *("" if np.isnan(value) else percent(value) for value in values)]
-        for name, values in zip(rows, accuracies, strict=True)
+        [name, *("" if np.isnan(value) else measure.text(value) for value in values)]
+        for name, values in zip(rows, scores, strict=True)
     ]
     return [table(head, lines)]
 
 
-def draw(figure: Any, space: Space, trials: Sequence[FrozenTrial]) -> None:
-    """The accuracy against each parameter; beside them the table in colours, if it is a grid."""
-    accuracies = grid(space, complete(trials))
-    columns = len(space) + (accuracies is not None)
+def draw(figure: Any, space: Space, trials: Sequence[FrozenTrial], measure: Measure) -> None:
+    """The score against each parameter; beside them the table in colours, if it is a grid."""
+    scores = grid(space, complete(trials))
+    columns = len(space) + (scores is not None)
     axes = figure.subplots(1, columns, squeeze=False)[0]
     trained = [trial for trial in trials if "result" in trial.user_attrs]
     for axis, parameter in zip(axes, space, strict=False):
-        draw_parameter(axis, parameter, trained)
+        draw_parameter(axis, parameter, trained, measure)
     axes[0].legend()
-    if accuracies is not None:
-        draw_grid(axes[-1], space, accuracies)
+    if scores is not None:
+        draw_grid(axes[-1], space, scores, measure)
 
 
-def draw_parameter(axis: Any, parameter: Choices | Range, trials: Sequence[FrozenTrial]) -> None:
+def draw_parameter(
+    axis: Any, parameter: Choices | Range, trials: Sequence[FrozenTrial], measure: Measure
+) -> None:
     labels = list(parameter.labels()) if isinstance(parameter, Choices) else []
     for state, marker, colour in (
         (TrialState.PRUNED, "x", "tab:red"),
@@ -215,7 +222,7 @@ def draw_parameter(axis: Any, parameter: Choices | Range, trials: Sequence[Froze
         points = [trial for trial in trials if trial.state == state]
         values = [trial.params[parameter.key] for trial in points]
         places = [labels.index(value) for value in values] if labels else values
-        heights = [100 * result_of(trial).accuracy for trial in points]
+        heights = [measure.scale * result_of(trial).score for trial in points]
         label = f"{state.name.lower()}: {len(points)}"
         if points:
             axis.scatter(places, heights, marker=marker, color=colour, label=label)
@@ -223,18 +230,19 @@ def draw_parameter(axis: Any, parameter: Choices | Range, trials: Sequence[Froze
         axis.set_xticks(range(len(labels)), labels)
     elif parameter.log:
         axis.set_xscale("log")
-    axis.set(xlabel=parameter.key, ylabel="validation accuracy, %")
+    axis.set(xlabel=parameter.key, ylabel=measure.axis)
     axis.grid(alpha=0.3)
 
 
-def draw_grid(axis: Any, space: Space, accuracies: Array) -> None:
+def draw_grid(axis: Any, space: Space, scores: Array, measure: Measure) -> None:
     rows, columns = grid_labels(space)
-    axis.imshow(100 * accuracies, cmap="viridis", aspect="auto")
+    axis.imshow(measure.sign * scores, cmap="viridis", aspect="auto")
     axis.set_xticks(range(len(columns)), columns)
     axis.set_yticks(range(len(rows)), rows)
-    axis.set(xlabel=space[1].key, ylabel=space[0].key, title="validation accuracy, %")
-    middle = np.nanmean(accuracies)
-    for row, column in np.argwhere(np.isfinite(accuracies)):
-        accuracy = accuracies[row, column]
-        colour = "black" if accuracy > middle else "white"
-        axis.text(column, row, f"{100 * accuracy:.2f}", ha="center", va="center", color=colour)
+    axis.set(xlabel=space[1].key, ylabel=space[0].key, title=measure.axis)
+    middle = np.nanmean(scores)
+    for row, column in np.argwhere(np.isfinite(scores)):
+        score = scores[row, column]
+        colour = "black" if measure.sign * (score - middle) > 0 else "white"
+        text = f"{100 * score:.2f}" if measure.unit is None else f"{score:.4g}"
+        axis.text(column, row, text, ha="center", va="center", color=colour)

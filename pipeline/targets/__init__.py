@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from pipeline.config.parts import declared, one_class_each
+from pipeline.config.parts import declared, is_number, one_class_each
 from pipeline.config.problem import ACCURACY
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
@@ -28,6 +28,7 @@ from pipeline.process.errors import UserError
 if TYPE_CHECKING:
     from pipeline.files.reports.baseline import BaselineScore, ErrorScore
     from pipeline.files.reports.evaluate import Evaluation
+    from pipeline.reporting.measure import Judged
     from serving.model_card import ModelCard
 
 
@@ -95,6 +96,9 @@ class Target(Baselined, Protocol):
     def margins(self, outputs: Array, holds_from: Thresholds = None) -> Array:
         """How far each output is from where files differ most: (N,), 0 on a decision boundary."""
 
+    def losses(self, outputs: Array, labels: Array) -> Array:
+        """The loss of each example (N,): the cross-entropy, or of a number its squared error."""
+
     def words(self, answer: Array, names: Sequence[str]) -> str:
         """An answer, or the label of one example, in words."""
 
@@ -106,9 +110,6 @@ class Recognition(Target, Protocol):
 
     def right(self, answers: Array, labels: Array) -> Array:
         """Whether each answer is right: (N,) bool."""
-
-    def losses(self, outputs: Array, labels: Array) -> Array:
-        """The cross-entropy of each example (N,)."""
 
     def counts(self, answers: Array, labels: Array, number: int) -> Counts:
         """The counts of each of `number` classes or labels."""
@@ -122,6 +123,19 @@ class Recognition(Target, Protocol):
 
 class Scoring(Protocol):
     """How good the answers of a target are, in reports and pictures."""
+
+    def judged(
+        self,
+        outputs: Array,
+        labels: Array,
+        description: Description,
+        metric: str = ACCURACY,
+        holds_from: Thresholds = None,
+    ) -> Judged:
+        """How good each answer is: what every comparison of two models looks at."""
+
+    def most_folds(self, labels: Array, description: Description) -> tuple[int, str]:
+        """How many folds these labels can be split into, and what that number is."""
 
     def draw_contents(self, path: Path, labels: dict[str, Array], description: Description) -> None:
         """A picture of the labels of each split."""
@@ -195,6 +209,23 @@ def check_metric(name: str, target_name: str) -> None:
         raise UserError(
             f"problem.metric is {name}, which is for one class of several, and the dataset asks "
             f"for {target_name}; expected {ACCURACY}"
+        )
+
+
+def check_unit(description: Description) -> None:
+    """Raises UserError if the data ask for a number and no unit is given, or the other way round.
+
+    The unit says that problem.target is an error and not an accuracy.
+    """
+    if is_number(description.target) and description.unit is None:
+        raise UserError(
+            f"problem.unit is null, and {description.name} asks for a number; expected its unit, "
+            "such as degrees, and as problem.target the mean absolute error that the model may have"
+        )
+    if description.unit is not None and not is_number(description.target):
+        raise UserError(
+            f"problem.unit is {description.unit}, and {description.name} asks for "
+            f"{description.target}; expected null, or numbers: floats as y_train of an npz file"
         )
 
 

@@ -22,9 +22,10 @@ from pipeline.files.reports.evaluate import (
 )
 from pipeline.inputs import Sheet
 from pipeline.reporting import statistics
+from pipeline.reporting.errors import Errors, distances, paired_p_values
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import amount, amounts
-from pipeline.targets import Goal
+from pipeline.targets import Goal, Thresholds
 from pipeline.targets._gate import MORE_EXAMPLES
 
 if TYPE_CHECKING:
@@ -33,6 +34,21 @@ if TYPE_CHECKING:
 SIGNIFICANT = 0.05
 RESAMPLES = 1000  # of the bootstrap
 PARTS = 10  # of the range of true numbers, in the picture of errors
+
+
+def judged(
+    outputs: Array,
+    labels: Array,
+    description: Description,
+    metric: str = ACCURACY,
+    holds_from: Thresholds = None,
+) -> Errors:
+    answers = targets.target(description.target).answers(outputs)
+    return Errors.of(answers, np.asarray(labels), description.unit)
+
+
+def most_folds(labels: Array, description: Description) -> tuple[int, str]:
+    return len(labels) // 2, "half of the examples: one alone has no interval"
 
 
 def draw_contents(path: Path, labels: dict[str, Array], description: Description) -> None:
@@ -53,12 +69,6 @@ def baseline_score(
         r_squared=explained(errors, labels),
         unit=description.unit or "",
     )
-
-
-def distances(answers: Array, labels: Array) -> Array:
-    """The absolute error (N,) of each answer."""
-    result: Array = np.abs(answers.astype(np.float64) - labels)
-    return result
 
 
 def root_mean_square(errors: Array) -> float:
@@ -110,7 +120,7 @@ def judge(errors: Array, baseline_errors: Array, goal: float, unit: str) -> Numb
     The baseline is beaten by Student's paired t-test, two-sided p < 0.05.
     """
     error, baseline_error = float(errors.mean()), float(baseline_errors.mean())
-    p_value = paired_p_value(errors - baseline_errors)
+    p_value = min(1.0, 2 * min(paired_p_values(errors, baseline_errors)))
     beaten = error < baseline_error and p_value < SIGNIFICANT
     return NumberGate(
         target=goal,
@@ -125,17 +135,6 @@ def judge(errors: Array, baseline_errors: Array, goal: float, unit: str) -> Numb
             else [_not_beaten(error, baseline_error, p_value, unit)],
         },
     )
-
-
-def paired_p_value(differences: Array) -> float:
-    """The two-sided p-value of Student's t-test that the mean of differences (N,) is 0."""
-    from scipy import stats
-
-    mean, total = float(differences.mean()), len(differences)
-    standard_error = float(differences.std(ddof=1)) / total**0.5
-    if not standard_error:
-        return 0.0 if mean else 1.0
-    return float(2 * stats.t.sf(abs(mean) / standard_error, total - 1))
 
 
 def _missed(error: float, goal: float, unit: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,9 +22,9 @@ from pipeline.files.reports.evaluate import (
 from pipeline.inputs import Drawing, Sheet
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
-from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
+from pipeline.reporting.metrics import ACCURACY, Judged
 from pipeline.reporting.tables import interval
-from pipeline.targets import Goal, Recognition
+from pipeline.targets import Goal, Thresholds
 from pipeline.targets._gate import by_goal, missed
 from pipeline.targets._neglected import BAD, ignored, poorly_recognized
 from pipeline.targets._per_class import hidden, per_class, scores_in_words
@@ -34,41 +33,25 @@ if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Whether each answer is `right` (N,), its loss (N,), and the digests (N,) of the examples.
-
-    `judged` are the answers under problem.metric, if that is not accuracy.
-    """
-
-    right: Array
-    losses: Array
-    examples: Array
-    judged: Judged | None = None
-
-    @property
-    def value(self) -> float:
-        """That of problem.metric."""
-        return float(self.right.mean()) if self.judged is None else self.judged.value
-
-    @property
-    def words(self) -> str:
-        return METRICS[ACCURACY if self.judged is None else self.judged.name].words
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the value."""
-        if self.judged is None:
-            return statistics.accuracy_interval(int(self.right.sum()), len(self.right))
-        return self.judged.interval
+def judged(
+    outputs: Array,
+    labels: Array,
+    description: Description,
+    metric: str = ACCURACY,
+    holds_from: Thresholds = None,
+) -> Judged:
+    target = targets.recognition(description.target)
+    answers, labels = target.answers(outputs, holds_from), np.asarray(labels)
+    if metric == ACCURACY:  # which targets have that are not classes, too
+        return metrics.by_accuracy(target.right(answers, labels))
+    return metrics.judged(metric, answers, labels, description)
 
 
-def scores(target: Recognition, predictions: Predictions, metric: str = ACCURACY) -> Scores:
-    outputs, labels = predictions.probabilities, predictions.labels
-    answers, classes = target.answers(outputs), outputs.shape[1]
-    judged = None if metric == ACCURACY else Judged(metric, answers, labels, classes)
-    right = target.right(answers, labels)
-    return Scores(right, target.losses(outputs, labels), predictions.examples, judged)
+def most_folds(labels: Array, description: Description) -> tuple[int, str]:
+    target = targets.recognition(description.target)
+    images = target.counts(labels, labels, len(description.class_names)).images
+    noun = "class" if target.ONE_CLASS_EACH else "label"
+    return int(images.min()), f"the size of the smallest {noun}"
 
 
 def draw_contents(path: Path, labels: dict[str, Array], description: Description) -> None:

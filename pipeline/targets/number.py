@@ -117,6 +117,11 @@ def answers(outputs: Array, holds_from: Thresholds = None) -> Array:
     return outputs[:, 0]
 
 
+def losses(outputs: Array, labels: Array) -> Array:
+    result: Array = (outputs[:, 0].astype(np.float64) - labels) ** 2
+    return result
+
+
 def margins(outputs: Array, holds_from: Thresholds = None) -> Array:
     """The distance to the nearer end of all outputs: there an int8 file may saturate."""
     low, high = outputs.min(initial=np.inf), outputs.max(initial=-np.inf)

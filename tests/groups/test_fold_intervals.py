@@ -8,7 +8,7 @@ import pytest
 from pipeline.files import splits
 from pipeline.files.artifacts import Array
 from pipeline.files.reports import folds as folds_report
-from pipeline.reporting import by_folds
+from pipeline.reporting import by_folds, metrics
 from pipeline.search import folds
 from tests.groups.conftest import settings
 
@@ -63,7 +63,7 @@ def test_the_interval_of_few_groups_holds_the_accuracy_in_new_groups(
         outside = rows_of(examples, np.sort(np.concatenate([parts["train"], parts["validation"]])))
         count = len(np.unique(outside[2]))
         pairs = folds.split(*outside[1:], folds_report.number(count, count), seed)
-        answers = [by_folds.by_accuracy(fold(outside, *pair, seed)) for pair in pairs]
+        answers = [metrics.by_accuracy(fold(outside, *pair, seed)) for pair in pairs]
         low, high = by_folds.score(answers).interval
         covered += low <= right(rows_of(examples, parts["train"]), new).mean() <= high
     assert covered / 400 >= 0.95, covered

@@ -16,6 +16,7 @@ from pipeline.planning import survey
 from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds
+from pipeline.reporting.measure import Measure
 from pipeline.search import cached_training, folds, group_folds
 from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.announcement import announce
@@ -154,7 +155,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
         "the first two epochs\n"
     )
     results = [training.run() for training in each[:2]]
-    right = [training.right() for training in each[:2]]
+    right = [group_folds.right(training) for training in each[:2]]
     assert all(len(part) == 8 for part in right)
     assert [round(result.accuracy * 8) for result in results] == [part.sum() for part in right]
     announce(each, Engine())
@@ -167,7 +168,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     page = Path("reports/folds.md").read_text()
     assert "| 2 | 0.00 % | 0.00 to 36.94 % | 0 of 8 |" in page
     accuracies = [result.accuracy for result in [training.run() for training in each]]
-    low, high = by_folds.interval(accuracies)
+    low, high = by_folds.interval(accuracies, Measure("accuracy"))
     mean = f"{100 * np.mean(accuracies):.2f} %"
     assert f"| mean | {mean} | {100 * low:.2f} to {100 * high:.2f} % |" in page
     assert Path("reports/folds.png").stat().st_size > 10_000

@@ -73,12 +73,12 @@ def test_the_unit_says_whether_the_target_is_an_error() -> None:
         with pytest.raises(UserError, match=sentence):
             params.override(settings, change)
     with pytest.raises(UserError, match="unit is null, and own asks for a number"):
-        preprocess.check_unit(dataclasses.replace(OWN, unit=None))
+        targets.check_unit(dataclasses.replace(OWN, unit=None))
     with pytest.raises(UserError, match="unit is degrees, and own asks for classes"):
-        preprocess.check_unit(dataclasses.replace(OWN, target="classes"))
+        targets.check_unit(dataclasses.replace(OWN, target="classes"))
 
 
-def test_analyses_that_compare_right_answers_refuse_numbers_before_they_train() -> None:
+def test_what_compares_right_answers_refuses_numbers_before_it_trains() -> None:
     settings = params.load(ROOT / "params.yaml")
     check_answers(settings)
     with pytest.raises(UserError, match="unit is degrees, so the model gives a number"):

@@ -16,8 +16,8 @@ from pipeline.files import raw
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
-from pipeline.reporting import by_folds
-from pipeline.reporting.metrics import Judged
+from pipeline.reporting import by_folds, metrics
+from pipeline.reporting.measure import Measure
 from pipeline.search import batch_size, cached_training, data_size, folds, learning_rate
 from pipeline.search.analysis import Analysis
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -87,7 +87,7 @@ def test_folds_are_trained_again_only_if_the_recipe_is_another(
 ) -> None:
     settings = params.load()
     own = recipe(settings, raw.description())
-    score = by_folds.score([by_folds.by_accuracy(np.arange(10) < 9)] * 5)
+    score = by_folds.score([metrics.by_accuracy(np.arange(10) < 9)] * 5)
     FoldsReport(recipe=own, score=score).save()
     folds.refresh(settings)
     assert capsys.readouterr().out == ""
@@ -107,15 +107,12 @@ def test_folds_are_trained_again_only_if_the_recipe_is_another(
     other = FoldsReport.load()
     assert (other.score.name, other.score.images) == ("macro_f1", 600)
     parts = [training.judged("macro_f1") for training in folds.trainings(analysis("folds"), FOLDS)]
-    answers, labels = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("answers", "labels")
-    )
-    assert other.score.value == Judged("macro_f1", answers, labels, parts[0].classes).value
+    assert other.score.value == parts[0].joined(parts[1:]).value
     assert other.recipe != own
 
 
 def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:
-    low, high = by_folds.interval([0.90, 0.92, 0.91, 0.93, 0.89])
+    low, high = by_folds.interval([0.90, 0.92, 0.91, 0.93, 0.89], Measure("accuracy"))
     half = 2.7764 * np.std([0.90, 0.92, 0.91, 0.93, 0.89], ddof=1) * np.sqrt(1 / 5 + 1 / 4)
     assert (low, high) == pytest.approx((0.91 - half, 0.91 + half), abs=1e-5)
 

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from pipeline.config import params
+from pipeline.files.artifacts import Description
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.search.change import Change, Situation
 from pipeline.search.dvc_experiment import Experiment
-from pipeline.search.paired_test import PairedTest, compare
+from pipeline.search.paired_test import PairedTest, Scores, compare, scores
 from pipeline.search.step import Step, confirmed, corrected, outdone, paragraphs
-from pipeline.targets import classes
-from pipeline.targets._scores import Scores, scores
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.long
+
+TWO = Description("own", ["a", "b"], (2, 2, 1), {}, [])
 
 
 def answers(right: np.ndarray, examples: np.ndarray, surely: float = 0.9) -> Scores:
@@ -30,7 +31,7 @@ def answers(right: np.ndarray, examples: np.ndarray, surely: float = 0.9) -> Sco
 def scored(of_class_0: np.ndarray, examples: np.ndarray) -> Scores:
     probabilities = np.stack([of_class_0, 1 - of_class_0], axis=1)
     labels = np.zeros(len(examples), int)
-    return scores(classes, Predictions(probabilities, labels, examples.astype(np.uint64)))
+    return scores(Predictions(probabilities, labels, examples.astype(np.uint64)), TWO)
 
 
 def is_confirmed(comparison: PairedTest) -> bool:
@@ -67,6 +68,17 @@ def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
     assert not is_confirmed(comparison)
     level = compare(answers(old, rows, surely=0.99), answers(old, rows))
     assert is_confirmed(level)  # as accurate, and surer of it
+
+
+def test_several_labels_are_compared_at_thresholds_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (300, 2))
+    outputs = 0.1 + 0.2 * labels + 0.05 * rng.random((300, 2))  # none reaches 0.5
+    rows = np.arange(300).astype(np.uint64)
+    description = Description("own", ["a", "b"], (2, 2, 1), {}, [], target="labels")
+    compared = scores(Predictions(outputs, labels, rows), description)
+    assert compared.judged.value > 0.98  # at 0.5, those alone that have no label are right
+    assert (outputs < 0.5).all()
 
 
 def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:

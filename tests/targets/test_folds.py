@@ -12,7 +12,7 @@ from pipeline.config import params
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import EvaluationReport, FoldScore, MetricScore
 from pipeline.files.reports.folds import recipe
-from pipeline.reporting import by_folds, page_gates, statistics, terminal
+from pipeline.reporting import by_folds, metrics, page_gates, statistics, terminal
 from pipeline.reporting.metrics import ACCURACY, Judged
 from pipeline.targets import (
     _scores,
@@ -24,7 +24,7 @@ from tests.targets.conftest import THREE, evaluated
 
 def alike(right: Array) -> FoldScore:
     """Five folds, in each of which these examples (N,) are answered right."""
-    return by_folds.score([by_folds.by_accuracy(right)] * 5)
+    return by_folds.score([metrics.by_accuracy(right)] * 5)
 
 
 def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
@@ -92,7 +92,7 @@ def test_the_interval_of_folds_is_wider_if_their_models_differ() -> None:
     same = alike(np.arange(60) < 42)
     assert same.interval == statistics.accuracy_interval(210, 300)
     differing = by_folds.score(
-        [by_folds.by_accuracy(np.arange(60) < hits) for hits in (30, 36, 42, 48, 54)]
+        [metrics.by_accuracy(np.arange(60) < hits) for hits in (30, 36, 42, 48, 54)]
     )
     assert differing.value == same.value
     half = 2.7764 * np.std([0.5, 0.6, 0.7, 0.8, 0.9], ddof=1) * np.sqrt(1 / 5 + 1 / 4)

@@ -10,6 +10,8 @@ from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section, has_key
 from serving.metric import ACCURACY, METRICS
 
+MEAN_ERROR = "mean absolute error"
+
 
 class GateName(StrEnum):
     """The gates between a model and its bundle; those of `evaluate` come first."""
@@ -105,9 +107,13 @@ class GroupError(Section):
 
 
 class FoldScore(Section):
-    """The metric of answers outside the test set, each by a model that never saw the example."""
+    """The metric of answers outside the test set, each by a model that never saw the example.
+
+    With a unit it is the mean absolute error.
+    """
 
     name: str = ACCURACY
+    unit: str | None = None
     folds: int
     images: int
     value: float
@@ -116,7 +122,8 @@ class FoldScore(Section):
     @property
     def words(self) -> str:
         """As the figure is called, so that it is not taken for that of one model."""
-        return f"cross-validated {METRICS[self.name].words} of the recipe"
+        measured = METRICS[self.name].words if self.unit is None else MEAN_ERROR
+        return f"cross-validated {measured} of the recipe"
 
 
 class Evaluation(Report):
