@@ -102,6 +102,20 @@ def test_the_page_on_benchmarks_says_which_score_rejects_what() -> None:
     assert max(clothes.values()) < 96
 
 
+def test_the_page_on_benchmarks_says_how_fast_photos_are_read() -> None:
+    report = (ROOT / "benchmarks" / "reading.md").read_text("utf-8")
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    part = page[page.index("### How training reads photos") :].split("\n## ")[0]
+    header, rows = table(report)
+    assert table(part) == (header, rows)
+    # What the page concludes
+    cpu = {row[0]: float(row[header.index("CPU ms a photo")]) for row in rows}
+    ours = cpu["ours, compressed files"]
+    assert all(0.8 < cpu[way] / ours < 1.25 for way in cpu if "Pillow" in way or "2 pro" in way)
+    assert cpu["tf.data, its own decoder"] < 0.5 * ours
+    assert cpu["ours, pixels"] < 0.1 * ours
+
+
 def results() -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the full table of results."""
     block = RESULTS.read_text("utf-8").split(marked_tables.BEGIN)[1].split(marked_tables.END)[0]
