@@ -7,7 +7,8 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
-	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks fleet integer-c chaos clean
+	results diagnosis lectures seeds compare bench-serve bench-photos bench-reading bench-jax \
+	bench-cluster bench-ranks fleet integer-c chaos clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -95,6 +96,9 @@ bench-serve: env ## compare our server with others under load, on the same file
 
 bench-photos: env ## measure memory and time of the stages before training on 1,000 to 100,000 photos
 	$(RUN) python -m benchmarks.photos
+
+bench-reading: env ## compare ways to read photos for training: make bench-reading PHOTOS=photos.zip
+	$(RUN) python -m benchmarks.reading "$(PHOTOS)"
 
 bench-jax: env ## compare training on JAX, on a GPU if there is one, with a plain JAX loop
 	$(RUN) python -m benchmarks.jax_loop

@@ -78,6 +78,44 @@ def test_the_page_on_microcontrollers_says_how_good_the_smallest_files_are() -> 
     assert [row[1:] for row in quoted] == [[row[column] for column in columns] for row in rows]
 
 
+def test_the_page_on_benchmarks_says_which_score_rejects_what() -> None:
+    report = (ROOT / "benchmarks" / "strange_scores.md").read_text("utf-8")
+    header, rows = table(report)
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    part = page[page.index("### Other scores") :].split("\n## ")[0]
+    shown, quoted = table(part)
+    assert shown == header
+    assert quoted == [row for row in rows if "cut" not in row[0]]
+    text = " ".join(part.split())
+    sizes = re.search(r"file has ([\d,]+) bytes, and ([\d,]+) when it is cut", report)
+    assert sizes is not None
+    assert f"{sizes[2]} bytes instead of {sizes[1]}" in text
+    (logit,) = (row for row in rows if "cut" in row[0] and row[1] == "largest logit")
+    assert f"rejected {logit[header.index('Fashion-MNIST')]} of 1,000 clothes" in text
+    # What the page concludes
+    clothes = {(row[0], row[1]): number(row[header.index("Fashion-MNIST")]) for row in rows}
+    noise = {(row[0], row[1]): number(row[header.index("noise")]) for row in rows}
+    files = {row[0] for row in rows}
+    for file in files:
+        assert clothes[file, "largest logit"] - clothes[file, "largest probability"] >= 15
+        assert noise[file, "largest logit"] == 0
+    assert max(clothes.values()) < 96
+
+
+def test_the_page_on_benchmarks_says_how_fast_photos_are_read() -> None:
+    report = (ROOT / "benchmarks" / "reading.md").read_text("utf-8")
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    part = page[page.index("### How training reads photos") :].split("\n## ")[0]
+    header, rows = table(report)
+    assert table(part) == (header, rows)
+    # What the page concludes
+    cpu = {row[0]: float(row[header.index("CPU ms a photo")]) for row in rows}
+    ours = cpu["ours, compressed files"]
+    assert all(0.8 < cpu[way] / ours < 1.25 for way in cpu if "Pillow" in way or "2 pro" in way)
+    assert cpu["tf.data, its own decoder"] < 0.5 * ours
+    assert cpu["ours, pixels"] < 0.1 * ours
+
+
 def results() -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the full table of results."""
     block = RESULTS.read_text("utf-8").split(marked_tables.BEGIN)[1].split(marked_tables.END)[0]
