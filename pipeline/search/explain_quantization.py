@@ -145,7 +145,7 @@ def explain(images: int) -> None:
     if isinstance(turns, FloatInTurn) and turns.layers:
         show(console, float_in_turn.COLUMNS, turns.rows()[: SHOWN + 2])
     write(PAGE, comparison, advice, turns)
-    lines = [*filter(None, lines), verdict(comparison), *numbered(advice), f"All layers: {PAGE}"]
+    lines = [verdict(comparison), *filter(None, lines), *numbered(advice), f"All layers: {PAGE}"]
     console.print("\n".join(lines), markup=False)
 
 
