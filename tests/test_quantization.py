@@ -136,7 +136,7 @@ def test_the_command_explains_the_files_of_a_run_and_refuses_without_them(
     assert f"**{sentence}**" in page
     assert "| probabilities |" in page
     assert "## Each layer in float in turn" in page
-    assert "layer in float" in printed
+    assert "of the probability to other classes than float32" in printed
     project.run(*EDGEPROOF, "explain-quantization", "--images", "0")
     assert "in float" not in (project.folder / "reports" / "quantization.md").read_text()
     failed = project.attempt(*EDGEPROOF, "explain-quantization", "--images", "-1")

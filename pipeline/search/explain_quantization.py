@@ -145,7 +145,7 @@ def explain(images: int) -> None:
     if isinstance(turns, FloatInTurn) and turns.layers:
         show(console, float_in_turn.COLUMNS, turns.rows()[: SHOWN + 2])
     write(PAGE, comparison, advice, turns)
-    lines = [*filter(None, lines), verdict(comparison), *numbered(advice), f"All layers: {PAGE}"]
+    lines = [verdict(comparison), *filter(None, lines), *numbered(advice), f"All layers: {PAGE}"]
     console.print("\n".join(lines), markup=False)
 
 
@@ -157,7 +157,9 @@ def validation(images: int) -> tuple[Array, Array]:
 
 
 def show(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(*columns)
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -28,14 +28,7 @@ FEWEST = 30  # images, below which the interval cannot be trusted
 NAMED = 3  # layers in a sentence
 NEAR = 0.5  # of what int8 moves, which the simulation may be off
 TITLE = "each layer in float"
-COLUMNS = (
-    "layer in float",
-    "answers that differ",
-    "probability moved",
-    "gain, points",
-    "95 % interval, for all layers together",
-    "validation loss",
-)
+COLUMNS = ("in float", "differ", "moved", "gain", "95 % interval", "loss")
 
 
 @dataclass(frozen=True)
@@ -134,6 +127,8 @@ class FloatInTurn:
         return [
             *head,
             tables.table(COLUMNS, self.rows()),
+            "Answers *differ* from those of float32. *moved* and *gain* are points of the "
+            "probability, and the interval of the gain holds for all layers together.",
             f"The validation loss of float32 is {self.float32_loss:.4f}. The rounding of int8 is "
             f"simulated in float, and {points(self.error)} points off from the file. Gains do not "
             "add up: the errors of two layers may cancel each other, and then one of them alone in "
