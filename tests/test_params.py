@@ -49,7 +49,7 @@ def message(tmp_path: Path, old: str, new: str) -> str:
             "architecture: vgg",
             ["train.architecture", "'vgg'", "cnn, edge, efficientnet_lite0, mlp"],
         ),
-        ("- tflite_int8", "- tflite_int4", ["export.formats", "'tflite_int4'", "tflite_int8"]),
+        ("- tflite_int8", "- tflite_int2", ["export.formats", "'tflite_int2'", "tflite_int8"]),
         ("- tflite_int8", "- tflite_float32", ["export.formats", "twice"]),
         (
             "precision: float32",
