@@ -206,8 +206,8 @@ def page(
     )
     parts = [
         "# How training reads photos",
-        f"`python -m benchmarks.reading` makes this page, from {arguments.photos.name}: "
-        f"{arguments.count:,} photos in a random order and in batches of {reading_ways.BATCH}. "
+        f"`python -m benchmarks.reading` makes such a page, this one from {arguments.photos.name} "
+        f"with the sides, rounds and ways that it shows: {arguments.count:,} photos in a random order and in batches of {reading_ways.BATCH}. "
         f"After {reading_ways.WARM_UP} batches {reading_ways.TIMED} are timed, in "
         f"{rounds} rounds of all ways in turn. Medians, and in brackets the least and "
         "the most; *times ours* compares within a round. The last column says how much of the "
@@ -228,6 +228,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=list(reading_ways.WAYS))
     arguments = parser.parse_args()
+    if OURS not in arguments.ways:
+        parser.error(f"--ways: expected {OURS!r} among them, which the others are compared with")
     artifacts.STATE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=artifacts.STATE) as name:
         folder, packages = Path(name).absolute() / "stores", Path(name).absolute() / "packages"

@@ -95,7 +95,7 @@ def test_weights_are_rounded_so_that_the_outputs_change_less_than_with_the_neare
     for layer in filter(_four_bits._takes_four_bits, _four_bits._layers(model)):
         inputs, weights = _four_bits._inputs(layer, images).astype(np.float64), layer.weights()
         squares = np.square(inputs).mean(0)
-        scales = _four_bits._scales(weights, squares, len(layer.kernel.quantization.scale))
+        scales = _four_bits._scales(weights, squares, layer.kernel.quantization.scale)
         exact, count = inputs @ weights.T, len(inputs)
         errors = {
             rounding: np.linalg.norm(inputs @ (integers * scales).T - exact)
@@ -136,7 +136,7 @@ def test_a_file_gives_the_bytes_of_one_with_the_same_weights_in_int8(
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
-    from pipeline.embedded._integer_c.network import unpacked
+    from pipeline.runtimes.four_bits import unpacked
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(int4))
     for tensor in model.subgraphs[0].tensors:
@@ -160,6 +160,23 @@ def test_equal_files_are_rounded_alike(int4: bytes, int8: bytes, images: Array) 
     from pipeline.formats import _four_bits
 
     assert _four_bits.rounded(int8, images) == int4
+
+
+def test_a_filter_without_weights_still_gives_its_bias(images: Array) -> None:
+    from pipeline.formats import _four_bits, tflite_int8
+
+    model = network(images.shape[1:])
+    for name in ("same", "dilated"):
+        kernel, bias = model.get_layer(name).weights
+        kernel.assign(kernel * np.arange(8).clip(0, 1))
+        bias.assign(bias + 0.1)
+    data = tflite_int8.convert(model, images)
+    answers = []
+    for content in (data, _four_bits.rounded(data, images)):
+        runner = Interpreter(model_content=content).get_signature_runner()
+        answers.append(runner(image=images[:1])["probabilities"])
+    eight, four = answers
+    assert np.abs(eight - four).max() < 0.1
 
 
 def test_a_shared_constant_keeps_eight_bits(int8: bytes, images: Array) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.files.artifacts import Array
+from pipeline.runtimes import four_bits
 
 TYPES = {
     "float32": schema.TensorType.FLOAT32,
@@ -70,10 +71,8 @@ class Builder:
 
     def four_bits(self, values: Array, scales: Sequence[float], axis: int) -> Quantized:
         """A constant of int8 values from -8 to 7, two of them in a byte."""
-        halves = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)) & 0x0F
-        return self.stored(
-            self.tensor(values.shape, "int4", scales, 0, axis), halves[::2] | halves[1::2] << 4
-        )
+        tensor = self.tensor(values.shape, "int4", scales, 0, axis)
+        return self.stored(tensor, four_bits.packed(values.reshape(-1)))
 
     def stored(self, tensor: Quantized, values: Array) -> Quantized:
         buffer = schema.BufferT()

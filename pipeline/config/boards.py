@@ -63,12 +63,15 @@ def arena(name: str, arena_bytes: int, esp_nn_bytes: int) -> int:
     return esp_nn_bytes if name.startswith("esp32") else arena_bytes
 
 
+FOUR_BITS = "use weights of 4 bits (add tflite_int4 to export.formats and set embed.format to it)"
+
+
 def misfit(name: str, arena_bytes: int, flash_bytes: int) -> str | None:
     """Why a model of these bytes does not fit the board; None if it does."""
     board = BOARDS[name]
     for memory, needed, available, cure in (
         ("RAM", arena_bytes, board.ram_bytes, "use smaller pictures (dataset.height and width)"),
-        ("flash", flash_bytes, board.flash_bytes, "use embed.format: tflite_int4"),
+        ("flash", flash_bytes, board.flash_bytes, FOUR_BITS),
     ):
         if needed > available:
             return (

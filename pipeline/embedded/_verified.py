@@ -121,6 +121,7 @@ class VerifiedFile:
             "name": f"{self.name} {self.version}",
             "library": re.sub(r"\W", "_", self.name),
             "version": self.version,
+            "format": self.format,
             "size": _kinds.size(self.data),
             "pixels": f"{math.prod(self.data.input_shape):,}",
             "values": _kinds.kind_of(self.data).values,

@@ -18,7 +18,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from pipeline.files.artifacts import Array
-from pipeline.runtimes import inner_tensors
+from pipeline.runtimes import four_bits, inner_tensors
+from serving import preflight
 
 LARGEST = 7  # of a weight, in both directions
 EXAMPLES, WINDOWS = 200, 64  # that a layer is measured on: examples, and random windows of each
@@ -29,7 +30,7 @@ LIMITS = np.linspace(0.5, 1, 26)  # shares of the largest weight that are tried 
 # Operators with INT4 weights have these versions (tensorflow/lite/tools/versioning/op_version.cc),
 # which need this runtime (runtime_version.cc beside it).
 VERSIONS = {schema.BuiltinOperator.CONV_2D: 7, schema.BuiltinOperator.FULLY_CONNECTED: 10}
-OLDEST_RUNTIME = b"2.11.0"
+OLDEST_RUNTIME = "2.11.0"
 MINIMUM_VERSION = b"min_runtime_version"
 
 
@@ -58,7 +59,8 @@ class Layer:
         return [self.tensors[index] for index in self.operator.inputs[2:] if index >= 0]
 
     def values(self, tensor: Any, dtype: Any) -> Array:
-        return np.frombuffer(bytes(self.model.buffers[tensor.buffer].data), dtype)
+        data = self.model.buffers[tensor.buffer].data  # None unless they are constant
+        return np.frombuffer(b"" if data is None else bytes(data), dtype)
 
     def weights(self) -> Array:
         """The real weights, float64."""
@@ -162,7 +164,7 @@ def _round(layer: Layer, inputs: Array) -> None:
     """Rounds the weights of a layer, still one to a byte, and corrects its biases."""
     weights, correlated = layer.weights(), inputs.shape[1] <= MOST_CORRELATED
     squares = np.square(inputs).mean(0, np.float64)
-    scales = _scales(weights, squares, len(layer.kernel.quantization.scale))
+    scales = _scales(weights, squares, np.asarray(layer.kernel.quantization.scale))
     if correlated:
         integers = _compensated(weights / scales, inputs.T @ inputs / len(inputs))
     else:
@@ -181,18 +183,21 @@ def _rescale(layer: Layer, bias: Any, scales: Array, shift: Array) -> None:
     stored = layer.values(bias, np.int32)
     real = stored * np.asarray(bias.quantization.scale, np.float64) + shift * step
     units = scales.astype(np.float32).astype(np.float64) * step
-    layer.store(bias, np.round(real / units).astype(np.int32))
+    limits = np.iinfo(np.int32)
+    layer.store(bias, np.clip(np.round(real / units), limits.min, limits.max).astype(np.int32))
     count = len(bias.quantization.scale)
     bias.quantization.scale = units[:count].astype(np.float32)
 
 
-def _scales(weights: Array, squares: Array, count: int) -> Array:
+def _scales(weights: Array, squares: Array, before: Array) -> Array:
     """The scale (outputs, 1) of each row of weights, or one for all, that loses least.
 
-    `squares` (inputs,) says how much the error of a weight matters.
+    `squares` (inputs,) says how much the error of a weight matters. `before` are the scales of
+    int8, (outputs,) or (1,). Where all weights are zero they stand for a scale that the biases fit.
     """
-    largest = np.abs(weights).max(1, keepdims=True)
-    largest = np.maximum(largest, 1e-12) if count > 1 else np.full_like(largest, largest.max())
+    count = len(before)
+    largest = np.maximum(np.abs(weights).max(1), LARGEST * before.astype(np.float64))[:, None]
+    largest = largest if count > 1 else np.full_like(largest, largest.max())
     errors = []
     for limit in LIMITS:
         scales = largest * limit / LARGEST
@@ -225,10 +230,8 @@ def _compensated(weights: Array, correlations: Array) -> Array:
 
 
 def _pack(layer: Layer) -> None:
-    """Two weights in a byte, the first in its lower half."""
-    values = layer.values(layer.kernel, np.int8)
-    pairs = np.append(values, np.zeros(len(values) % 2, np.int8)).reshape(-1, 2) & 0x0F
-    layer.store(layer.kernel, (pairs[:, 0] | pairs[:, 1] << 4).astype(np.uint8))
+    """Stores the weights two in a byte."""
+    layer.store(layer.kernel, four_bits.packed(layer.values(layer.kernel, np.int8)))
     layer.kernel.type = schema.TensorType.INT4
     code = layer.model.operatorCodes[layer.operator.opcodeIndex]
     code.version = max(code.version, VERSIONS[code.builtinCode])
@@ -239,8 +242,10 @@ def _need_runtime(model: Any) -> None:
     for entry in model.metadata or []:
         if entry.name == MINIMUM_VERSION:
             buffer = model.buffers[entry.buffer]
-            size = len(buffer.data)
-            buffer.data = np.frombuffer(OLDEST_RUNTIME.ljust(size, b"\0"), np.uint8)
+            stored = bytes(buffer.data).rstrip(b"\0").decode()
+            newest = max(stored, OLDEST_RUNTIME, key=preflight.numbers)
+            data = newest.encode().ljust(len(buffer.data), b"\0")
+            buffer.data = np.frombuffer(data, np.uint8)
 
 
 def _drop_unused_buffers(model: Any) -> None:

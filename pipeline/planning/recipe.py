@@ -103,7 +103,11 @@ def _files(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
         return [Choice(formats, FORMATS), kind.runtimes(RUNTIMES), kind.accuracy_drop()]
     if board:
         return [
-            Choice(formats, [*FLOAT_FORMATS, "tflite_int8"], f"{board} takes tflite_int8 alone"),
+            Choice(
+                formats,
+                [*FLOAT_FORMATS, "tflite_int8"],
+                f"of these, {board} takes tflite_int8 alone",
+            ),
             Choice("verify.runtimes", RUNTIMES),
             Choice(drop, INT8_DROP, "int8 may cost such a network a point"),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.config.params import NONE, Params
+from pipeline.config.parts import runs_on_micro
 from pipeline.files.reports.folds import FOLDS, command, number
 from pipeline.files.reports.preprocess import PreprocessReport, Together
 from pipeline.process.words import counted, verb
@@ -112,7 +113,7 @@ def few(
             f"interval of {statistics.expected_interval(target, sizes['test'])}"
             f"{judges if has_folds or possible else ''}"
         )
-    is_int8 = any("int8" in name for name in settings.export.formats)
+    is_int8 = any("int8" in name or runs_on_micro(name) for name in settings.export.formats)
     if is_int8 and sizes["train"] < settings.export.calibration_images:
         notes.append(
             f"{sizes['train']} training examples are fewer than export.calibration_images, so all "

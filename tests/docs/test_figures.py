@@ -73,9 +73,9 @@ def test_the_page_on_microcontrollers_says_how_good_the_smallest_files_are() -> 
     report = (ROOT / "benchmarks" / "smallest.md").read_text("utf-8")
     header, rows = table(report[: report.index("## ")])
     page = (ROOT / "docs" / "microcontroller.md").read_text("utf-8")
-    shown, quoted = table(page[page.index("| network | bytes | arena in C |") :].split("\n\n")[0])
-    columns = [header.index(column) for column in shown[1:]]
-    assert [row[1:] for row in quoted] == [[row[column] for column in columns] for row in rows]
+    shown, quoted = table(page[page.index("| network | weights | bytes |") :].split("\n\n")[0])
+    columns = [header.index(column) for column in shown[2:]]
+    assert [row[2:] for row in quoted] == [[row[column] for column in columns] for row in rows]
 
 
 def test_the_page_on_benchmarks_says_which_score_rejects_what() -> None:

@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.runtimes import four_bits
 
 INSTEAD = "use another architecture, or remove the target from embed.targets"
 DTYPES = {
@@ -110,7 +111,7 @@ def tensor(model: Any, graph: Any, index: int) -> Tensor:
     values = None
     if data is not None and len(data):
         if stored.type == schema.TensorType.INT4:
-            values = unpacked(bytes(data), shape)
+            values = four_bits.unpacked(bytes(data), shape)
         elif dtype:
             values = np.frombuffer(bytes(data), dtype).reshape(shape)
     return Tensor(
@@ -127,13 +128,6 @@ def type_name(code: int) -> str:
     if code == schema.TensorType.INT4:
         return "int4"
     return np.dtype(DTYPES[code]).name if code in DTYPES else "another type"
-
-
-def unpacked(data: bytes, shape: tuple[int, ...]) -> Array:
-    """Values of four bits, two in a byte, the first in its lower half, as int8."""
-    halves = np.frombuffer(data, np.uint8)[:, None] >> np.array([0, 4], np.uint8) & 0x0F
-    values = (halves.reshape(-1).astype(np.int8) ^ 8) - np.int8(8)
-    return values[: int(np.prod(shape))].reshape(shape)
 
 
 def operator(model: Any, entry: Any, tensors: list[Tensor]) -> Operator:

@@ -11,6 +11,7 @@ from pipeline.embedded._integer_c import scaling
 from pipeline.embedded._integer_c.layer import Call, Layer, map_fields
 from pipeline.embedded._integer_c.network import Operator, Tensor
 from pipeline.files.artifacts import Array
+from pipeline.runtimes import four_bits
 
 LARGEST_INPUT = 256  # the largest difference of an int8 value from a zero point, rounded up
 
@@ -69,11 +70,9 @@ def weights(operator: Operator) -> Array:
 
 def stored(operator: Operator, rows: Array) -> dict[str, Any]:
     """The fields with the weights (outputs, products). Each row of int4 begins with a new byte."""
-    packed = operator.inputs[1].dtype == "int4"
-    if packed:
-        pairs = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(rows), -1, 2) & 0x0F
-        rows = pairs[..., 0] | pairs[..., 1] << 4
-    return {"weights": rows.reshape(-1), "packed": int(packed)}
+    is_packed = operator.inputs[1].dtype == "int4"
+    values = four_bits.packed(rows) if is_packed else rows
+    return {"weights": values.reshape(-1), "packed": int(is_packed)}
 
 
 def sum_factors(operator: Operator) -> list[float]:
