@@ -207,9 +207,10 @@ def page(
     parts = [
         "# How training reads photos",
         f"`python -m benchmarks.reading` makes such a page, this one from {arguments.photos.name} "
-        f"with the sides, rounds and ways that it shows: {arguments.count:,} photos in a random order and in batches of {reading_ways.BATCH}. "
-        f"After {reading_ways.WARM_UP} batches {reading_ways.TIMED} are timed, in "
-        f"{rounds} rounds of all ways in turn. Medians, and in brackets the least and "
+        f"with the sides, rounds and ways that it shows: {arguments.count:,} photos in a random "
+        f"order and in batches of {reading_ways.BATCH}. After {reading_ways.WARM_UP} batches "
+        f"{reading_ways.TIMED} are timed, in {rounds} rounds of all ways in turn. Medians, and in "
+        "brackets the least and "
         "the most; *times ours* compares within a round. The last column says how much of the "
         f"{os.cpu_count()} cores other programs used meanwhile.",
         *(f"## {side} x {side} pixels\n\n{text}" for side, text in tables.items()),

@@ -19,7 +19,6 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from pipeline.files.artifacts import Array
 from pipeline.runtimes import four_bits, inner_tensors
-from serving import preflight
 
 LARGEST = 7  # of a weight, in both directions
 EXAMPLES, WINDOWS = 200, 64  # that a layer is measured on: examples, and random windows of each
@@ -243,9 +242,13 @@ def _need_runtime(model: Any) -> None:
         if entry.name == MINIMUM_VERSION:
             buffer = model.buffers[entry.buffer]
             stored = bytes(buffer.data).rstrip(b"\0").decode()
-            newest = max(stored, OLDEST_RUNTIME, key=preflight.numbers)
+            newest = max(stored, OLDEST_RUNTIME, key=_numbers)
             data = newest.encode().ljust(len(buffer.data), b"\0")
             buffer.data = np.frombuffer(data, np.uint8)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def _drop_unused_buffers(model: Any) -> None:
