@@ -25,9 +25,11 @@ def print_doubtful(names: Collection[str]) -> None:
     """Says of the `names` of classes or labels which may be one, and which may stand for none."""
     print_alike(names)
     if missing := [name for name in names if name.casefold() in MISSING]:
+        are_one = len(missing) == 1
         print(
-            f"note: {missing[0]!r} is taken for a class; if it stands for a label that is not "
-            "known, take its examples out"
+            f"note: {', '.join(map(repr, missing))} {'is' if are_one else 'are'} taken for "
+            f"{'a class' if are_one else 'classes'}; if {'it stands' if are_one else 'they stand'} "
+            f"for a label that is not known, remove {'its' if are_one else 'their'} examples"
         )
 
 
