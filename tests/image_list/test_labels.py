@@ -226,5 +226,5 @@ def test_a_class_that_may_stand_for_an_unknown_label_is_named(
 def test_empty_labels_are_counted(photos: Path) -> None:
     with pytest.raises(UserError, match="expected one; remove the 2 rows without a label"):
         load(photos, "file,label\n0.png,cat\n1.png,\n2.png,\n")
-    with pytest.raises(UserError, match="row 3 of .* expected one; remove the row without a label"):
+    with pytest.raises(UserError, match=r"row 3 of .* remove the row without a label"):
         load(photos, "file,label\n0.png,cat\n1.png,\n2.png,dog\n")

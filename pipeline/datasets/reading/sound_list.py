@@ -128,10 +128,10 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
 
 def _say_what_is_silent(files: Sequence[str]) -> None:
     if files:
+        are, their = verb(len(files), "is", "are"), verb(len(files), "its", "their")
         print(
-            f"note: {counted(len(files), 'recording')} {verb(len(files), 'is', 'are')} silent once "
-            f"{verb(len(files), 'its', 'their')} channels are mixed to one: {photo_list.shown(files)}; channels may cancel each "
-            "other out"
+            f"note: {counted(len(files), 'recording')} {are} silent once {their} channels are "
+            f"mixed to one: {photo_list.shown(files)}; channels may cancel each other out"
         )
 
 
