@@ -219,7 +219,7 @@ def test_a_class_that_may_stand_for_an_unknown_label_is_named(
     load(photos, f"file,label\n0.png,cat\n1.png,dog\n2.png,{name}\n")
     assert (f"note: '{name}' is taken for a class" in capsys.readouterr().out) == is_said
     load(photos, f"file,label\n0.png,cat\n1.png,?\n2.png,{name}\n")
-    both = f"note: '?', '{name}' are taken for classes; if they stand for"
+    both = f"note: '?' and '{name}' are taken for classes; if they stand for"
     assert (both in capsys.readouterr().out) == is_said
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.datasets.reading import part_folders
 from pipeline.datasets.reading.file_tree import Tree, nfc
+from pipeline.process.words import verb
 
 # What programs write in place of a label that is not known, in lower case
 MISSING = ("nan", "na", "n/a", "<na>", "null", "nat", "?", "-")
@@ -25,11 +26,11 @@ def print_doubtful(names: Collection[str]) -> None:
     """Says of the `names` of classes or labels which may be one, and which may stand for none."""
     print_alike(names)
     if missing := [name for name in names if name.casefold() in MISSING]:
-        are_one = len(missing) == 1
+        count = len(missing)
         print(
-            f"note: {', '.join(map(repr, missing))} {'is' if are_one else 'are'} taken for "
-            f"{'a class' if are_one else 'classes'}; if {'it stands' if are_one else 'they stand'} "
-            f"for a label that is not known, remove {'its' if are_one else 'their'} examples"
+            f"note: {' and '.join(map(repr, missing))} {verb(count, 'is', 'are')} taken for "
+            f"{verb(count, 'a class', 'classes')}; if {verb(count, 'it stands', 'they stand')} for "
+            f"a label that is not known, remove {verb(count, 'its', 'their')} examples"
         )
 
 
