@@ -105,6 +105,10 @@ def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) ->
 
 @pytest.mark.slow
 def test_braces_in_the_path_are_named_with_a_cure(project: Project) -> None:
+    project.run("dvc", "cache", "dir", "--local", str(project.folder.parent / "c{d}"))
+    done = project.attempt("dvc", "repro", "download")
+    assert "/c{d}/files/md5, as the path has a brace; rename the folder" in done.stderr
+    project.run("dvc", "config", "--local", "--unset", "cache.dir")
     project.folder = project.folder.rename(project.folder.with_name("a{b}"))
     sentence = (
         f"error: DVC cannot use its cache {project.folder}/.dvc/cache/files/md5, as the path has a "

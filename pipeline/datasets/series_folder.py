@@ -11,7 +11,7 @@ last row, such as a gesture. Windows of a recording stay in one split.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -156,7 +156,7 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
     Raises UserError for fewer than two labels, or no number.
     """
     names = sorted({name for part in parts if part.split != "test" for name in part.labels})
-    lacking = _lacking([part for part in parts if not part.labels], how)
+    lacking = _lacking([part for part in parts if not part.labels])
     if how.number is not None:
         if not names:
             raise UserError(
@@ -176,15 +176,16 @@ def _class_names(parts: list[Part], how: Cutting, path: str) -> list[str]:
     return names
 
 
-def _lacking(empty: list[Part], how: Cutting) -> str:
+def _lacking(empty: list[Part]) -> str:
     """What to do about values that are missing in recordings without a window."""
     missing = sum(part.missing for part in empty)
     if not missing:
         return ""
+    lacking = sum((part.lacking for part in empty), Counter[str]())
     return (
         f"; {counted(missing, 'row')} of {counted(len(empty), NOUN)} without a window "
         f"{verb(missing, 'lacks', 'lack')} a value, most in the column "
-        f"{how.lacking.most_common(1)[0][0]}: fill them in, such as with the value before, or take "
+        f"{lacking.most_common(1)[0][0]}: fill them in, such as with the value before, or take "
         "out the columns that have few"
     )
 

@@ -26,8 +26,8 @@ def remarks(labelled: Sequence[tuple[str, str]]) -> list[str]:
         return []
     if all(map(NUMBERED.fullmatch, names)):
         return [
-            f"the classes are the folders {names[0]}, {names[1]} and so on: if these say who, what "
-            f"or when, and the names of the files the label, {CURE}"
+            f"the classes are the folders {names[0]}, {names[1]} and so on: if the folders "
+            f"name people, places or days, and the file names hold the label, {CURE}"
         ]
     if labels := _shared_names(labelled):
         return [

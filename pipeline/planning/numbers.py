@@ -66,10 +66,12 @@ def _of_another_scale(number: NumberRange) -> list[str]:
         ]
     digits = -math.floor(math.log10(number.deviation))
     middle = plain(round((number.low + number.high) / 2, digits))
+    cure = f"subtract {middle} from all, and add it to each answer"
+    if middle.startswith("-"):
+        cure = f"add {middle[1:]} to all, and subtract it from each answer"
     return [
-        f"{differ} and lie far from zero, from where int8 has 255 steps to "
-        f"{plain(number.largest)}: such a file would be worse; subtract {middle} from all, and add "
-        "it to each answer"
+        f"{differ} but lie near {middle}; the 255 steps of int8 begin at zero, so they would be "
+        f"too coarse: {cure}"
     ]
 
 

@@ -133,7 +133,7 @@ def _without_float16(data: Survey, choices: list[Choice]) -> list[Choice]:
     formats, *others = choices
     assert isinstance(formats.value, list)
     kept = [name for name in formats.value if name != "tflite_float16"]
-    reason = "float16 has three digits, from 0.0001 to 65,504, too few for these numbers"
+    reason = "float16 keeps three digits and ends at 65,504, which is too coarse for these numbers"
     return [Choice(formats.key, kept, "; ".join(filter(None, (formats.reason, reason)))), *others]
 
 

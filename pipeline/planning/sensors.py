@@ -70,7 +70,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
             *plan.remarks,
             *_named(raw),
-            *named_folders.remarks(_labelled(raw)),
+            *([] if group in speakers.NAMES else named_folders.remarks(_labelled(raw))),
             *(speakers.remarks(group, names) if names else []),
             *([] if group or not named else [_too_few(named)]),
             *_slow(options.rate),

@@ -55,6 +55,7 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
     examples = Counter(row.part for row in readable)
     classes = [row.label if one_class_each(target) else "" for row in train]
     group, names, too_few = _groups(train, classes, examples, given.group)
+    labelled = [(row.file, row.label) for row in train]
     of_speakers = speakers.remarks(group, example_groups.named(names))
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NONE, **listed},
@@ -76,7 +77,7 @@ def survey(path: Path, tree: Tree, labels: str | None, given: Given) -> Survey:
             *media_files.left_out(left_out, faults, "recording"),
             *_odd(rates, seconds),
             *unlike_classes.of_sounds(lengths if one_class_each(target) else []),
-            *named_folders.remarks([(row.file, row.label) for row in train]),
+            *([] if group in speakers.NAMES else named_folders.remarks(labelled)),
             *(of_speakers if group else []),
             *too_few,
         ],

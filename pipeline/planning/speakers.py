@@ -26,6 +26,10 @@ PIECES = (
     rf"(?:^|/)([^/]*[^\W_][^/]*)[_-]{COUNTED}\d+\.[^/.]*$",
 )
 FEWEST_NAMES = 3
+SWAPPED = (
+    "; if these are the classes, and the folders people or places, write a list with the columns "
+    "file, label and group"
+)
 
 
 def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
@@ -76,11 +80,12 @@ def possible(labelled: Sequence[tuple[str, str]]) -> list[str]:
     expression, names = find(labelled)
     if expression is None:
         return []
-    return [
+    line = (
         f"the names of the files may say what belongs together ({len(names)} names, such as "
         f"{names[0]} and {names[1]}): if these are people, objects or sessions, set "
         f"preprocess.group: '{expression}', or the accuracy will say nothing about new ones"
-    ]
+    )
+    return [line + (SWAPPED if expression in NAMES and expression != FOLDER else "")]
 
 
 def remarks(group: str | None, names: Sequence[str]) -> list[str]:
@@ -98,10 +103,7 @@ def remarks(group: str | None, names: Sequence[str]) -> list[str]:
             "each of them stays in one split (preprocess.group)"
         )
         if group in NAMES:
-            line += (
-                "; if these are the classes, and the folders say who was recorded, write a list "
-                "with the columns file, label and person"
-            )
+            line += SWAPPED
         return [line]
     return [
         "the names of the files do not say who or what was recorded; if several are of one speaker "

@@ -204,6 +204,7 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
     one_each = one_class_each(target)
     classes = texts if one_each else [""] * len(texts)
     files = [(row.file, row.label) for row in train]
+    ungrouped = speakers.possible(files if one_each and group is None else [])
     sides = [(look.label, min(look.size)) for look in looks if look.picture.box is None]
     return Survey(
         values=values,
@@ -222,11 +223,11 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
             *_odd(looks, faults, candidates),
-            *named_folders.remarks(files),
+            *([] if ungrouped else named_folders.remarks(files)),
             *unlike_classes.of_pictures(sides if one_each else []),
             *too_few,
         ],
-        ungrouped=speakers.possible(files if one_each and group is None else []),
+        ungrouped=ungrouped,
     )
 
 

@@ -28,7 +28,10 @@ def find(pairs: Iterable[tuple[str, float]]) -> Unlike | None:
     for label, value in pairs:
         values[label].append(value)
     ends = {
-        label: np.quantile(own, (0.05, 0.95)).tolist()
+        label: (
+            float(np.quantile(own, 0.05, method="lower")),
+            float(np.quantile(own, 0.95, method="higher")),
+        )
         for label, own in values.items()
         if len(own) >= FEWEST
     }
@@ -45,9 +48,9 @@ def of_pictures(pairs: Iterable[tuple[str, float]]) -> list[str]:
     if found is None or found.largest >= SHARP:
         return []
     return [
-        f"the pictures of {found.small} have at most {found.largest:.0f} pixels on the shorter "
-        f"side, and those of {found.large} at least {found.least:.0f}: a model may tell them apart "
-        "by how sharp they are; take both with one camera, from as far"
+        f"nearly all pictures of {found.small} have at most {found.largest:.0f} pixels on the "
+        f"shorter side, and those of {found.large} at least {found.least:.0f}: a model may tell "
+        "them apart by how sharp they are; take both with one camera, from the same distance"
     ]
 
 
@@ -57,7 +60,7 @@ def of_sounds(pairs: Iterable[tuple[str, float]]) -> list[str]:
     if found is None:
         return []
     return [
-        f"the recordings of {found.small} last at most {found.largest:.2g} s, and those of "
+        f"nearly all recordings of {found.small} last at most {found.largest:.2g} s, and those of "
         f"{found.large} at least {found.least:.2g}: shorter ones are padded with zeros, so a model "
         "may tell them apart by their length; cut them alike"
     ]

@@ -83,8 +83,7 @@ def check_cache() -> None:
 
     `dvc repro` by itself would end with a KeyError.
     """
-    root = os.environ.get("DVC_ROOT", "")
-    if "{" in root or "}" in root:
+    if root := os.environ.get("DVC_ROOT"):
         from dvc.repo import Repo
 
         with Repo(root) as repo:

@@ -80,8 +80,8 @@ def check_answers(settings: Params) -> None:
     if settings.problem.unit is not None:
         raise UserError(
             f"problem.unit is {settings.problem.unit}, so the model gives a number, and this "
-            "compares right and wrong answers; `edgeproof folds`, `improve`, `sweep`, "
-            "`batch-size`, `learning-rate` and `data-size` compare errors"
+            "compares right and wrong answers; these compare errors: `edgeproof folds`, "
+            "`improve`, `sweep`, `batch-size`, `learning-rate` and `data-size`"
         )
 
 

@@ -218,8 +218,13 @@ def test_a_class_that_may_stand_for_an_unknown_label_is_named(
 ) -> None:
     load(photos, f"file,label\n0.png,cat\n1.png,dog\n2.png,{name}\n")
     assert (f"note: '{name}' is taken for a class" in capsys.readouterr().out) == is_said
+    load(photos, f"file,label\n0.png,cat\n1.png,?\n2.png,{name}\n")
+    both = f"note: '?' and '{name}' are taken for classes; if they stand for"
+    assert (both in capsys.readouterr().out) == is_said
 
 
 def test_empty_labels_are_counted(photos: Path) -> None:
-    with pytest.raises(UserError, match=r"row 3 of .* expected one: take out the 2 rows without"):
+    with pytest.raises(UserError, match="expected one; remove the 2 rows without a label"):
         load(photos, "file,label\n0.png,cat\n1.png,\n2.png,\n")
+    with pytest.raises(UserError, match=r"row 3 of .* remove the row without a label"):
+        load(photos, "file,label\n0.png,cat\n1.png,\n2.png,dog\n")

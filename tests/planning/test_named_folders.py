@@ -24,7 +24,7 @@ ACTORS = [
 @pytest.mark.parametrize(
     ("files", "named"),
     [
-        (ACTORS, "the classes are the folders Actor_01, Actor_02 and so on: if these say who"),
+        (ACTORS, "the classes are the folders Actor_01, Actor_02 and so on: if the folders name"),
         ([f"train/camera {n}/IMG_{i}.jpg" for n in "12" for i in "12"], "camera 1, camera 2"),
         ([f"2024-03-0{n}/{i}.jpg" for n in "12" for i in "12"], "2024-03-01, 2024-03-02"),
         ([f"{n}/{k}_{i}.jpg" for n in ("al", "bo") for k in "xy" for i in "12"], "such as x and y"),
@@ -51,13 +51,13 @@ def test_actors_are_no_classes_of_sounds(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(wav(tone()))
     data = survey.survey(Path("ravdess"))
-    assert any("if these say who, what or when" in remark for remark in data.remarks)
+    assert any("if the folders name people, places or days" in remark for remark in data.remarks)
     lines = [f"{file},{file.split('-')[2]},{file.split('/')[0]}" for file in ACTORS]
     Path("ravdess/labels.csv").write_text("\n".join(["file,label,group", *lines]))
     data = survey.survey(Path("ravdess"))
     assert data.class_names == [f"{emotion:02}" for emotion in range(1, 9)]
     assert values(data)["preprocess.group"] == "group"
-    assert not any("who, what or when" in remark for remark in data.remarks)
+    assert not any("people, places or days" in remark for remark in data.remarks)
 
 
 def test_people_are_no_labels_of_recordings(folder: Path) -> None:
@@ -69,6 +69,20 @@ def test_people_are_no_labels_of_recordings(folder: Path) -> None:
                 path.write_bytes(as_csv(rows(300)))
     data = survey.survey(Path("moves"), Given(rate=50))
     assert any("such as run and walk, lie in anna, ben and so on" in x for x in data.remarks)
+
+
+def test_labels_as_folders_and_people_in_the_names_of_files_give_one_note(folder: Path) -> None:
+    """The layout that the documentation recommends."""
+    for label in ("walk", "run", "sit"):
+        for person in ("anna", "ben", "carl", "dora"):
+            for number in range(2):
+                path = Path("moves") / label / f"{person}_{number}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(as_csv(rows(300)))
+    data = survey.survey(Path("moves"), Given(rate=50))
+    (note,) = [line for line in data.remarks if "anna" in line]
+    assert note.startswith("the files name 4 speakers or places, such as anna and ben")
+    assert note.endswith("write a list with the columns file, label and group")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_long_numbers_are_said_to_be_shown_with_an_exponent(folder: Path) -> Non
         (lambda row: 1000 + 5 * row, None, True),
         (lambda row: 1975 + row, "subtract 2,000 from all", False),  # 13 years on average
         (lambda row: 990 + row / 2, "subtract 1,002 from all", False),
+        (lambda row: row / 10 - 1013, "add 1,011 to all, and subtract it from each", False),
         (lambda row: 4000 * row, "a larger unit", False),  # above 65,504
         (lambda row: 1e-7 * row, "a smaller unit", False),
     ],
@@ -64,6 +65,14 @@ def test_numbers_that_float32_rounds_are_refused(folder: Path, tmp_path: Path) -
         survey.survey(arrays(tmp_path / "n.npz", y_train=1.7e9 + np.arange(30.0)))
     listed_again = arrays(tmp_path / "n.npz", y_train=1.7e9 + 1e6 * np.arange(30.0))
     assert survey.survey(listed_again).target == "number"
+
+
+def test_differences_that_are_errors_of_calculation_are_not_refused(tmp_path: Path) -> None:
+    path = arrays(tmp_path / "n.npz", y_train=np.arange(30) / 7)
+    with np.load(path) as data:
+        test = {"x_test": data["x_train"][:2], "y_test": np.array([0.1, 0.1 + 1e-12])}
+        np.savez(path, **{**data, **test})
+    assert survey.survey(path).target == "number"
 
 
 @pytest.mark.parametrize(("validation", "is_said"), [(58, True), (59, False)])

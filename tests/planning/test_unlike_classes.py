@@ -19,7 +19,7 @@ def test_sizes_that_tell_the_classes_apart_are_said(
         photo(Path("made") / "old" / f"{number}.png", number, small)
         photo(Path("made") / "new" / f"{number}.png", number, (250, 190))
     remarks = " ".join(survey.survey(Path("made")).remarks)
-    said = "the pictures of old have at most 30 pixels on the shorter side, and those of new"
+    said = "nearly all pictures of old have at most 30 pixels on the shorter side, and those of new"
     assert (said in remarks) == is_said
 
 
@@ -36,7 +36,9 @@ def test_lengths_that_tell_the_classes_apart_are_said(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(wav(tone(seconds=length)))
     remarks = " ".join(survey.survey(Path("heard")).remarks)
-    said = "the recordings of knock last at most 0.3 s, and those of ring at least 1: shorter"
+    said = (
+        "nearly all recordings of knock last at most 0.3 s, and those of ring at least 1: shorter"
+    )
     assert (said in remarks) == is_said
 
 
@@ -44,3 +46,5 @@ def test_a_stray_and_a_class_of_few_say_nothing() -> None:
     values = [("a", 10.0)] * 40 + [("a", 500.0)] + [("b", 300.0)] * 40 + [("c", 9000.0)] * 4
     assert unlike_classes.find(values) == ("a", 10, "b", 300)
     assert unlike_classes.find([*values, *[("a", 200.0)] * 5]) is None
+    few = [("a", 10.0)] * 5 + [("a", 80.0)] + [("b", 300.0)] * 6
+    assert unlike_classes.find(few) == ("a", 80, "b", 300), "a value of the class itself"

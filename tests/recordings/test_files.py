@@ -144,6 +144,11 @@ def test_recordings_without_a_window_say_what_is_missing(tmp_path: Path) -> None
     write(tmp_path / "one", a__one_csv=joined, b__one_csv=GOOD)
     with pytest.raises(UserError, match=cure.format("20 rows of 1 recording")):
         load(tmp_path / "one")
+    gaps = "\n".join(["x,y", *(f"{'' if row % 9 else row},{row}" for row in range(400))]).encode()
+    windows = GOOD + gaps.partition(b"\n")[1] + gaps.partition(b"\n")[2]
+    write(tmp_path / "other", a__one_csv=joined, b__one_csv=windows)
+    with pytest.raises(UserError, match=cure.format("20 rows of 1 recording")):
+        load(tmp_path / "other")
 
 
 def test_parts_a_zip_and_several_recordings_in_an_npz(tmp_path: Path) -> None:

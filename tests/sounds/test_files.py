@@ -179,7 +179,9 @@ def test_silent_recordings_are_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     twisted = wav(np.stack([tone(), -tone()], axis=1))
     audio_folder.load(folder(tmp_path / "a", twisted__wav=twisted))
     output = capsys.readouterr().out
-    assert "silent, as the model hears them, 1 recording: low/twisted.wav; channels" in output
+    assert (
+        "note: 1 recording is silent once its channels are mixed to one: low/twisted.wav" in output
+    )
     audio_folder.load(folder(tmp_path / "b", quiet__wav=wav(tone() / 1000)))
     assert "silent" not in capsys.readouterr().out
 

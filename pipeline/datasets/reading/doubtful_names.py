@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.datasets.reading import part_folders
 from pipeline.datasets.reading.file_tree import Tree, nfc
+from pipeline.process.words import verb
 
 # What programs write in place of a label that is not known, in lower case
 MISSING = ("nan", "na", "n/a", "<na>", "null", "nat", "?", "-")
@@ -25,9 +26,11 @@ def print_doubtful(names: Collection[str]) -> None:
     """Says of the `names` of classes or labels which may be one, and which may stand for none."""
     print_alike(names)
     if missing := [name for name in names if name.casefold() in MISSING]:
+        count = len(missing)
         print(
-            f"note: {missing[0]!r} is taken for a class; if it stands for a label that is not "
-            "known, take its examples out"
+            f"note: {' and '.join(map(repr, missing))} {verb(count, 'is', 'are')} taken for "
+            f"{verb(count, 'a class', 'classes')}; if {verb(count, 'it stands', 'they stand')} for "
+            f"a label that is not known, remove {verb(count, 'its', 'their')} examples"
         )
 
 

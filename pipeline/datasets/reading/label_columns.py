@@ -79,10 +79,10 @@ def read(path: str, rows: Sequence[Row], number: str | None, others: Collection[
 def _classes(path: str, rows: Sequence[Row]) -> LabelTexts:
     texts = [nfc(row["label"]) for row in rows]
     if empty := [number for number, text in enumerate(texts, 2) if not text]:
-        rows_of = counted(len(empty), "row")
+        rows_of = "row" if len(empty) == 1 else counted(len(empty), "row")
         raise UserError(
-            f"row {empty[0]} of {path} has an empty label; expected one: take out the {rows_of} "
-            "without"
+            f"row {empty[0]} of {path} has an empty label; expected one; remove the {rows_of} "
+            "without a label"
         )
     names = sorted(set(texts))
     if joint := joined_name(names):

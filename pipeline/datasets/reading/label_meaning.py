@@ -13,6 +13,7 @@ from pipeline.process.errors import UserError
 SEPARATOR = "\x1f"  # between several labels: ASCII's unit separator, which no name has
 TENTHS = 10
 COARSE = 0.01  # of the mean difference of numbers from their mean
+NOISE = 1e-10  # of the largest number: a mean difference that is an error of calculation
 
 
 def joined(names: Iterable[str]) -> str:
@@ -42,7 +43,8 @@ def as_float32(numbers: Array) -> Array:
     result: Array = numbers.astype(np.float32)
     if len(numbers) and numbers.min() < numbers.max():
         rounding = np.abs(result - numbers).max()
-        if rounding > COARSE * np.abs(numbers - numbers.mean()).mean():
+        deviation = np.abs(numbers - numbers.mean()).mean()
+        if rounding > COARSE * deviation > COARSE * NOISE * np.abs(numbers).max():
             low, high = numbers.min(), numbers.max()
             raise UserError(
                 f"the numbers to predict are from {low:.12g} to {high:.12g}, and float32 rounds "

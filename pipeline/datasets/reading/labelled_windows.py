@@ -47,6 +47,7 @@ class Part:
     gaps: int = 0
     is_longer: bool = False
     is_held: bool = False  # at its last row, as it is shorter than a window
+    lacking: Counter[str] = field(default_factory=Counter)  # rows without a value, by channel
 
 
 @dataclass
@@ -60,7 +61,6 @@ class Cutting:
     is_even: bool = False  # rows follow each other at the rate, whatever their times are
     number: str | None = None  # the column of the number to predict, which is no channel
     others: set[str] = field(default_factory=set)  # the columns of text that were seen
-    lacking: Counter[str] = field(default_factory=Counter)  # rows without a value, by channel
 
     @property
     def target(self) -> str:
@@ -81,7 +81,8 @@ def read(file: IO[bytes], row: RecordingFile, how: Cutting) -> Iterator[Part]:
     for recording in recording_files.recordings(file, row.file, how.channels):
         how.channels = how.channels or recording.channels
         seen: dict[str, set[str]] = defaultdict(set)
-        recording.blocks = _observed(recording.blocks, seen, how)
+        lacking = Counter[str]()
+        recording.blocks = _observed(recording.blocks, seen, how.channels, lacking)
         answers = _Labels() if how.number is None else _Numbers(how.number, how.length)
         marks = _marks_of(row, recording, how.rate, answers)
         most = MOST_VALUES // (how.length * len(how.channels))
@@ -102,6 +103,7 @@ def read(file: IO[bytes], row: RecordingFile, how: Cutting) -> Iterator[Part]:
             recording.gaps,
             is_longer,
             any(window.held for window in used),
+            lacking,
         )
 
 
@@ -112,14 +114,19 @@ def _stretches(windows: list[Window], step: int) -> Array:
     return np.concatenate([np.zeros(min(len(windows), 1), np.int64), breaks.cumsum()])
 
 
-def _observed(blocks: Iterator[Block], seen: dict[str, set[str]], how: Cutting) -> Iterator[Block]:
+def _observed(
+    blocks: Iterator[Block],
+    seen: dict[str, set[str]],
+    channels: Sequence[str],
+    lacking: Counter[str],
+) -> Iterator[Block]:
     """The blocks; `seen` then holds the values of each column of text, two if there are several.
 
-    `how` then says in which channels values are missing.
+    `lacking` then says in how many rows each channel has no value.
     """
     for block in blocks:
         missing = (~np.isfinite(block.values)).sum(0).tolist()
-        how.lacking.update(dict(zip(how.channels or (), missing, strict=True)))
+        lacking.update(dict(zip(channels, missing, strict=True)))
         for name, cells in block.text.items():
             if len(seen[name]) < 2:
                 seen[name] |= set(cells)

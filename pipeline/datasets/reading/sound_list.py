@@ -31,7 +31,7 @@ from pipeline.files.raw import FILE, RECORDING
 from pipeline.files.splits import stratified
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
-from pipeline.process.words import counted
+from pipeline.process.words import counted, verb
 from serving.log_mel import LogMel
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
@@ -128,10 +128,10 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
 
 def _say_what_is_silent(files: Sequence[str]) -> None:
     if files:
+        are, their = verb(len(files), "is", "are"), verb(len(files), "its", "their")
         print(
-            f"note: silent, as the model hears them, {counted(len(files), 'recording')}: "
-            f"{photo_list.shown(files)}; channels that cancel each other out are silent, as all "
-            "are mixed to one"
+            f"note: {counted(len(files), 'recording')} {are} silent once {their} channels are "
+            f"mixed to one: {photo_list.shown(files)}; channels may cancel each other out"
         )
 
 
