@@ -143,7 +143,7 @@ def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        (["labels"], "problem.unit is degrees, so the model gives a number"),
+        (["labels"], "`edgeproof labels` is for data with one class for each example"),
         (["shrink", "--bytes", "16000"], "shrink searches networks for images or sounds of one"),
     ],
 )
