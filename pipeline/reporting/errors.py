@@ -67,15 +67,17 @@ def distances(answers: Array, labels: Array) -> Array:
 def paired_p_values(new: Array, old: Array) -> tuple[float, float]:
     """One-sided p-values that the mean of `new` (N,) is below that of `old`, and above it.
 
-    Student's paired t-test; 1 for equal values, whose t would be 0 / 0.
+    Student's paired t-test; 1 for equal values, whose t would be 0 / 0, and for fewer than two.
     """
     from scipy import stats
 
+    if len(new) < 2:
+        return 1.0, 1.0
     differences = new - old
     mean, total = float(differences.mean()), len(differences)
     standard_error = float(differences.std(ddof=1)) / total**0.5
     if not standard_error:
-        return (1.0, 1.0) if not mean else (float(mean > 0), float(mean < 0))
+        return certain(mean)
     t = mean / standard_error
     return float(stats.t.cdf(t, total - 1)), float(stats.t.sf(t, total - 1))
 
@@ -84,8 +86,17 @@ def unpaired_p_values(new: Array, old: Array) -> tuple[float, float]:
     """The same for values of different examples, (N,) and (M,), by Welch's t-test."""
     from scipy import stats
 
+    if min(len(new), len(old)) < 2:
+        return 1.0, 1.0
+    if np.ptp(new) == np.ptp(old) == 0:
+        return certain(float(new[0] - old[0]))
     below, above = (
         float(stats.ttest_ind(new, old, equal_var=False, alternative=alternative).pvalue)
         for alternative in ("less", "greater")
     )
     return below, above
+
+
+def certain(difference: float) -> tuple[float, float]:
+    """The p-values of a difference without any spread, whose t would be infinite."""
+    return (1.0, 1.0) if not difference else (float(difference > 0), float(difference < 0))

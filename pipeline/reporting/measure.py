@@ -69,7 +69,7 @@ class Measure:
 
     def change(self, value: float) -> str:
         """A difference of two figures, of which more is better."""
-        return f"{value:+.4f}" if self.unit is None else f"{-value:+.4g} {self.unit}"
+        return f"{value:+.4f}" if self.unit is None else f"{0.0 - value:+.4g} {self.unit}"
 
     def spread(self, value: float, half: float) -> str:
         """A value, and half its interval."""

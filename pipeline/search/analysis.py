@@ -153,7 +153,7 @@ class Analysis:
         """The line of a training that has ended, with the metric that the analysis compares."""
         name, score = result.measure.replace("_", " "), result.score
         if self.metric != ACCURACY:
-            judged = training.judged(self.metric)
+            judged = training.judged(self.params, self.metric)
             name, score = judged.measure.words, judged.value
         seconds = f"{result.seconds:.1f} s"
         return f"{training.name}: {name} {score:.4f}, loss {result.loss:.4f}, {seconds}"

@@ -147,9 +147,10 @@ class CachedTraining:
         """The probabilities (P, K) of the predicted rows, once it has run."""
         return artifacts.load_array(FOLDER / f"{self.key()}.npy")
 
-    def judged(self, metric: str = ACCURACY) -> Judged:
+    def judged(self, settings: Params, metric: str = ACCURACY) -> Judged:
         """The answers to the predicted rows, under this metric unless they are numbers."""
-        return judging.judged(self.probabilities(), raw.rows(self.predicted_rows)[1], metric)
+        labels = raw.rows(self.predicted_rows)[1]
+        return judging.judged(self.probabilities(), labels, settings, metric)
 
     def run(
         self,

@@ -15,6 +15,7 @@ Reads: exported/, reports/export.json, data/prepared/validation. Writes: reports
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,6 @@ def explain(images: int) -> None:
     float32, int8 = exported(ExportReport.load())
     comparison = compare(float32, int8, validation(IMAGES)[0])
     export = settings.export
-    advice = cures(comparison, export.calibration_images, export.formats, is_worse(settings))
     console = Console(soft_wrap=True, highlight=False)
     show(console, COLUMNS, [layer.row() for layer in comparison.worst[:SHOWN]])
     turns: FloatInTurn | str = ""
@@ -141,12 +141,21 @@ def explain(images: int) -> None:
         turns = float_in_turn.tried(
             float32, int8, examples, lambda outputs: losses(outputs, labels)
         )
+    comparison = counted_once(comparison, turns)
+    advice = cures(comparison, export.calibration_images, export.formats, is_worse(settings))
     lines = [turns] if isinstance(turns, str) else turns.sentences()
     if isinstance(turns, FloatInTurn) and turns.layers:
         show(console, float_in_turn.COLUMNS, turns.rows()[: SHOWN + 2])
     write(PAGE, comparison, advice, turns)
     lines = [verdict(comparison), *filter(None, lines), *numbered(advice), f"All layers: {PAGE}"]
     console.print("\n".join(lines), markup=False)
+
+
+def counted_once(comparison: QuantizationLoss, turns: FloatInTurn | str) -> QuantizationLoss:
+    """The comparison with the changed answers of `turns`, if it has any, as it saw other images."""
+    if isinstance(turns, str):
+        return comparison
+    return replace(comparison, images=turns.images, different=turns.file.different)
 
 
 def validation(images: int) -> tuple[Array, Array]:

@@ -42,13 +42,13 @@ from pipeline.search import cached_training, judging
 from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
+from serving.gate import SIGNIFICANT
 
 # How the interval of a fold is computed, by the name of what is judged
 INTERVALS = {
     ACCURACY: "is that of a proportion (Clopper and Pearson)",
     ABSOLUTE_ERROR: "is Student's",
 }
-SIGNIFICANT = 0.05
 OF_RECALLS = "joins those of the recalls of its classes (Zou, Huang and Zhang, 2009)"
 
 
@@ -67,13 +67,13 @@ def cross_validate(folds: int | None, options: AnalysisOptions) -> None:
     todo = trainings(analysis, folds or number(analysis.params))
     announce(todo, options.engine)
     results = analysis.results(todo)
-    parts = [training.judged(analysis.metric) for training in todo]
+    parts = [training.judged(analysis.params, analysis.metric) for training in todo]
     score = by_folds.score(parts)
     key = recipe(analysis.params, raw.description())
     FoldsReport(recipe=key, score=score).save()
     page = report(parts, results, score)
     if analysis.params.problem.unit is not None:
-        page = against(page, parts, baselines(todo))
+        page = against(page, parts, baselines(todo, analysis.params))
     analysis.publish(page, lambda figure: draw(figure, parts))
 
 
@@ -202,7 +202,7 @@ def report(
     )
 
 
-def baselines(trainings: Sequence[CachedTraining]) -> list[Judged]:
+def baselines(trainings: Sequence[CachedTraining], settings: Params) -> list[Judged]:
     """The baseline's answers to the held-out examples of each fold.
 
     It is fitted to the training examples of the fold, and chosen on its validation examples, as in
@@ -217,7 +217,7 @@ def baselines(trainings: Sequence[CachedTraining]) -> list[Judged]:
         parts = raw.rows(training.validation_rows), raw.rows(training.predicted_rows)
         validated, held_out = (
             {
-                name: judging.judged(answers[:, None], labels)
+                name: judging.judged(answers[:, None], labels, settings)
                 for name, answers in predict(inputs).items()
             }
             for inputs, labels in parts

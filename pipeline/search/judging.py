@@ -1,11 +1,10 @@
-"""How good answers to examples of the raw data are, in the unit of params.yaml."""
+"""How good answers to examples of the raw data are, in the unit of the params."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from pipeline import targets
-from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import raw
 from pipeline.files.artifacts import Array, Description
@@ -26,7 +25,7 @@ def described(settings: Params) -> Description:
     return description
 
 
-def judged(outputs: Array, labels: Array, metric: str = ACCURACY) -> Judged:
+def judged(outputs: Array, labels: Array, settings: Params, metric: str = ACCURACY) -> Judged:
     """Outputs for examples with these labels, under this metric unless they are numbers."""
-    description = described(params.load())
+    description = described(settings)
     return targets.scoring(description.target).judged(outputs, labels, description, metric)

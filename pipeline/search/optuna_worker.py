@@ -151,7 +151,7 @@ def trained(
     training = training_of(trial, values, settings)
     result = run(trial, training, on_examples, on_row)
     if training.predicts:
-        trial.set_user_attr(optuna_storage.INTERVAL, training.judged().interval)
+        trial.set_user_attr(optuna_storage.INTERVAL, training.judged(settings).interval)
     return result
 
 

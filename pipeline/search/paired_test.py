@@ -12,7 +12,6 @@ from pipeline.files.predictions import Predictions
 from pipeline.reporting import errors
 from pipeline.reporting.measure import Judged
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.targets import _thresholds
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def scores(predictions: Predictions, description: Description, metric: str = ACC
     """Several labels at once hold from thresholds that are chosen on the same examples."""
     outputs, labels = predictions.probabilities, predictions.labels
     scoring = targets.scoring(description.target)
-    holds_from = _thresholds.fitted(predictions, description.target)
+    holds_from = targets.holds_from(predictions, description.target)
     return Scores(
         scoring.judged(outputs, labels, description, metric, holds_from),
         targets.target(description.target).losses(outputs, labels),

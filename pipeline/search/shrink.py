@@ -16,6 +16,8 @@ from typing import Any
 
 import optuna
 
+from pipeline.config import params
+from pipeline.config.params import Params
 from pipeline.files import raw
 from pipeline.planning.cost import NetworkFiles
 from pipeline.planning.start import check_board
@@ -68,8 +70,8 @@ def start(
     check(settings.budget, trials, options)
     data = raw.description()
     shape = shrink_space.shape_of(data)
-    facts = {"budget": asdict(settings.budget)}
-    shrinking = Analysis("shrink", options, **facts)
+    known = facts(settings.budget, params.load())
+    shrinking = Analysis("shrink", options, **known)
     own = shrink_space.fresh(shrinking.params, shape.kind)
     shrinking.overrides = {**shrinking.overrides, **own}
     shrinking.params = analysis.override(shrinking.params, own)
@@ -92,7 +94,15 @@ def start(
     )
     check_smallest(networks)
     networks = replace(networks, begin=largest_of_own_form(networks))
-    return shrinking, networks, sweep.open_study(networks, facts)
+    return shrinking, networks, sweep.open_study(networks, known)
+
+
+def facts(budget: Budget, settings: Params) -> dict[str, Any]:
+    """What makes it another study, beside what every analysis depends on.
+
+    Files of two formats have bytes that cannot be compared; -S cannot set the format.
+    """
+    return {"budget": asdict(budget), "format": settings.embed.format}
 
 
 def check(budget: Budget, trials: int, options: AnalysisOptions) -> None:

@@ -92,7 +92,7 @@ def report(
 
 def smaller(analysis: Analysis, networks: Shrink, best_first: Sequence[FrozenTrial]) -> list[str]:
     """A note on the smallest network that is as good, as far as the validation set can tell."""
-    low, _ = interval_of(best_first[0]) or (value(best_first[0]), 1.0)
+    low, _ = known_interval(best_first[0])
     trial = [trial for trial in best_first if value(trial) >= low][-1]
     if trial is best_first[0]:
         return []
@@ -149,8 +149,10 @@ def overrides(networks: Shrink, trial: FrozenTrial) -> Overrides:
 
 
 def by_bytes(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    measured = [trial for trial in trials if "result" in trial.user_attrs]
-    return sorted(measured, key=lambda trial: (files_of(trial).integer_bytes, -value(trial)))
+    """Those that were trained to the end or stopped early, the smallest first."""
+    ended = [*complete(trials), *filter(is_pruned, trials)]
+    trained = [trial for trial in ended if "result" in trial.user_attrs]
+    return sorted(trained, key=lambda trial: (files_of(trial).integer_bytes, -value(trial)))
 
 
 def outcome(trial: FrozenTrial) -> str:
@@ -175,6 +177,13 @@ def bounds(trial: FrozenTrial) -> str:
     """The interval of its value; empty for a training that ended before it had answers."""
     known = interval_of(trial)
     return "" if known is None else interval(known)
+
+
+def known_interval(trial: FrozenTrial) -> tuple[float, float]:
+    """The interval of a complete trial, which has one."""
+    known = interval_of(trial)
+    assert known is not None
+    return known
 
 
 def _count(number: int | None) -> str:
@@ -217,7 +226,7 @@ def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:
     best = front(finished)
     places = [files_of(trial).integer_bytes for trial in best]
     heights = [100 * value(trial) for trial in best]
-    ends = [interval_of(trial) or (value(trial), value(trial)) for trial in best]
+    ends = [known_interval(trial) for trial in best]
     bars = np.abs(100 * np.array(ends).T - heights)
     axis.errorbar(places, heights, bars, color="tab:blue", capsize=3, label="no smaller one better")
     axis.axvline(networks.budget.bytes, color="grey", linestyle=":", label="budget")

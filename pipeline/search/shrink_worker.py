@@ -72,7 +72,7 @@ class NetworkTask(TrialTask):
         result = optuna_worker.run(trial, training, on_examples, on_row)
         if metric == ACCURACY:
             return result.accuracy
-        return shrink_score.save(trial, training.judged(metric))
+        return shrink_score.save(trial, training.judged(self.sweep.start, metric))
 
     def _check(self, trial: optuna.Trial, files: NetworkFiles) -> None:
         """Raises TrialPruned if the network does not fit, or UserError if none ever does."""

@@ -229,6 +229,13 @@ def check_unit(description: Description) -> None:
         )
 
 
+def holds_from(validation: Predictions, name: str) -> Thresholds:
+    """The thresholds of the target with this name, chosen on these examples."""
+    from pipeline.targets import _thresholds
+
+    return _thresholds.fitted(validation, name)
+
+
 @cache
 def scoring(name: str) -> Scoring:
     """How good the answers of the target with this name are."""

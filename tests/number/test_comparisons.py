@@ -16,6 +16,7 @@ from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds
 from pipeline.reporting.errors import Errors
+from pipeline.reporting.measure import Measure
 from pipeline.search.change import Change, Situation
 from pipeline.search.dvc_experiment import Experiment
 from pipeline.search.engine import Engine
@@ -80,6 +81,20 @@ def test_smaller_errors_are_told_from_luck_pair_by_pair() -> None:
     apart = compare(answered(0.8 * old, ROWS + np.uint64(5000)), answered(old))
     assert not apart.paired
     assert better.p_value < apart.p_value < 0.05
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("paired", [True, False])
+def test_values_without_any_spread_have_p_values_and_no_warning(paired: bool) -> None:
+    assert errors(2).p_values(errors(3), paired=paired) == (1, 1)
+    assert errors(2, 2).p_values(errors(2, 2), paired=paired) == (1, 1)
+    assert errors(2, 2).p_values(errors(3, 3), paired=paired) == (0, 1)
+    assert errors(3, 3).p_values(errors(2, 2), paired=paired) == (1, 0)
+
+
+def test_no_change_has_no_minus_sign() -> None:
+    assert Measure("error", "degrees").change(0.0) == "+0 degrees"
+    assert Measure("error", "degrees").change(1.5) == "-1.5 degrees"
 
 
 def test_of_equal_models_of_numbers_at_most_one_in_twenty_is_confirmed() -> None:

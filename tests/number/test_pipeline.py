@@ -140,10 +140,19 @@ def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
 
 
 @pytest.mark.slow
-def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(trained: Project) -> None:
-    refused = trained.attempt(*EDGEPROOF, "improve")
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["labels"], "`edgeproof labels` is for data with one class for each example"),
+        (["shrink", "--bytes", "16000"], "shrink searches networks for images or sounds of one"),
+    ],
+)
+def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(
+    trained: Project, command: list[str], sentence: str
+) -> None:
+    refused = trained.attempt(*EDGEPROOF, *command)
     assert refused.returncode == 1
-    assert "problem.unit is degrees, so the model gives a number" in refused.stderr
+    assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -81,7 +81,8 @@ def test_folds_give_the_error_of_held_out_examples_and_compare_it_with_the_basel
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The trainings run in this process, and the command reads all of them."""
-    todo = folds.trainings(Analysis("folds", AnalysisOptions(), folds=3), 3)
+    analysis = Analysis("folds", AnalysisOptions(), folds=3)
+    todo = folds.trainings(analysis, 3)
     for training in todo:
         training.run()
     capsys.readouterr()
@@ -91,7 +92,8 @@ def test_folds_give_the_error_of_held_out_examples_and_compare_it_with_the_basel
     errors = np.concatenate(
         [np.abs(part.probabilities()[:, 0] - raw[part.predicted_rows]) for part in todo]
     )
-    others = np.concatenate([part.errors for part in folds.baselines(todo)])  # type: ignore[attr-defined]
+    baselines = folds.baselines(todo, analysis.params)
+    others = np.concatenate([part.errors for part in baselines])  # type: ignore[attr-defined]
     assert len(errors) == len(others) == 320
     assert f"error of the recipe is {errors.mean():.4g} degrees (95 % interval" in shown
     assert f"That of the baseline on the same examples is {others.mean():.4g} degrees" in shown

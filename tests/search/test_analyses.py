@@ -106,7 +106,9 @@ def test_folds_are_trained_again_only_if_the_recipe_is_another(
     assert "This compares accuracy" not in output
     other = FoldsReport.load()
     assert (other.score.name, other.score.images) == ("macro_f1", 600)
-    parts = [training.judged("macro_f1") for training in folds.trainings(analysis("folds"), FOLDS)]
+    own_folds = analysis("folds")
+    todo = folds.trainings(own_folds, FOLDS)
+    parts = [training.judged(own_folds.params, "macro_f1") for training in todo]
     assert other.score.value == parts[0].joined(parts[1:]).value
     assert other.recipe != own
 

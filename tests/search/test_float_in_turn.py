@@ -11,7 +11,8 @@ import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 
 from pipeline.files.artifacts import Array
-from pipeline.search import float_in_turn
+from pipeline.search import explain_quantization, float_in_turn
+from pipeline.search.compared_layers import QuantizationLoss
 from pipeline.search.float_in_turn import Answers, FloatInTurn, LayerInFloat
 from pipeline.search.simulated_int8 import SimulatedInt8, layer_name
 from pipeline.targets import classes
@@ -193,6 +194,14 @@ def test_only_what_noise_cannot_explain_is_named() -> None:
     many = result(dict.fromkeys("abcde", (0.01, 0.05))).sentences()
     assert len(many) == 5
     assert many[-1] == "2 other layers gain less."
+
+
+def test_the_verdict_and_the_layers_count_the_same_images() -> None:
+    turns = result({"first": (0.01, 0.02)})
+    few = QuantizationLoss([], images=200, different=0)
+    both = explain_quantization.counted_once(few, turns)
+    assert (both.images, both.different) == (turns.images, turns.file.different)
+    assert explain_quantization.counted_once(few, "Each layer in float was not tried.") == few
 
 
 def test_no_layer_is_blamed_if_the_simulation_is_far_from_the_file() -> None:

@@ -24,7 +24,7 @@ from pipeline.search import (
     shrink_space,
     shrink_worker,
 )
-from pipeline.search.analysis import AnalysisOptions
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.change import Change
 from pipeline.search.shrink_space import AVERAGING, BATCH, DEPTH, FIRST, LAST, SMOOTHING, Budget
 from tests.conftest import EDGEPROOF, ROOT, Project
@@ -132,6 +132,30 @@ def test_the_front_holds_what_no_smaller_network_beats() -> None:
     front = shrink_report.front(trials)
     assert [shrink_report.files_of(trial).integer_bytes for trial in front] == [8000, 9000, 12_000]
     assert shrink_score.value(front[-1]) == 0.99
+
+
+def test_a_network_that_was_refused_after_its_training_is_not_in_the_report() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    study.add_trial(ended(9000, 0.97))
+    trial = study.ask()
+    for name, attribute in study.get_trials()[0].user_attrs.items():
+        trial.set_user_attr(name, attribute)
+    shrink_score.begin(trial, "macro_f1")  # its answers could not be judged
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert [trial.number for trial in shrink_report.by_bytes(study.get_trials())] == [0]
+
+
+def test_files_of_another_format_are_another_study(here: Path) -> None:
+    budget = Budget(9000, None, None)
+    int8, int4 = (
+        params.override(params.load(), {"embed.format": name})
+        for name in ("tflite_int8", "tflite_int4")
+    )
+    first, again, other = (
+        Analysis("shrink", AnalysisOptions(), **shrink.facts(budget, settings)).title
+        for settings in (int8, int8, int4)
+    )
+    assert first == again != other
 
 
 def test_only_what_is_worse_than_networks_that_are_not_larger_is_stopped() -> None:
