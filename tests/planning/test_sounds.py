@@ -146,7 +146,7 @@ def test_words_in_folders_of_speakers_need_a_list(folder: Path) -> None:
         rows.append(f"./{speaker}/{target.name},{word},{speaker}")
     data = survey.survey(path)
     assert data.class_names == ["anna", "bob", "eve", "tom"]
-    cure = "if these are the classes, and the folders say who was recorded, write a list with"
+    cure = "if these are the classes, and the folders people or places, write a list with"
     assert any(cure in line for line in data.remarks)
     (path / "labels.csv").write_text("\n".join(rows))
     data = survey.survey(path)
