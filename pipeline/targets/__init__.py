@@ -231,9 +231,9 @@ def check_unit(description: Description) -> None:
 
 def holds_from(validation: Predictions, name: str) -> Thresholds:
     """The thresholds of the target with this name, chosen on these examples."""
-    from pipeline.targets import _thresholds
-
-    return _thresholds.fitted(validation, name)
+    # Not a plain import: `preprocess` would run again whenever the rule changes
+    thresholds = importlib.import_module("pipeline.targets._thresholds")
+    return cast(Thresholds, thresholds.fitted(validation, name))
 
 
 @cache
