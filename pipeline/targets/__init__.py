@@ -62,9 +62,6 @@ class Goal:
     holds_from: Thresholds = None
 
 
-RULE = "_thresholds"  # the module of this folder that chooses thresholds
-
-
 class Target(Baselined, Protocol):
     """What a module of this folder defines.
 
@@ -234,9 +231,9 @@ def check_unit(description: Description) -> None:
 
 def holds_from(validation: Predictions, name: str) -> Thresholds:
     """The thresholds of the target with this name, chosen on these examples."""
-    # Not a plain import: `preprocess` would run again whenever the rule changes
-    thresholds = importlib.import_module(f"pipeline.targets.{RULE}")
-    return cast(Thresholds, thresholds.fitted(validation, name))
+    from pipeline.targets import _thresholds
+
+    return _thresholds.fitted(validation, name)
 
 
 @cache
