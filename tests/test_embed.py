@@ -130,7 +130,7 @@ def test_with_all_targets_those_whose_format_was_left_out_are_left_out(
 ) -> None:
     copy = changed(finished, tmp_path, {"embed.targets": "all"}, exported="tflite_float16")
     output = copy.run("python", "-m", "pipeline.embed")
-    assert "microcontroller: left out, as export.formats lacks the formats they are made" in output
+    assert "microcontroller: left out, as export.formats lacks tflite_int8; add it there" in output
     assert json.loads((copy.folder / "reports/embed.json").read_text())["targets"] == []
     (readme,) = (copy.folder / "embedded").iterdir()  # DVC warns of an empty folder
     assert output.strip() in readme.read_text()

@@ -71,7 +71,7 @@ ONES, BIAS = np.ones((1, 4), np.int8), np.zeros(1, np.int32)
         ),
         (
             dense(ONES, BIAS, variable=True),
-            "its FULLY_CONNECTED has weights that are not constant symmetric int8 values",
+            "its FULLY_CONNECTED has weights that are not constant symmetric int8 or int4 values",
         ),
         (mean_over([1, 3]), "its MEAN has axes that are not next to each other"),
         (
