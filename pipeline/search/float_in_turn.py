@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.process import progress
+from pipeline.process import imports, progress
 from pipeline.process.words import counted, verb
 from pipeline.reporting import tables
 from pipeline.search.simulated_int8 import SimulatedInt8
@@ -192,7 +192,8 @@ def _tried(
 
 def probabilities(data: bytes, images: Array) -> Array:
     """The outputs (N, K) of a TensorFlow Lite file for raw images (N, ...)."""
-    model = runtimes.open_model(RUNTIME, data)
+    with imports.quiet():  # LiteRT says which delegate it takes
+        model = runtimes.open_model(RUNTIME, data)
     return np.asarray(model.probabilities(images.astype(model.input_type, copy=False)), np.float64)
 
 
