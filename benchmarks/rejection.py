@@ -59,22 +59,22 @@ STRANGE: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def confident(pair: ComparedPair, file: Path, pictures: list[Array], folder: Path) -> list[Array]:
-    """The probabilities (N, K) that the pair gives for each array of pictures."""
+def outputs(runtime: str, file: Path, pictures: list[Array], folder: Path) -> list[Array]:
+    """What the file gives on a runtime, (N, K) for each array of pictures."""
     paths = []
     for number, images in enumerate(pictures):
         paths.append(folder / f"{number}.npy")
         np.save(paths[-1], images)
-    interpreter = Interpreter.here(environments.python(pair.runtime))
-    process = RuntimeProcess(interpreter, pair.runtime, Task([file], paths, folder))
+    interpreter = Interpreter.here(environments.python(runtime))
+    process = RuntimeProcess(interpreter, runtime, Task([file], paths, folder))
     try:
         answer = process.answer()
     finally:
         process.close()
     if answer.reason is not None:
-        raise SystemExit(f"{pair.name}: {answer.reason}")
-    outputs: Array = np.load(folder / f"{file.stem}.npy")
-    return np.split(outputs, np.cumsum([len(images) for images in pictures])[:-1])
+        raise SystemExit(f"{file.name} on {runtime}: {answer.reason}")
+    together: Array = np.load(folder / f"{file.stem}.npy")
+    return np.split(together, np.cumsum([len(images) for images in pictures])[:-1])
 
 
 def row(pair: ComparedPair, file: Path, count: int) -> list[str]:
@@ -83,7 +83,7 @@ def row(pair: ComparedPair, file: Path, count: int) -> list[str]:
     images, labels = (np.asarray(part[:count]) for part in split_files.load_split("test"))
     pictures = [images, *(make(images)[:count] for make in STRANGE.values())]
     with tempfile.TemporaryDirectory() as folder:
-        digits, *others = confident(pair, file, pictures, Path(folder))
+        digits, *others = outputs(pair.runtime, file, pictures, Path(folder))
     threshold = np.float32(pair.accept_from)
     accepted = digits.max(1) >= threshold
     mistaken = digits.argmax(1) != labels

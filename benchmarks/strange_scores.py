@@ -39,7 +39,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
 from pipeline.process.words import percent
 from pipeline.reporting.tables import table
-from pipeline.runtimes import environments, inner_tensors, process
+from pipeline.runtimes import inner_tensors
 from pipeline.training import keras_files
 from pipeline.verification.rejection import for_coverage
 
@@ -66,7 +66,7 @@ Score = Callable[[Seen], Array]  # (N,); the higher, the more like the training 
 
 @dataclass(frozen=True)
 class Rule:
-    """Rejects a picture that one of the scores does; it needs so many bytes beside the file."""
+    """Rejects a picture if any of its scores does. `size` is the bytes it needs beside the file."""
 
     scores: tuple[Score, ...]
     size: int = 0
@@ -149,19 +149,10 @@ def by_micro(data: bytes, folder: Path) -> See:
     path = folder / "cut.tflite"
     path.write_bytes(without_softmax(data))
     (output,) = Interpreter(model_path=str(path)).get_output_details()
-    python = environments.python("tflite_micro")
 
     def see(images: Array) -> Seen:
-        np.save(folder / "images.npy", images)
-        task = process.Task([path], [folder / "images.npy"], folder)
-        running = process.RuntimeProcess(process.Interpreter.here(python), "tflite_micro", task)
-        try:
-            answer = running.answer()
-        finally:
-            running.close()
-        if answer.reason is not None:
-            raise SystemExit(f"the cut file: {answer.reason}")
-        logits = real(np.load(folder / "cut.npy"), output)
+        (numbers,) = rejection.outputs("tflite_micro", path, [images], folder)
+        logits = real(numbers, output)
         return Seen(logits, np.empty((len(logits), 0)), special.softmax(logits, axis=1))
 
     return see

@@ -159,7 +159,7 @@ def counted_once(comparison: QuantizationLoss, turns: FloatInTurn | str) -> Quan
 
 
 def validation(images: int) -> tuple[Array, Array]:
-    """So many examples of the validation set with their labels, evenly spread."""
+    """`count` examples of the validation set, evenly spread, with their labels."""
     examples, labels = split_files.load_split("validation")
     rows = np.linspace(0, len(examples) - 1, min(images, len(examples)), dtype=int)
     return np.asarray(examples[rows]), np.asarray(labels[rows])

@@ -15,9 +15,9 @@ from pipeline.config import params
 from pipeline.process.errors import UserError
 from pipeline.search import batch_size, cached_training, folds, group_folds
 from pipeline.search.analysis import Analysis, AnalysisOptions
-from pipeline.tracking import local_store
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, Project
 from tests.number.conftest import UNIT
+from tests.search.conftest import inside
 
 pytestmark = [
     pytest.mark.long,
@@ -65,11 +65,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 
 @pytest.fixture
 def here(grey: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(grey.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.address(grey.folder))
-    cached_training.data_digests.cache_clear()
-    yield grey.folder
-    cached_training.data_digests.cache_clear()
+    yield from inside(grey, monkeypatch)
 
 
 def speaks_of_errors(text: str) -> bool:

@@ -37,11 +37,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 
 @pytest.fixture
 def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tiny.folder)
+    yield from inside(tiny, monkeypatch)
+
+
+def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the project, in which a test runs analyses in this process."""
+    monkeypatch.chdir(project.folder)
     # MLflow keeps the store of an earlier test of this process in the environment
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.address(tiny.folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.address(project.folder))
     cached_training.data_digests.cache_clear()
-    yield tiny.folder
+    yield project.folder
     cached_training.data_digests.cache_clear()
 
 
