@@ -93,6 +93,23 @@ def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: lis
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_a_connection_that_is_half_made_when_the_server_ends_is_answered(
+    archive: Path, options: list[str]
+) -> None:
+    """The client has the server's packet, and sends its own only with its request."""
+    with Server(archive, "--format", FORMAT, "--drain", "0", *options) as running:
+        with socket.socket() as client:
+            client.settimeout(SECONDS)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            client.connect(("127.0.0.1", running.port))
+            running.process.terminate()
+            time.sleep(0.03)  # tcp(7) delays an acknowledgement by 40 ms at least
+            client.sendall(b"GET /v2 HTTP/1.1\r\nhost: here\r\n\r\n")
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+        assert running.process.wait(SECONDS) == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
 def test_a_model_whose_process_hangs_answers_again_soon(archive: Path, options: list[str]) -> None:
     python = Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"
     with Server(

@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import suppress
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Callable, Iterator, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Set, Tuple
 
 from serving.errors import ServingError
 from serving.server.connection import Connection
@@ -28,7 +28,10 @@ COUNTS = 2  # that the server asks of its place
 # Turns of the loop that turn accepted sockets into connections, which closing the listener would
 # prevent.
 TURNS_TO_ACCEPT = 10
+HANDSHAKE_SECONDS = 0.5  # in which a client completes the connection that it has begun
 SO_ATTACH_FILTER = 26  # of socket(7), on Linux
+# Classic BPF on the TCP header: a packet with SYN in byte 13 is cut to nothing, others stay whole.
+WITHOUT_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 class Server:
@@ -86,8 +89,7 @@ class Server:
             woken.clear()
             self._tick()
         _drop_new_connections(listening)
-        for connection in _accepted(listening):
-            await loop.connect_accepted_socket(lambda: Connection(self), connection)
+        await asyncio.sleep(HANDSHAKE_SECONDS)
         for _ in range(TURNS_TO_ACCEPT):
             await asyncio.sleep(0)
         listener.close()
@@ -119,26 +121,16 @@ class Server:
 
 
 def _drop_new_connections(listening: socket.socket) -> None:
-    """Has the kernel drop all packets of new connections.
+    """Has the kernel drop the packets that ask for a connection.
 
-    The kernel accepts connections for us, and closing the socket would reset those that it accepts
-    at that instant. A dropped client tries again a second later. Where there is no such filter,
-    some connections are reset.
+    Closing the socket resets those that are not accepted by then. A dropped client tries again a
+    second later. Where there is no such filter, some connections are reset.
     """
-    # BPF_RET: of each packet, 0 bytes.
-    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in WITHOUT_SYN)
+    instructions = ctypes.create_string_buffer(code)
     with suppress(OSError):
-        program = struct.pack("HL", 1, ctypes.addressof(instruction))
+        program = struct.pack("HL", len(WITHOUT_SYN), ctypes.addressof(instructions))
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
-def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
-    """The connections that the kernel has accepted already; closing the socket would reset them."""
-    with suppress(OSError):
-        while True:
-            connection, _ = listening.accept()
-            connection.setblocking(False)
-            yield connection
 
 
 def run(server: Server, listening: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
