@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import optuna
-import psycopg
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
@@ -34,7 +34,7 @@ from pipeline.tracking.credentials import masked
 
 Direction = Literal["maximize", "minimize"]
 BEATS = 3  # heartbeats that a worker may miss before it counts as lost
-LOST = (StorageInternalError, SQLAlchemyError, psycopg.Error)
+LOST = (StorageInternalError, SQLAlchemyError)
 # Attributes of stored trials and studies
 PLACE, REFUSED, MISFIT, SETTINGS = "slot", "refused", "misfit", "question"
 INTERVAL = "interval"  # of a trial: the 95 % one of its error
@@ -85,6 +85,8 @@ def address(url: str) -> str:
             " postgresql://USER:PASSWORD@HOST/DATABASE"
         )
     if parsed.get_backend_name() != "sqlite":
+        if not find_spec("psycopg"):
+            raise UserError("PostgreSQL needs psycopg; run `uv sync --extra postgres`")
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
 
@@ -106,8 +108,9 @@ def shown(storage: str) -> str:
 
 
 def reason(error: BaseException, storage: str) -> str:
-    """The message of an error, without the storage's password."""
-    return masked(" ".join(str(error).split()), storage)[:200]
+    """The message of an error, or of the driver's behind it, without the storage's password."""
+    message = str(getattr(error, "orig", None) or error)
+    return masked(" ".join(message.split()), storage)[:200]
 
 
 @contextmanager
@@ -121,9 +124,8 @@ def reachable(storage: str) -> Iterator[None]:
         lost = next((each for each in causes(error) if isinstance(each, LOST)), None)
         if lost is None:
             raise
-        cause = getattr(lost, "orig", None) or lost
         raise UserError(
-            f"the storage {shown(storage)} is unreachable: {reason(cause, storage)}; once it can be"
+            f"the storage {shown(storage)} is unreachable: {reason(lost, storage)}; once it can be"
             " reached, the same command continues"
         ) from None
 
@@ -149,17 +151,26 @@ def locked(storage: str) -> Iterator[None]:
     """Admits one process at a time that uses this storage. Raises UserError if unreachable."""
     url = sqlalchemy.make_url(storage)
     is_file = url.get_backend_name() == "sqlite"
-    lock = atomic.locked(Path(f"{url.database}.lock")) if is_file else _database_lock(url)
+    lock = atomic.locked(Path(f"{url.database}.lock")) if is_file else _database_lock(storage)
     with reachable(storage), lock:
         yield
 
 
 @contextmanager
-def _database_lock(url: sqlalchemy.URL) -> Iterator[None]:
-    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(uri, connect_timeout=10) as connection:
-        connection.execute("select pg_advisory_lock(%s)", [LOCK])
+def _database_lock(storage: str) -> Iterator[None]:
+    with connected(storage) as connection:
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(LOCK)))
         yield
+
+
+@contextmanager
+def connected(storage: str) -> Iterator[sqlalchemy.Connection]:
+    """A connection of its own to PostgreSQL, closed at the end of the block."""
+    engine = sqlalchemy.create_engine(
+        storage, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 10}
+    )
+    with engine.connect() as connection:
+        yield connection
 
 
 @cache

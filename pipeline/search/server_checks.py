@@ -21,28 +21,27 @@ def checks(storage: str | None, cluster: str | None) -> Iterator[Check]:
 
 def postgresql(storage: str) -> Finding:
     """Whether the storage of `sweep` and `shrink` can be used. Raises UserError."""
-    import psycopg
     import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
 
     from pipeline.search import optuna_storage
 
-    url = sqlalchemy.make_url(optuna_storage.address(storage))
+    address = optuna_storage.address(storage)
+    url = sqlalchemy.make_url(address)
     shown = optuna_storage.shown(storage)
     if url.get_backend_name() == "sqlite":
         return Finding("storage", f"{shown}, a file of this machine")
-    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
     before = time.time()
     try:
-        with psycopg.connect(uri, connect_timeout=10) as connection:
-            row = connection.execute(
+        with optuna_storage.connected(address) as connection:
+            query = (
                 "select current_setting('server_version'), clock_timestamp(), "
                 "has_schema_privilege(current_schema(), 'create')"
-            ).fetchone()
-    except psycopg.Error as error:
+            )
+            version, now, may_create = connection.execute(sqlalchemy.text(query)).one()
+    except SQLAlchemyError as error:
         reason = optuna_storage.reason(error, storage)
         raise UserError(f"{shown} is unreachable: {reason}") from None
-    assert row is not None
-    version, now, may_create = row
     if not may_create:
         raise UserError(f"{shown}: {url.username} may make no tables there; let it, by GRANT")
     ahead = now.timestamp() - (before + time.time()) / 2

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 from pathlib import Path
-
-import psycopg
-from psycopg import sql
 
 from pipeline.process.errors import UserError
 from pipeline.team.server import HOST, Server
@@ -26,6 +24,8 @@ ACCOUNT = "postgres"  # of the package, for root, whom PostgreSQL refuses
 
 def server(folder: Path, settings: Settings) -> Server:
     """The server on data in `folder`, which are made if there are none. Raises UserError."""
+    if importlib.util.find_spec("psycopg") is None:
+        raise UserError("psycopg is not installed; run `uv sync --extra team`")
     data, port = folder / "postgresql", settings.ports.postgresql
     owner = account(folder)
     binaries = programs(data)
@@ -108,6 +108,9 @@ def _make(data: Path, binaries: Path, password: str, owner: str | None) -> None:
 
 def _has_databases(settings: Settings) -> bool:
     """Whether it answers; makes the databases that are missing."""
+    import psycopg
+    from psycopg import sql
+
     uri, password = address(settings, "postgres"), settings.secrets.postgresql
     try:
         with psycopg.connect(uri, password=password, autocommit=True) as connection:

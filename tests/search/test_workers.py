@@ -14,14 +14,14 @@ from pipeline.search import workers
 from pipeline.search.progress import Progress
 from tests.conftest import ROOT
 
-WITHOUT_DASK = """
+WITHOUT = """
 import sys
-sys.modules["distributed"] = None  # as if it were not installed
+sys.modules["{package}"] = None  # as if it were not installed
 from pipeline.process import stage
-from pipeline.search import folds, improve, shrink, sweep
+from pipeline.search import folds, improve, optuna_storage, shrink, sweep
 from pipeline.search.engine import Engine
 print("imported", flush=True)
-stage.run(Engine(1, "tcp://127.0.0.1:9").side_by_side)
+stage.run(lambda: {use})
 """
 
 
@@ -52,12 +52,22 @@ def test_trainings_of_one_epoch_are_timed_by_those_that_have_ended(
     assert capsys.readouterr().out == "first (1 of 3, about 2 min left)\n"
 
 
-def test_without_dask_only_a_cluster_is_refused() -> None:
-    command = [sys.executable, "-c", WITHOUT_DASK]
+@pytest.mark.parametrize(
+    ("package", "use", "extra"),
+    [
+        ("distributed", "Engine(1, 'tcp://127.0.0.1:9').side_by_side()", "cluster"),
+        ("psycopg", "optuna_storage.address('postgresql://me@127.0.0.1/x')", "postgres"),
+    ],
+)
+def test_without_the_package_of_an_extra_only_its_use_is_refused(
+    package: str, use: str, extra: str
+) -> None:
+    command = [sys.executable, "-c", WITHOUT.format(package=package, use=use)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "imported\n"), done.stderr
     (sentence,) = done.stderr.splitlines()
-    assert sentence.endswith("distributed, which is not installed; run `uv sync --extra cluster`")
+    assert package in sentence
+    assert sentence.endswith(f"; run `uv sync --extra {extra}`")
 
 
 def blocked_signals(process: int) -> int:
