@@ -2,6 +2,7 @@
 
     python -m benchmarks.spoken_digits
     python -m benchmarks.spoken_digits --float --seeds 0 1 2    not exported, in a third of the time
+    python -m benchmarks.spoken_digits --architecture bc_resnet
 
 The stages from download to embed run for each speaker with the values that `edgeproof start`
 proposes: the speaker's recordings are the test set, and those of the other five are for training,
@@ -26,6 +27,7 @@ from pipeline.datasets import fsdd
 from pipeline.planning import params_file, start, survey
 from pipeline.process.words import percent
 
+Train = dict[str, Any]  # values of `train` that differ from those of `edgeproof start`
 SOUNDS = Path("sounds")
 # Recordings of the speakers who train validate, as five speakers are too few to set one aside: they
 # say nothing of others, and choose nothing but the temperature.
@@ -53,18 +55,18 @@ def propose() -> None:
 
 
 def measured(
-    files: dict[str, bytes], speakers: Sequence[str], seeds: Sequence[int], is_float: bool
+    files: dict[str, bytes], speakers: Sequence[str], recipes: Sequence[Train], is_float: bool
 ) -> Iterator[tuple[str, int, list[float]]]:
     """Of each speaker and seed the shares that are right, and the sizes in bytes."""
     with held_out.workspace({}) as folder:
         for speaker in speakers:
             write(files, speaker)
             propose()
-            for seed in seeds:
-                for changes in (held_out.MEASURED, VALIDATES, {"train": {"seed": seed}}):
+            for recipe in recipes:
+                for changes in (held_out.MEASURED, VALIDATES, {"train": recipe}):
                     held_out.change(folder, changes)
                 held_out.run(held_out.TO_EVALUATE if is_float else held_out.STAGES)
-                yield speaker, seed, [*trained(), *([] if is_float else exported())]
+                yield speaker, recipe["seed"], [*trained(), *([] if is_float else exported())]
 
 
 def trained() -> tuple[float, float]:
@@ -89,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--speakers", nargs="+", help="default: all six")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--architecture", default="ds_cnn")
     parser.add_argument("--float", action="store_true", help="stop after `evaluate`")
     arguments = parser.parse_args()
     files = fsdd.published()
@@ -100,7 +103,8 @@ def main() -> None:
     print(f"| speaker held out | seed | {' | '.join(columns)} |")
     print(f"|{' --- |' * (2 + len(columns))}")
     results = []
-    runs = measured(files, speakers, arguments.seeds, arguments.float)
+    recipes = [{"seed": seed, "architecture": arguments.architecture} for seed in arguments.seeds]
+    runs = measured(files, speakers, recipes, arguments.float)
     for speaker, seed, values in runs:
         results.append(values)
         print(row(speaker, seed, values), flush=True)

@@ -131,7 +131,9 @@ def test_more_validation_is_advised_where_a_note_says_that_it_is_small(small: bo
     assert ("a fifth for validation" in [change.name for change in advise(now)]) is small
 
 
-@pytest.mark.parametrize("architecture", ["cnn", "edge", "resnet", "series_cnn", "tiny"])
+@pytest.mark.parametrize(
+    "architecture", ["bc_resnet", "cnn", "ds_cnn", "edge", "resnet", "series_cnn", "tiny"]
+)
 def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) -> None:
     settings = params.override(
         params.load(ROOT / "params.yaml"), {"train.architecture": architecture}

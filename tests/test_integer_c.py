@@ -100,6 +100,7 @@ def test_every_layer_of_a_published_model_equals_micro(
         ("resnet", (32, 32, 3), "softmax"),
         ("resnet", (15, 9, 1), "sigmoids"),
         ("ds_cnn", (49, 32, 1), "softmax"),
+        ("bc_resnet", (61, 32, 1), "softmax"),
         ("series_cnn", (50, 6), "softmax"),
         ("mobilenet_v3_small", (32, 32, 3), "softmax"),
     ],

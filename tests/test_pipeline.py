@@ -144,7 +144,7 @@ def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(project: Pr
     ("key", "value", "sentence"),
     [
         ("train.epochs", -1, "params.yaml: train.epochs is -1"),
-        ("train.architecture", "vgg", "'vgg' is not one of pipeline/architectures: cnn, ds_cnn"),
+        ("train.architecture", "vgg", "'vgg' is not one of pipeline/architectures: bc_resnet, cnn"),
         ("dataset.name", "emnist", "'emnist' is not one of pipeline/datasets: audio_folder"),
         ("dataset.path", "none.npz", "dataset.path none.npz does not exist; name your npz file"),
         (
