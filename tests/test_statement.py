@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import package
 from pipeline.planning.data import Survey
+from serving.typed_json import Text
 from tests.planning.conftest import values
 from tests.test_photo import card
 
@@ -30,8 +31,8 @@ def test_a_class_that_was_added_removed_or_renamed_makes_the_statement_old(
 ) -> None:
     data = Survey({}, drafted, {"train": 400}, dict.fromkeys(drafted, 20), side=50)
     content = dataclasses.replace(
-        card("image_folder"), statement=values(data)["problem.statement"], class_names=now
+        card("image_folder"), statement=Text(values(data)["problem.statement"]), class_names=now
     )
     assert package.lists_others(content) == is_old
-    own = dataclasses.replace(content, statement="Which kind of waste is it?")
+    own = dataclasses.replace(content, statement=Text("Which kind of waste is it?"))
     assert not package.lists_others(own)
