@@ -10,6 +10,7 @@ that is a gate that fails; a draft contains it.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from serving import bundle
 from serving.model_card import ModelCard
 from serving.reference import Reference, Spread
 
+LISTED = 12  # classes that the draft of a statement lists at most
+
 
 def earlier() -> str:
     """Says that a bundle in dist/, which DVC leaves there, is not of this run."""
@@ -57,7 +60,22 @@ def remove_others(target: Path) -> None:
 def notes(content: ModelCard) -> list[str]:
     """Remarks on the bundle for its maker."""
     shortfall = acceptance.shortfall(content)
-    return [f"note: its acceptance set has {shortfall}"] if shortfall else []
+    lines = [f"note: its acceptance set has {shortfall}"] if shortfall else []
+    if lists_others(content):
+        lines.append(
+            "note: problem.statement lists other classes than the data have now: correct the texts "
+            "under problem, for the card prints them, and run again"
+        )
+    return lines
+
+
+def lists_others(content: ModelCard) -> bool:
+    """Whether a class was added, removed or renamed since `edgeproof start` drafted the texts."""
+    draft = re.fullmatch(r"Which of (\d+) (?:classes|labels) [^:]*: (.*)\?", content.statement)
+    if draft is None:
+        return False
+    names = content.class_names[:LISTED]
+    return int(draft[1]) != len(content.class_names) or any(name not in draft[2] for name in names)
 
 
 def write_page(settings: Params, reports: BundleReports) -> None:

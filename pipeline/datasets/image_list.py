@@ -102,8 +102,8 @@ def listed(params: Dataset) -> Listed:
     for number, (row, label) in enumerate(zip(rows, labels.texts, strict=True), 2):
         known = {name: value for name, value in row.items() if name not in labels.columns}
         where = f"row {number} of {path}"
-        part = part_of(where, row, split)
-        candidates.append(candidate_of(where, part, known, label, files))
+        candidates.append(candidate_of(where, part_of(where, row, split), known, label, files))
+    candidates = photo_list.each_once(path, candidates)
     labels.check(path)
     target = labels.target
     if one_class_each(target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pipeline.config.parts import declared, one_class_each
@@ -39,7 +40,7 @@ def among(data: Survey) -> list[str]:
     if not names or not _takes(data) or len(data.class_names) - len(names) < 2:
         return []
     path = Path(str(data.values["path"])) / names[0]
-    cure = f"give `--other {path}` too"
+    cure = f"give `--other {shlex.quote(str(path))}` too"
     if len(names) > 1 or not path.is_dir():
         cure = "move them out of the data, and name them with `--other`"
     return [

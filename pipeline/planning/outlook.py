@@ -149,8 +149,9 @@ def classes(data: Survey, is_balanced: bool = True) -> list[str]:
         )
     rare = [name for name in names if counts[name] < FEWEST]
     if rare:
+        more = f" and {len(rare) - 5:,} more" if len(rare) > 5 else ""
         lines.append(
-            f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
+            f"fewer than {FEWEST} examples of {', '.join(rare[:5])}{more}: too few to learn "
             f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
         )
     cut = 3 - sum(data.examples.get(part, 0) > 0 for part in ("validation", "test"))

@@ -25,9 +25,11 @@ def propose(data: Survey, path: Path) -> list[Choice]:
     _, plural, _ = kinds.kind_of(data).words(data)
     question, other_inputs = _question(data)
     limits = [other_inputs, _trained_on(data, plural)]
-    rarest = min(data.counts, key=lambda name: data.counts[name])
-    if data.counts[rarest] < RARE:
-        limits.append(f"There were few {plural} of {rarest}: {data.counts[rarest]}.")
+    rare = {name: count for name, count in data.counts.items() if count < RARE}
+    if rare:
+        fewest, most = min(rare.values()), max(rare.values())
+        of_each = f"{fewest} to {most}" if fewest < most else f"{fewest}"
+        limits.append(f"There were few {plural} of {named([*rare], 'and')}: {of_each}.")
     all_classes, made = named(data.class_names, "and"), "made like those of the training set"
     use = f"Telling apart {all_classes}, in {plural} {made}."
     why = "a guess: set what is good enough for the job, as there is no bundle below it"
@@ -128,4 +130,4 @@ def _slug(path: Path) -> str:
 def named(names: Sequence[str], word: str = "or") -> str:
     if len(names) > NAMED:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
-    return f"{', '.join(names[:-1])} {word} {names[-1]}"
+    return f" {word} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

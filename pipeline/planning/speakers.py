@@ -10,9 +10,10 @@ from pipeline.datasets.reading.part_folders import part_of
 
 # Where the name of a speaker, a machine or a place may stand
 FOLDER = r"/([^/]+)/[^/]+$"
+FOLDERS = (FOLDER, r"/([^/]+)/[^/]+/[^/]+$")  # as in well/session_3/camera_1/2.jpg
 FIELD = r"[^\W_]*[^\W\d_][^\W_]*"  # with a letter at least
 NAMES = (
-    FOLDER,
+    *FOLDERS,
     r"(?:^|/)([^\W_]+)[_-][^/]*$",
     rf"[_-]({FIELD})[_-][^/]*$",
     rf"[_-]({FIELD})\.[^/.]*$",
@@ -49,7 +50,7 @@ def find(labelled: Sequence[tuple[str, str]]) -> tuple[str | None, list[str]]:
             len(pairs) == len(labelled)
             and FEWEST_NAMES <= len(names) <= len(labelled) / 2
             and not all(
-                (name.isdigit() and expression != FOLDER)
+                (name.isdigit() and expression not in FOLDERS)
                 or part_of(name)
                 or re.fullmatch(rf"{COUNTED}\d+", name)
                 for name in names
@@ -85,11 +86,11 @@ def possible(labelled: Sequence[tuple[str, str]]) -> list[str]:
         f"{names[0]} and {names[1]}): if these are people, objects or sessions, set "
         f"preprocess.group: '{expression}', or the accuracy will say nothing about new ones"
     )
-    return [line + (SWAPPED if expression in NAMES and expression != FOLDER else "")]
+    return [line + (SWAPPED if expression in NAMES and expression not in FOLDERS else "")]
 
 
 def remarks(group: str | None, names: Sequence[str]) -> list[str]:
-    if group == FOLDER:
+    if group in FOLDERS:
         return [
             f"the classes hold {len(names)} folders of the same names, such as {names[0]} and "
             f"{names[1]}, which are taken for speakers or places that stay in one split "

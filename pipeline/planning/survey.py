@@ -30,11 +30,12 @@ from pipeline.datasets.reading import (
 )
 from pipeline.datasets.reading.file_tree import Tree
 from pipeline.datasets.reading.photo_list import Candidate, Listed
-from pipeline.files import groups, pictures, s3
+from pipeline.files import pictures, s3
 from pipeline.files.pictures import picture_file
 from pipeline.files.pictures.picture_table import Picture, Table
 from pipeline.planning import (
     arrays,
+    copies,
     lists,
     media_files,
     named_folders,
@@ -205,6 +206,8 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
     classes = texts if one_each else [""] * len(texts)
     files = [(row.file, row.label) for row in train]
     ungrouped = speakers.possible(files if one_each and group is None else [])
+    all_opened = len(looks) + len(faults) == len(candidates)
+    table = Table.of((look.picture for look in looks), len(looks))
     sides = [(look.label, min(look.size)) for look in looks if look.picture.box is None]
     return Survey(
         values=values,
@@ -222,7 +225,8 @@ def _photographs(path: Path, values: dict[str, object], listed: Listed, given: G
         folds=folds(names, classes, examples["test"] > 0),
         remarks=[
             *media_files.left_out(left_out, faults, "picture"),
-            *_odd(looks, faults, candidates),
+            *(copies.remarks(table, readable, not is_number(target)) if all_opened else []),
+            *_shapes(looks),
             *([] if ungrouped else named_folders.remarks(files)),
             *unlike_classes.of_pictures(sides if one_each else []),
             *too_few,
@@ -267,30 +271,13 @@ def _size_and_colour(data: bytes) -> tuple[tuple[int, int], bool]:
     return size, int(np.ptp(pixels, axis=2).max()) > GREY
 
 
-def _odd(
-    looks: Sequence[_Look], faults: dict[str, str], candidates: Sequence[Candidate]
-) -> list[str]:
-    """Copies, and shapes that resizing would distort."""
-    lines = []
-    if len(looks) + len(faults) == len(candidates):
-        copies = groups.of_copies(Table.of((look.picture for look in looks), len(candidates)))
-        part = {candidate.file: candidate.part for candidate in candidates} if copies else {}
-        across = [files for files in copies if len({part[file] for file in files}) > 1]
-        cure = (
-            "remove those that are in two of your parts"
-            if across
-            else "each group of them stays in one split"
-        )
-        if copies:
-            lines.append(
-                f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "
-                f"{' and '.join((across or copies)[0][:2])}; {cure}"
-            )
+def _shapes(looks: Sequence[_Look]) -> list[str]:
+    """Shapes that resizing would distort."""
     shapes = np.array([width / height for width, height in (look.size for look in looks)])
     low, high = np.quantile(shapes, (0.05, 0.95))
     if high > 2 * low:
-        lines.append(
+        return [
             f"the shapes differ: width to height is {low:.2f} to {high:.2f}, and resizing ignores "
             "it; if that matters, set dataset.framing to letterbox or centre_crop"
-        )
-    return lines
+        ]
+    return []

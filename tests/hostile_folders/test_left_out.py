@@ -29,6 +29,12 @@ def link_to_nothing(root: Path) -> None:
     (root / "cat/gone.png").symlink_to("/nowhere/at/all.png")
 
 
+def links_out_of_reach(root: Path) -> None:
+    """As of a link into the folder of another user, which fails for the superuser too."""
+    (root / "cat/far.png").symlink_to("x" * 300)
+    (root / "cat/bird").symlink_to("x" * 300)
+
+
 def link_to_a_device(root: Path) -> None:
     (root / "cat/zero.png").symlink_to("/dev/zero")
 
@@ -68,6 +74,7 @@ LEFT_OUT: list[tuple[Case, str]] = [
     (pixel_bomb, "1 of 25 pictures could not be read: cat/bomb.png"),
     (links_in_circles, "leads to a folder that has been read already"),
     (link_to_nothing, r"left out 1 \(cat/gone.png\): it is not a file"),
+    (links_out_of_reach, r"left out 2 \(cat/bird, cat/far.png\): each could not be read"),
     (link_to_a_device, r"left out 1 \(cat/zero.png\): it is not a file"),
     (unreadable, "1 of 25 pictures could not be read: cat/memory.png"),
     (pipe, r"left out 1 \(cat/pipe.png\): it is not a file"),

@@ -190,6 +190,19 @@ def test_a_stray_picture_with_two_classes_stops_nothing(photos: Path) -> None:
         load(photos, f"{text}phone/1.png,dog\n")
 
 
+@pytest.mark.parametrize(("labels", "number"), [(("cat", "dog"), None), (("3", "4.5"), "age")])
+def test_a_row_that_is_there_twice_counts_once(
+    photos: Path, capsys: pytest.CaptureFixture[str], labels: tuple[str, str], number: str | None
+) -> None:
+    header = f"file,{number or 'label'},split\n"
+    rows = "".join(f"{name}.png,{label},\n" for name, label in zip("01", labels, strict=True))
+    raw = load(photos, f"{header}{rows}{rows}0.png,{labels[0]},test\n", number=number)
+    assert (len(raw.train_labels), len(raw.test_labels)) == (2, 1)
+    shown = capsys.readouterr().out
+    assert "2 rows of " in shown
+    assert "name an example and its label again; each example counts once" in shown
+
+
 @pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("x", ""), ("1", "")])
 def test_truths_are_known_in_their_usual_spellings(photos: Path, yes: str, no: str) -> None:
     raw = load(photos, f"file,rust,scab\n0.png,{yes},{no}\n1.png,{no},{yes}\n")

@@ -131,6 +131,8 @@ def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
     assert values(uneven)["problem.metric"] == "balanced_accuracy"
     assert values(uneven)["problem.target"] == 0.8, "the largest class alone gives a half of it"
     assert "There were few photos of b: 10." in values(uneven)["problem.limits"]
+    few = Survey({}, ["a", "b", "c"], {"train": 120}, {"a": 40, "b": 60, "c": 20}, side=50)
+    assert "There were few photos of a and c: 20 to 40." in values(few)["problem.limits"]
 
 
 def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
@@ -214,6 +216,8 @@ def test_rare_classes_are_named() -> None:
         lines[1].replace("the class", "the label")
     ]
     assert outlook.classes(photos(70)) == []
+    many = replace(photos(90), counts=dict.fromkeys("abcdefghi", 10))
+    assert "examples of a, b, c, d, e and 4 more: too few" in outlook.classes(many)[0]
 
 
 def test_a_class_of_what_is_no_class_is_proposed_as_others(
@@ -226,7 +230,7 @@ def test_a_class_of_what_is_no_class_is_proposed_as_others(
     note = "note: Background: taken for a class like the others; if these pictures belong to none"
     shown = capsys.readouterr().out
     assert note in shown
-    assert "give `--other My Pets/Background` too" in shown
+    assert "give `--other 'My Pets/Background'` too" in shown
     shutil.rmtree(folder / "dog")
     assert others.among(survey.survey(folder)) == [], "a model needs two classes"
 

@@ -39,6 +39,7 @@ def test_pieces_of_one_recording_are_told_by_all_numbers_behind_its_name() -> No
         ([f"{d}/{n}-{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
         ([f"{d}/{i}_{n}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
         ([f"{d}/{n}/{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{n}3/{c}/{i}.wav" for d in "12" for n in "uvw" for c in "xy" for i in "45"], "uvw"),
         ([f"{d}-{n}3-{i}.wav" for d in "12" for n in ("a1", "b0", "c") for i in "345"], "abc"),
         ([f"{d}/{d}_en{n}5_{i}.wav" for d in "12" for n in ("ü9", "b0") for i in "3456"], ""),
         ([f"{d}/{d}_{n}4x_{i}.wav" for d in "12" for n in ("é1", "b0", "c") for i in "34"], "bcé"),

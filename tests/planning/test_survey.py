@@ -57,6 +57,15 @@ def test_copies_stay_together_but_not_across_parts_that_the_user_made(folder: Pa
     assert remark.endswith("remove those that are in two of your parts")
 
 
+def test_copies_with_different_labels_are_named(folder: Path) -> None:
+    shutil.copy(folder / "cat/0.png", folder / "cat/again.png")
+    shutil.copy(folder / "cat/0.png", folder / "dog/again.png")
+    _, remark = survey.survey(folder).remarks
+    assert remark.startswith(
+        "1 group of copies with different labels, such as cat/0.png and dog/again.png; one"
+    )
+
+
 def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> None:
     rows = [
         f"{path.parent.name}/{path.name},{path.parent.name},{number % 7}"

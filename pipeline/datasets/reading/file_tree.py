@@ -178,12 +178,23 @@ def _folder(root: Path, tree: Tree) -> None:
                 tree.left_out[name] = JUNK_REASON
             elif entry.is_file(follow_symlinks=False):  # without another look at the disk
                 tree.add(name)
+            elif reason := _out_of_reach(entry):
+                tree.left_out[name] = reason
             elif Path(entry).is_dir():
                 (links if entry.is_symlink() else todo).append(f"{name}/")
             elif Path(entry).is_file():
                 tree.add(name)
             else:  # a pipe, for example, or a link to nothing
                 tree.left_out[name] = "is not a file"
+
+
+def _out_of_reach(entry: os.DirEntry[str]) -> str | None:
+    """Why nobody can tell what it is, as of a link into a folder that this user may not enter."""
+    try:
+        Path(entry).is_dir()
+    except OSError as error:
+        return f"could not be read: {error.strerror}"
+    return None
 
 
 def _utf8(folder: Path, name: str) -> str:

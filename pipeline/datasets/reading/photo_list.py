@@ -26,7 +26,7 @@ from pipeline.files.splits import stratified
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
-from pipeline.process.words import counted
+from pipeline.process.words import counted, verb
 from serving import framing
 
 SHOWN = 3  # names in a sentence
@@ -92,6 +92,20 @@ class Listed(NamedTuple):
     class_names: Sequence[str]
     left_out: dict[str, str]
     target: str = "classes"
+
+
+def each_once(path: str, rows: Sequence[Candidate]) -> list[Candidate]:
+    """Those of the list `path`; of rows that give an example the same label again, the first."""
+    first: dict[tuple[object, ...], Candidate] = {}
+    for row in rows:
+        first.setdefault((row.excerpt, row.part, row.label), row)
+    if repeated := len(rows) - len(first):
+        name = verb(repeated, "names", "name")
+        print(
+            f"note: {counted(repeated, 'row')} of {path} {name} an example and its label again; "
+            "each example counts once"
+        )
+    return list(first.values())
 
 
 def shape(params: Dataset) -> tuple[int, int, int]:
