@@ -107,7 +107,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "NOT_FOUND",
         "mnist-digits has no version '9'; expected '1.0.0'",
     ),
-    "path": (request(BLACK, model_name="../x/infer"), "NOT_FOUND", "there is nothing at"),
+    "path": (request(BLACK, model_name="../x/infer"), "NOT_FOUND", "there is no model"),
     "random bytes": (b"\xff" * 100, "INVALID_ARGUMENT", "the message cannot be read"),
     "random bytes inside": (
         request(BLACK, inputs=[b"\xff"]),
