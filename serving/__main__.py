@@ -35,7 +35,8 @@ COMMANDS = {
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one command and returns its exit status: 1 after an error told in one sentence."""
     words = sys.argv[1:] if arguments is None else arguments
-    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")  # as by `>&-`
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))  # closed as by `<&-`
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a class
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(

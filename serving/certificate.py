@@ -19,7 +19,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
-    Policy,
     PolicyBuilder,
     Store,
     VerificationError,
@@ -60,7 +59,7 @@ def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
 def _signer() -> ExtensionPolicy:
     policy = ExtensionPolicy.permit_all().may_be_present(x509.KeyUsage, EITHER, _signs)
     policy = policy.may_be_present(x509.ExtendedKeyUsage, EITHER, _signs_code)
-    return policy.may_be_present(x509.BasicConstraints, EITHER, _is_not_an_authority)
+    return policy.may_be_present(x509.BasicConstraints, EITHER, _is_no_authority)
 
 
 def _authority() -> ExtensionPolicy:
@@ -71,34 +70,26 @@ def _authority() -> ExtensionPolicy:
     return policy.require_not_present(x509.NameConstraints)
 
 
-def _signs(policy: Policy, certificate: x509.Certificate, usage: Optional[x509.KeyUsage]) -> None:
+def _signs(_: object, __: object, usage: Optional[x509.KeyUsage]) -> None:
     if usage is None or not usage.digital_signature:
         raise ValueError("its key usage lacks digitalSignature")
 
 
-def _signs_code(
-    policy: Policy, certificate: x509.Certificate, usage: Optional[x509.ExtendedKeyUsage]
-) -> None:
+def _signs_code(_: object, __: object, usage: Optional[x509.ExtendedKeyUsage]) -> None:
     if usage is None or Purpose.CODE_SIGNING not in usage:
         raise ValueError("its extended key usage lacks codeSigning")
 
 
-def _is_not_an_authority(
-    policy: Policy, certificate: x509.Certificate, constraints: Optional[x509.BasicConstraints]
-) -> None:
+def _is_no_authority(_: object, __: object, constraints: Optional[x509.BasicConstraints]) -> None:
     if constraints and constraints.ca:
         raise ValueError("it is an authority's own certificate")
 
 
-def _certifies(
-    policy: Policy, certificate: x509.Certificate, usage: Optional[x509.KeyUsage]
-) -> None:
+def _certifies(_: object, __: object, usage: Optional[x509.KeyUsage]) -> None:
     if usage and not usage.key_cert_sign:
         raise ValueError("an authority's key usage lacks keyCertSign")
 
 
-def _certifies_code(
-    policy: Policy, certificate: x509.Certificate, usage: Optional[x509.ExtendedKeyUsage]
-) -> None:
+def _certifies_code(_: object, __: object, usage: Optional[x509.ExtendedKeyUsage]) -> None:
     if usage and not {Purpose.CODE_SIGNING, Purpose.ANY_EXTENDED_KEY_USAGE} & set(usage):
         raise ValueError("an authority's extended key usage lacks codeSigning")

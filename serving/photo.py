@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
 LONGEST = 256
+LONGEST_SIDE = 65_535  # pixels, as in JPEG; resizing more takes seconds
 REACH = 28  # of step 4
 LEAST_CONTRAST = 16  # of 256 levels; below that there is only noise
 NOTHING = "the photo shows nothing that stands out from its background"
@@ -84,10 +85,10 @@ def _decode(
         # Pillow warns of decompression bombs above a higher limit than ours.
         warnings.simplefilter("ignore")
         with Image.open(file, formats=formats) as image:
-            if image.width * image.height > largest_pixels:
+            if image.width * image.height > largest_pixels or max(image.size) > LONGEST_SIDE:
                 raise InputError(
                     f"the photo has {image.width} x {image.height} pixels; "
-                    f"expected at most {largest_pixels:,}"
+                    f"expected at most {largest_pixels:,}, and {LONGEST_SIDE:,} a side"
                 )
             return to_input(image, card)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.datasets.reading import image_arrays
 from pipeline.process.errors import UserError
 from tests.own_arrays import load
 from tests.test_fetch import claiming
+from tests.test_hostile_inputs import HEADERS, npy
 
 
 def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
@@ -167,3 +169,23 @@ def test_an_npz_of_your_own_that_claims_more_than_the_memory_is_refused(tmp_path
     (tmp_path / "own.npz").write_bytes(claiming((10**15,)))
     with pytest.raises(UserError, match="is not a readable npz file"):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_an_npz_with_a_damaged_array_is_refused_in_a_sentence(tmp_path: Path, header: str) -> None:
+    with pytest.raises(UserError, match=r"is not a readable npz file of arrays \(.*[^(]\)$"):
+        load_member(tmp_path, "x_train.npy", npy(HEADERS[header]))
+
+
+@pytest.mark.parametrize(("name", "data"), [("README.txt", b"some text"), ("x_train.npy", b"")])
+def test_an_npz_with_other_files_than_arrays_is_refused(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    with pytest.raises(UserError, match=f"holds {name.removesuffix('.npy')}, which is not an arra"):
+        load_member(tmp_path, name, data)
+
+
+def load_member(folder: Path, name: str, data: bytes) -> None:
+    with zipfile.ZipFile(folder / "own.npz", "w") as file:
+        file.writestr(name, data)
+    npz.load(Dataset(name="npz", path=str(folder / "own.npz")))

@@ -200,6 +200,7 @@ def bomb() -> bytes:
         (png(Image.new("L", (40, 40), 200)), "nothing that stands out"),
         (png(Image.fromarray(NOISE))[:300], "damaged|not readable"),
         (bomb(), "expected at most 64,000,000"),
+        (png(Image.new("1", (1, 70_000))), "expected at most 64,000,000, and 65,535 a side"),
     ],
 )
 def test_an_unreadable_picture_is_refused_in_one_sentence(data: bytes, reason: str) -> None:

@@ -45,7 +45,7 @@ def noise(tensor: Tensor) -> Any:
     batch = max(1, min(BATCH, BATCH_BYTES // size))
     images, random = np.empty((batch, *tensor.shape), tensor.type), np.random.default_rng(0)
     for image in images:  # one by one, as random numbers take more memory
-        image[...] = random.integers(0, int(tensor.range[1]) + 1, tensor.shape)
+        image[...] = random.uniform(*tensor.range, tensor.shape)
     return images
 
 

@@ -124,8 +124,6 @@ def _blocks(name: str, rate: int, count: int) -> Iterator[Any]:
     """The samples of the stream, at most `count` at a time. Raises InputError."""
     if name != "-":
         return sound.blocks(Path(name), name, rate, count)
-    if sys.stdin is None:
-        raise InputError("standard input is closed; name a WAV file in place of -")
     return _from_standard_input(sys.stdin.buffer, rate, count)
 
 

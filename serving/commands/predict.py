@@ -24,6 +24,8 @@ from serving.model_card import ModelCard
 if TYPE_CHECKING:
     from serving.prediction_log import PredictionLog
 
+LARGEST_BYTES = 256 << 20  # of standard input, which might never end
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
@@ -153,7 +155,7 @@ def _inputs(source: Union[Path, bytes], name: str, card: ModelCard) -> Any:
         array = np.load(io.BytesIO(source) if isinstance(source, bytes) else source)
         images = array if array.ndim > card.kind.dimensions else array[None]
         fits = images.dtype == card.input.type and images.shape[1:] == card.input_shape
-    except (OSError, ValueError, EOFError, AttributeError):  # a picture, for example, or an npz
+    except Exception:  # NumPy raises anything on what is no .npy file, or a damaged one
         fits = False
     if not fits:
         raise InputError(
@@ -188,7 +190,10 @@ def _sources(
     for name in pictures:
         path = Path(name)
         if name == "-":
-            yield "standard input", sys.stdin.buffer.read()
+            data = sys.stdin.buffer.read(LARGEST_BYTES + 1)
+            if len(data) > LARGEST_BYTES:
+                raise InputError(f"standard input has over {LARGEST_BYTES:,} bytes; name a file")
+            yield "standard input", data
         elif is_folder(path):
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
             noun = "picture" if suffixes == framing.SUFFIXES else "input of the model"

@@ -1,8 +1,7 @@
 """The messages of the Open Inference Protocol's gRPC, and what they say in its JSON.
 
-The protocol: https://github.com/kserve/open-inference-protocol; the index of models is Triton's.
-On the wire are only the numbers of the fields and their types. So the messages are made from this
-table, with any version of protobuf, and no generated code is kept.
+The index of models is Triton's. On the wire are only the numbers of the fields and their types. So
+the messages are made from this table, with any version of protobuf, and no generated code is kept.
 """
 
 from __future__ import annotations

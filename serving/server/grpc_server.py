@@ -197,4 +197,5 @@ def _request(method: Method, data: bytes, context: Any) -> Request:
 
 
 def _model_path(name: str, version: str) -> str:
-    return f"/v2/models/{name}/versions/{version}" if version else f"/v2/models/{name}"
+    encoded = [text.replace("/", "%2F") for text in (name, version) if text]
+    return f"/v2/models/{'/versions/'.join(encoded)}"

@@ -35,12 +35,11 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>serving: log in</title>
 <style>
+  :root {{ color-scheme: light dark; }}
   body {{
     font: 16px/1.5 system-ui, sans-serif; max-width: 30rem; margin: 4rem auto; padding: 0 1rem;
-    color: #222; background: #fff;
   }}
   input, button {{ font: inherit; padding: .3rem .6rem; }}
-  @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #181818; }} }}
 </style>
 </head>
 <body>

@@ -13,7 +13,6 @@ from serving.server.json_body import dumps
 HTML = b"text/html; charset=utf-8"
 ENCODINGS = ("gzip", "deflate")
 COMPRESSED_FROM = 1024  # bytes; compressing a smaller body gains nothing
-REFUSED = ("q=0", "q=0.0", "q=0.00", "q=0.000")
 
 
 class Request(NamedTuple):
@@ -89,7 +88,7 @@ def compress(body: bytes, accepted: str) -> Tuple[bytes, Optional[str]]:
     for item in accepted.lower().split(","):
         encoding, _, quality = item.partition(";")
         encoding = encoding.strip()
-        if encoding not in ENCODINGS or quality.replace(" ", "") in REFUSED:
+        if encoding not in ENCODINGS or (quality and not quality.strip(" q=.0")):
             continue
         if encoding == "gzip":
             return gzip.compress(body, 1, mtime=0), encoding

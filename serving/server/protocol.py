@@ -2,8 +2,7 @@
 
 The protocol: https://github.com/kserve/open-inference-protocol. Binary tensors, raw images and
 classes are extensions of Triton's:
-https://github.com/triton-inference-server/server/tree/main/docs/protocol. request_bodies.py
-decodes requests.
+https://github.com/triton-inference-server/server/tree/main/docs/protocol
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "NOT_FOUND",
         "mnist-digits has no version '9'; expected '1.0.0'",
     ),
-    "path": (request(BLACK, model_name="../x/infer"), "NOT_FOUND", "there is nothing at"),
+    "path": (request(BLACK, model_name="../x/infer"), "NOT_FOUND", "there is no model"),
     "random bytes": (b"\xff" * 100, "INVALID_ARGUMENT", "the message cannot be read"),
     "random bytes inside": (
         request(BLACK, inputs=[b"\xff"]),
@@ -152,10 +152,17 @@ def test_an_unknown_method_is_unimplemented(server: Server) -> None:
     assert refusal(server.grpc, "ModelStreamInfer")[0] == "UNIMPLEMENTED"
 
 
-def test_a_model_that_is_not_there_is_not_ready_and_has_no_metadata(server: Server) -> None:
-    name = CLASSES["Name"](name="other").SerializeToString()
-    assert call(server.grpc, "ModelReady", name) == b""  # false
-    assert refusal(server.grpc, "ModelMetadata", name)[0] == "NOT_FOUND"
+@pytest.mark.parametrize("name", ["other", f"{MODEL}/ready", f"{MODEL}/versions/1.0.0"])
+def test_a_model_that_is_not_there_is_not_ready_and_has_no_metadata(
+    server: Server, name: str
+) -> None:
+    """A slash in a name does not lead to another path of HTTP."""
+    body = CLASSES["Name"](name=name).SerializeToString()
+    assert call(server.grpc, "ModelReady", body) == b""  # false
+    refused = refusal(server.grpc, "ModelMetadata", body)
+    assert refused[0] == "NOT_FOUND"
+    assert refused[1].startswith("there is no model")
+    assert refusal(server.grpc, "ModelInfer", request(BLACK, model_name=name)) == refused
 
 
 @pytest.mark.parametrize("method", ["ModelInfer", "ModelMetadata", "ModelReady", "ServerLive"])
