@@ -82,7 +82,8 @@ def diverged(curves: Curves) -> Diagnosis | None:
     rebound = float((loss[-1] - loss[best]) / (loss[0] - loss[best])) if best else 1.0
     rise = float(loss[-1] / loss[best] - 1)
     risen = rebound >= BLOWN_UP and rise >= (DOUBLED if curves.reaches_target else RISE)
-    erratic = noise(np.log(loss)) > ERRATIC and bool((np.diff(loss) > 0).any())
+    # a steep first fall is noise too, so some epoch must also end far above the one before it
+    erratic = min(noise(np.log(loss)), np.diff(np.log(loss)).max()) > ERRATIC
     fallen, early = loss[0] - loss[-1], loss[max(1, curves.epochs // 4)]
     jumped = loss[0] > (1 + DOUBLED) * loss[-1] and early - loss[-1] < FALLING * fallen
     if not risen and not (curves.is_far_off and (erratic or jumped)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+from pipeline.config.parts import one_class_each
 from pipeline.datasets.reading import label_columns
 from pipeline.planning.data import LEAST_FLOAT16, NumberRange, Survey, plain
 from pipeline.process.words import counted, verb
@@ -45,6 +46,8 @@ def remarks(data: Survey) -> list[str]:
                 f"{largest:.4g}; a larger unit, such as thousands, reads better"
             )
         return lines
+    if not one_class_each(data.target):
+        return []
     names = data.class_names
     are_whole = all(map(str.isdecimal, names))
     if not all(map(_is_amount, names)) or (are_whole and len(names) <= MOST_CLASSES):

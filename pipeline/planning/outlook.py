@@ -155,11 +155,12 @@ def classes(data: Survey, is_balanced: bool = True) -> list[str]:
             f"from, and to test with; add some, or leave the {'class' if one_each else 'label'} out"
         )
     cut = 3 - sum(data.examples.get(part, 0) > 0 for part in ("validation", "test"))
-    if data.group and data.groups_of_class < cut:
+    if data.groups and data.groups_of_class < cut:
+        noun = "groups" if data.group else "recordings" if data.is_of_sensors else "files"
+        why = " (preprocess.group)" if data.group else ", each for one split"
         lines.append(
-            f"a class is in {data.groups_of_class} of {data.groups} groups (preprocess.group), so "
-            "a split will lack it, and `edgeproof run` will refuse that: add groups with it, or "
-            "leave it out"
+            f"a class is in {data.groups_of_class} of {data.groups} {noun}{why}, so a split will "
+            f"lack it, and `edgeproof run` will refuse that: add {noun} with it, or leave it out"
         )
     return lines
 

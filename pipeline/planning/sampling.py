@@ -31,6 +31,7 @@ from pipeline.process.errors import UserError
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
 LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
 SHORT, LONG = 0.1, 0.95  # quantiles of the lengths
+FASTEST = 1_000_000  # Hz of a sensor
 SAMPLE = 200  # recordings that are looked at
 WIDE = 20  # columns of numbers, from which a row may be an example
 TABLE = (
@@ -181,7 +182,13 @@ def _rate(path: Path, seen: Seen) -> float:
     rates = np.array([beginning.rate for beginning in seen.beginnings if beginning.rate])
     if len(rates):
         alike = is_close(rates[:, None], rates)
-        return float(f"{rates[alike.sum(1).argmax()]:.3g}")
+        rate = float(f"{rates[alike.sum(1).argmax()]:.3g}")
+        if rate > FASTEST:
+            raise UserError(
+                f"{path} holds recordings of {rate:,.0f} rows a second by their times, in seconds; "
+                f"expected at most {FASTEST:,}: multiply times in days, as of Excel, by 86,400"
+            )
+        return rate
     if seen.faults:
         file, reason = next(iter(seen.faults.items()))
         what = "says how many rows a second has" if seen.beginnings else "can be read"

@@ -32,11 +32,10 @@ from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey, plain
 from pipeline.planning.networks import Candidate
 from pipeline.planning.parts import check_classes, fewest_outside_test, parts
+from pipeline.planning.sampling import FASTEST
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.reporting.metrics import ACCURACY
-
-FASTEST = 1_000_000  # Hz of a sensor
 
 
 def start(path: Path, board: str | None, output: Path, force: bool, given: Given = NOTHING) -> None:

@@ -112,6 +112,14 @@ def test_classes_that_may_be_a_number_are_said(
     )
 
 
+def test_labels_without_names_are_no_number(tmp_path: Path) -> None:
+    rows = np.eye(30, dtype=np.uint8)[np.arange(120) % 30]
+    rows[:, 0] |= np.arange(120) % 3 == 0
+    images = np.zeros((120, 8, 8), np.uint8)
+    data = survey.survey(arrays(tmp_path / "n.npz", x_train=images, y_train=rows))
+    assert (data.target, numbers.remarks(data)) == ("labels", [])
+
+
 @pytest.mark.parametrize(
     ("y_train", "sentence"),
     [

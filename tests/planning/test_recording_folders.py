@@ -147,6 +147,13 @@ def test_times_that_never_change_tell_no_rate(folder: Path) -> None:
         survey.survey(Path("still"))
 
 
+def test_times_in_days_are_said_to_be_no_seconds(folder: Path) -> None:
+    rows = [f"{45352.375 + row / 50 / 86400:.10f},{row % 7},walk" for row in range(90)]
+    Path("excel.csv").write_text("\n".join(["time,ax,label", *rows]))
+    with pytest.raises(UserError, match=r"4,320,000 rows a second .* as of Excel, by 86,400"):
+        survey.survey(Path("excel.csv"))
+
+
 def test_a_table_of_examples_is_told_how_to_become_one(folder: Path) -> None:
     rows = [f"{number % 7},{number % 5},{number / 3}" for number in range(60)]
     Path("table.csv").write_text("\n".join(["age,dose,effect", *rows]))

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.datasets import series_folder
-from pipeline.planning import lists, params_file, sensors, start, survey
+from pipeline.planning import lists, outlook, params_file, sensors, start, survey
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import Given, Survey
 from pipeline.process.errors import UserError
@@ -134,6 +134,7 @@ def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
     data = survey.survey(Path("motion.npz"))
     assert (data.rate, data.group, data.groups, data.groups_of_class) == (20, None, 4, 2)
     assert "the column subject has fewer than 3 values" in data.remarks[1]
+    assert any("a class is in 2 of 4 recordings, each" in line for line in outlook.classes(data))
     assert data.class_names == ["a", "b"]
     assert values(data)["train.augmentation"] == []
     assert values(replace(data, channels=("x", "y", "z", "t")))["train.augmentation"] == []

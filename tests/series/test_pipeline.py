@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -153,11 +154,18 @@ def check_recording(watch: Project, bundle: Path, folder: Path) -> None:
     assert points == [watch.run(*command, str(csv)) for command in ([str(program)], predict)]
     csv.write_text(text)
     check_short(watch, program, predict, (signal[:60], names), folder)
-    csv.write_text(csv.read_text() + "\n1,2,fast,3,4,5")
-    for command in ([str(program)], predict):
-        refused = watch.attempt(*command, str(csv))
-        assert refused.returncode == 1
-        assert "a number" in refused.stderr
+    check_broken_rows(watch, [[str(program)], predict], csv)
+
+
+def check_broken_rows(watch: Project, commands: list[list[str]], csv: Path) -> None:
+    """No row is skipped because it cannot be read, such as one that a power cut filled with 0."""
+    text = csv.read_text()
+    for rows, reason in (("1,2,fast,3,4,5", "a number"), (f"\0\0{text}", "x00|zero byte")):
+        csv.write_text(f"{text}\n{rows}")
+        for command in commands:
+            refused = watch.attempt(*command, str(csv))
+            assert refused.returncode == 1
+            assert re.search(reason, refused.stderr)
 
 
 def check_short(

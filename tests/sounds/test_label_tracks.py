@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import audio_folder
-from pipeline.planning import survey
+from pipeline.planning import outlook, survey
 from tests.sounds.conftest import features, tone, wav
 
 FREQUENCIES = {"low": 300, "very high": 2000}
@@ -66,3 +66,17 @@ def test_texts_that_are_no_tracks_and_second_sounds_of_a_name_are_left_out(tmp_p
     (tmp_path / "day 9.wav").write_bytes(wav(tone()))
     (tmp_path / "day 9.txt").symlink_to(tmp_path / "nowhere.txt")
     assert survey.survey(tmp_path).counts == {"low": 10, "very high": 10}
+
+
+def test_a_class_in_too_few_files_for_the_splits_is_said(tmp_path: Path) -> None:
+    """The parts of a file stay in one split, so 40 examples from two files are of two splits."""
+    for number in range(4):
+        name = ("low", "high")[number % 2]
+        (tmp_path / f"{number}.wav").write_bytes(wav(tone(seconds=10)))
+        lines = [f"{second / 2}\t{second / 2 + 0.4}\t{name}" for second in range(20)]
+        (tmp_path / f"{number}.txt").write_text("\n".join(lines))
+    (line,) = outlook.classes(survey.survey(tmp_path))
+    assert line == (
+        "a class is in 2 of 4 files, each for one split, so a split will lack it, and "
+        "`edgeproof run` will refuse that: add files with it, or leave it out"
+    )

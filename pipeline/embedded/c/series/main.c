@@ -26,6 +26,7 @@
 #define MOST_CELLS 1024
 #define GAP 1.5        /* sampling intervals; a longer one is a gap, as in serving/recording.py */
 #define TOLERANCE 0.05 /* of the rate */
+#define UNREADABLE "its line is too long, or holds a zero byte"
 #define WRONG_RATE "the rate by its column time, in seconds, is not MODEL_RATE"
 
 static const char *const channel_names[MODEL_CHANNELS] = MODEL_CHANNEL_NAMES;
@@ -59,7 +60,8 @@ static void set_point(struct table *table, char *cell)
         *sign = *sign == ',' ? '.' : ',';
 }
 
-/* Reads a line into cells without blanks and quotes. Returns how many; 0 at the end, -1: too long. */
+/* Reads a line into cells without blanks and quotes. Returns how many; 0 at the end, -1: too long,
+ * or with a zero byte, as a card has them where the power failed. */
 static int read_cells(struct table *table, char **cells)
 {
     static char line[LONGEST_LINE];
@@ -67,7 +69,7 @@ static int read_cells(struct table *table, char **cells)
     do {
         if (!fgets(line, sizeof line, table->file))
             return 0;
-        if (strlen(line) == sizeof line - 1)
+        if (!strchr(line, '\n') && !feof(table->file))
             return -1;
     } while (line[strspn(line, "\r\n")] == '\0');
     line[strcspn(line, "\r\n")] = '\0';
@@ -174,7 +176,7 @@ static int classify_rows(struct table *table)
     double time, before = NAN, begin = NAN;
     int windows = 0, in_row = 0, count = read_cells(table, cells), named;
     if (count <= 0)
-        return fault(table, count ? "its line is too long" : "the file holds no rows");
+        return fault(table, count ? UNREADABLE : "the file holds no rows");
     named = find_columns(table, cells, count);
     if (named < 0)
         return fault(table, "the channels of the model are not its columns (MODEL_CHANNEL_NAMES)");
@@ -201,8 +203,9 @@ static int classify_rows(struct table *table)
             windows++;
         }
     }
+    table->rows += count < 0;
     if (count < 0)
-        return fault(table, "its line is too long");
+        return fault(table, UNREADABLE);
     if (window.count > 1 && window.count == (int)table->rows && in_row < MODEL_STEPS) {
         if (table->time >= 0 && !is_rate(in_row - 1, time - begin))
             return fault(table, WRONG_RATE);
