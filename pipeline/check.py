@@ -37,19 +37,25 @@ def main() -> None:
 
 def check(settings: Params) -> None:
     """Raises UserError for the first value that cannot be run with."""
-    for key, cure in NAMED_PATHS.items():
-        section, name = key.split(".")
-        path = Path(getattr(getattr(settings, section), name))
-        if key == "dataset.path" and s3.is_address(path):
-            check_bucket(settings.dataset)
-        elif not path.exists():
-            raise UserError(f"{key} {path} does not exist; {cure}")
+    check_paths(settings)
+    if s3.is_address(Path(settings.dataset.path)):
+        check_bucket(settings.dataset)
     check_problem(settings)
     check_names("dataset.path", Path(settings.dataset.path))
     check_names("dataset.other", Path(settings.dataset.other))
     check_targets(settings)
     if settings.embed.board and not settings.model.is_given:
         check_board(settings, settings.embed.board)
+
+
+def check_paths(settings: Params) -> None:
+    """Raises UserError for the first file or folder that does not exist; of S3 it asks nothing."""
+    for key, cure in NAMED_PATHS.items():
+        section, name = key.split(".")
+        path = Path(getattr(getattr(settings, section), name))
+        is_on_s3 = key == "dataset.path" and s3.is_address(path)
+        if not is_on_s3 and not path.exists():
+            raise UserError(f"{key} {path} does not exist; {cure}")
 
 
 def check_bucket(dataset: Dataset) -> None:

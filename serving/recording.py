@@ -19,6 +19,7 @@ from serving.typed_json import expect
 TIME = "time"  # optional column, in seconds
 GAP, TOLERANCE = 1.5, 0.05  # intervals; of the rate
 DECIMAL = re.compile(r"\s*[-+]?\d*([.,])\d+(?:e[-+]?\d+)?\s*", re.IGNORECASE)
+LONGEST_LINE = 1 << 17  # characters
 SWAPPED = str.maketrans(",.", ".,")
 
 
@@ -46,7 +47,8 @@ class Sampling:
         try:
             with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
                 text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-                for start, values in self._cut(text, length):
+                lines = iter(lambda: text.readline(LONGEST_LINE), "")
+                for start, values in self._cut(lines, length):
                     yield f"{name} {start / self.rate:.2f} s", values
         except (OSError, ValueError, csv.Error) as error:
             raise InputError(f"{name} is not a recording: {reason(error)}") from None

@@ -43,12 +43,23 @@ def test_exports_without_their_file_are_named_before_anything_runs(project: Proj
 
 
 def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> None:
-    project.change({"train.start_from": "none.keras"})
+    project.change({"export.formats": ["onnx_int8"], "embed.targets": ["c"]})
     done = project.attempt(*EDGEPROOF, "run")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: train.start_from none.keras does not exist")
+    assert done.stderr.startswith("error: export.formats lacks tflite_int8")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout.splitlines() == ["Running stage 'check':", "> python -m pipeline.check"]
+
+
+def test_data_that_were_moved_after_a_run_are_named_with_their_value(project: Project) -> None:
+    photos = project.folder / "photos"
+    photos.mkdir()
+    project.change({"dataset.name": "image_folder", "dataset.path": "photos"})
+    project.run(*EDGEPROOF, "run", "check")
+    photos.rename(project.folder / "moved")
+    done = project.attempt(*EDGEPROOF, "run")
+    assert done.stderr.startswith("error: dataset.path photos does not exist; name your")
+    assert done.stdout == ""
 
 
 @pytest.mark.long

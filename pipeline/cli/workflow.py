@@ -142,6 +142,7 @@ def _refuse_taken(port: int) -> None:
 
 def _reproduce(*stages: str, force: bool = False) -> bool:
     """Whether every stage succeeded. Raises UserError if none could be run."""
+    from pipeline import check
     from pipeline.config import params
     from pipeline.files.reports.folds import FoldsReport
     from pipeline.process import dvc_command
@@ -150,6 +151,8 @@ def _reproduce(*stages: str, force: bool = False) -> bool:
     judged_by_folds = Path(settings.evaluate.folds) == FoldsReport.PATH
     if judged_by_folds and _evaluates(stages) and not _make_folds(settings):
         return False
+    if not stages:
+        check.check_paths(settings)  # DVC would name a path, but not the value
     return dvc_command.reproduce(stages, force=force)
 
 

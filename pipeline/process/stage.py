@@ -88,9 +88,10 @@ def _may_not_run(path: Path) -> bool:
     It may have been deleted since.
     """
     folder = tempfile.gettempdir()
+    if not path.is_relative_to(folder):
+        return False
     is_program = not path.exists() or bool(path.stat().st_mode & stat.S_IXUSR)
-    is_there = path.is_relative_to(folder) and is_program
-    return is_there and bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+    return is_program and bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def name_user() -> None:
