@@ -51,14 +51,16 @@ def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> Non
     assert done.stdout.splitlines() == ["Running stage 'check':", "> python -m pipeline.check"]
 
 
-def test_data_that_were_moved_after_a_run_are_named_with_their_value(project: Project) -> None:
-    photos = project.folder / "photos"
-    photos.mkdir()
-    project.change({"dataset.name": "image_folder", "dataset.path": "photos"})
+def test_a_file_that_was_moved_after_a_run_is_named_with_its_value(project: Project) -> None:
+    start = project.folder / "own.keras"
+    start.touch()
+    project.change({"train.start_from": start.name})
     project.run(*EDGEPROOF, "run", "check")
-    photos.rename(project.folder / "moved")
+    start.unlink()
     done = project.attempt(*EDGEPROOF, "run")
-    assert done.stderr.startswith("error: dataset.path photos does not exist; name your")
+    assert done.stderr.startswith(
+        "error: train.start_from own.keras does not exist; name a trained"
+    )
     assert done.stdout == ""
 
 
