@@ -19,7 +19,6 @@ from serving.typed_json import expect
 TIME = "time"  # optional column, in seconds
 GAP, TOLERANCE = 1.5, 0.05  # intervals; of the rate
 DECIMAL = re.compile(r"\s*[-+]?\d*([.,])\d+(?:e[-+]?\d+)?\s*", re.IGNORECASE)
-LONGEST_LINE = 1 << 17  # characters
 SWAPPED = str.maketrans(",.", ".,")
 
 
@@ -47,7 +46,7 @@ class Sampling:
         try:
             with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
                 text = io.TextIOWrapper(file, "utf-8-sig", newline="")
-                lines = iter(lambda: text.readline(LONGEST_LINE), "")
+                lines = iter(lambda: text.readline(1 << 17), "")
                 for start, values in self._cut(lines, length):
                     yield f"{name} {start / self.rate:.2f} s", values
         except (OSError, ValueError, csv.Error) as error:

@@ -30,7 +30,7 @@ COUNTS = 2  # that the server asks of its place
 TURNS_TO_ACCEPT = 10
 HANDSHAKE_SECONDS = 0.5  # in which a client completes the connection that it has begun
 SO_ATTACH_FILTER = 26  # of socket(7), on Linux
-# Classic BPF on the TCP header: a packet with SYN in byte 13 is cut to nothing, others stay whole.
+# Classic BPF, of a TCP header: drops packets with SYN in byte 13.
 WITHOUT_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
