@@ -58,7 +58,7 @@ def message(tmp_path: Path, old: str, new: str) -> str:
         ),
         ("epochs:", "epochs: 0 #", ["train.epochs is 0; expected an integer of at least 1"]),
         ("problem:", "problem: [", ["not readable YAML"]),
-        ("embed:", "train: {}\nembed:", ["train is there twice, the second time in line"]),
+        ("embed:", "train: {}\nembed:", ["train is set twice, the second time on line"]),
         (
             "batch_size: 256",
             "batch_size: true",

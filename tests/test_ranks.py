@@ -230,8 +230,8 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on_with_any_number
     assert not first.is_running()
     lines = project.log.read_text().splitlines()
     assert lines[-1] == (
-        "error: process 2 of the 2 that train together was ended by SIGTERM, as when memory runs "
-        f"out; {ranks.GOES_ON}"
+        "error: training process 2 of 2 was killed by SIGTERM, perhaps because memory ran out; "
+        f"{ranks.GOES_ON}"
     )
     assert not any(line.startswith("epoch   3") for line in lines)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.bundle import wheel
 from pipeline.files.reports.run import RunReports
 from pipeline.process import git, stage
 from pipeline.runtimes import environments
@@ -99,7 +100,7 @@ def test_output_that_nobody_reads_ends_a_stage_with_one_sentence(length: int) ->
     os.close(writing)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "error: the output was not read to its end, as by `head`; run again to go on"
+        "error: the reader of the output, such as `head`, stopped early; run again to go on"
     ]
 
 
@@ -124,7 +125,7 @@ def test_braces_in_the_path_are_named_with_a_cure(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_a_home_that_is_not_writable_leaves_the_runtimes_as_they_are(
+def test_without_a_writable_home_the_runtimes_stay_and_requirements_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("pyproject.toml", "uv.lock"):
@@ -135,6 +136,8 @@ def test_a_home_that_is_not_writable_leaves_the_runtimes_as_they_are(
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "none").touch()  # in which there can be no folder
     assert environments.python("litert").exists()
+    shutil.copytree(ROOT / wheel.DEVICES, wheel.DEVICES)
+    assert "ai-edge-litert==" in wheel.requirements("litert")
 
 
 def test_without_git_a_run_names_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import uv
 
 from pipeline.files import artifacts
 from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 
 SERVING = Path("serving")
 # A lock for every Python that devices have; the project's own lock is for one Python only.
@@ -29,8 +30,9 @@ def requirements(group: str, *left_out: str) -> str:
     command += ["--project", str(DEVICES), "--only-group", group]
     for name in ("serving", *left_out):
         command += ["--no-emit-package", name]
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environments.variables(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise UserError(
             f"the requirements of {group} could not be read from {DEVICES}/uv.lock: "

@@ -79,20 +79,23 @@ def sweep(
 Size = Annotated[
     int,
     typer.Option(
-        "--bytes", metavar="N", help="What the int8 file may have at most.", show_default=False
+        "--bytes",
+        metavar="N",
+        help="The largest size of the file, in bytes.",
+        show_default=False,
     ),
 ]
 Arena = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="What TensorFlow Lite Micro's arena may have at most, in bytes.",
+        help="The largest arena for TensorFlow Lite Micro, in bytes.",
         show_default=False,
     ),
 ]
 Board = Annotated[
     str | None,
-    typer.Option(help="The microcontroller that must take it, as embed.board.", show_default=False),
+    typer.Option(help="The board that the model must fit, as in embed.board.", show_default=False),
 ]
 Networks = Annotated[
     int | None,

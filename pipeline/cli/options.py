@@ -33,6 +33,7 @@ Quick = Annotated[
 ByMetric = Annotated[
     Literal["accuracy", "balanced_accuracy", "macro_f1"] | None,
     typer.Option(
-        help="What the networks are compared by.", show_default="problem.metric in params.yaml"
+        help="The metric by which networks are compared.",
+        show_default="problem.metric in params.yaml",
     ),
 ]

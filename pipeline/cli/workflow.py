@@ -84,7 +84,7 @@ def status() -> None:
 
     params.load()
     if not DESCRIPTION.exists():
-        print("nothing has been run here yet; `edgeproof run` does it")
+        print("nothing has been run here yet; start with `edgeproof run`")
         return
     missing = summary.outdated()  # before DVC says in its own words that another run is at work
     result = dvc_command.run("status")

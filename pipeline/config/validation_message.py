@@ -36,7 +36,7 @@ def yaml_fault(error: Exception) -> str:
     repeated = re.search(r'found duplicate key "(.+?)"', str(error))
     if repeated and isinstance(error, MarkedYAMLError) and error.problem_mark:
         line = error.problem_mark.line + 1
-        return f"{repeated[1]} is there twice, the second time in line {line}; keep one"
+        return f"{repeated[1]} is set twice, the second time on line {line}; keep one"
     if "cannot start any token" in str(error) and isinstance(error, MarkedYAMLError):
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         return f"line {line} has a tab or a sign that begins no value; indent with spaces"

@@ -114,7 +114,7 @@ def dataset(
     say(parts, how)
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
-        print("there is one recording, so the result says nothing about another one")
+        print("there is only one recording, so the result may not hold for others")
     keep_files_together(parts, how)
     class_names = _class_names(parts, how, path)
     arrays: dict[str, Any] = {}

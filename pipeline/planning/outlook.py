@@ -122,7 +122,7 @@ def _gate(unseen: int, settings: Params, counts: Sequence[int]) -> str:
     return (
         f"gate: {unseen:,} unseen examples show at best that a file loses at most "
         f"{100 * bound:.2f} points{of_metric}, and export.max_accuracy_drop asks for {points}: "
-        "files will be `not shown`, which stops nothing"
+        "files will be `not shown`, which does not stop the run"
     )
 
 

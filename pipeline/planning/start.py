@@ -162,7 +162,7 @@ def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[lis
         fault = board and cost.files(settings, shape(settings, data)).misfit(board)
         if not fault:
             return choices, settings
-    raise UserError(f"no network of ours fits {board}: {fault}")
+    raise UserError(f"none of our networks fits {board}: {fault}")
 
 
 def _has_weights(backbone: Candidate) -> bool:

@@ -181,8 +181,8 @@ def _tell(number: int, processes: list[subprocess.Popen[bytes]], logs: Sequence[
     status = processes[number].returncode
     if status < 0:
         raise UserError(
-            f"process {number + 1} of the {len(processes)} that train together was ended by "
-            f"{signal.Signals(-status).name}, as when memory runs out; {GOES_ON}"
+            f"training process {number + 1} of {len(processes)} was killed by "
+            f"{signal.Signals(-status).name}, perhaps because memory ran out; {GOES_ON}"
         )
     with suppress(subprocess.TimeoutExpired):
         if processes[0].wait(GRACE_SECONDS / 2) > 0:  # it has told the reason

@@ -76,7 +76,7 @@ def describe(error: OSError) -> str | None:
         errno.EACCES: f"{name} may not be read or written by this user: change its permissions",
         errno.EPERM: f"{name} may not be changed by this user: change its permissions",
         errno.EROFS: f"{name} is on a read-only file system: run in a folder that is writable",
-        errno.EPIPE: "the output was not read to its end, as by `head`; run again to go on",
+        errno.EPIPE: "the reader of the output, such as `head`, stopped early; run again to go on",
         errno.ENOENT: f"{name} is missing: run the stage that makes it, "
         "or `edgeproof run` for all of them",
     }.get(error.errno or 0)

@@ -70,7 +70,7 @@ def check_trains(settings: Params) -> None:
     """Raises UserError if params.yaml names a model, so that none is trained."""
     if settings.model.is_given:
         raise UserError(
-            f"model.path is {settings.model.path}, and this trains models; expected {NONE}"
+            f"this command trains models, but model.path is {settings.model.path}; expected {NONE}"
         )
 
 

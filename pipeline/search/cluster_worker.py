@@ -117,7 +117,7 @@ def keep(sender: str, digest: str, part: bytes, is_last: bool) -> None:
         arrived = artifacts.sha256(arriving)
         if arrived != digest:
             arriving.unlink()
-            raise UserError("a file has arrived with other bytes; run the command again")
+            raise UserError("a file was damaged on the way; run the command again")
         atomic.sync(arriving)
         arriving.replace(FILES / digest)
 

@@ -43,7 +43,7 @@ def postgresql(storage: str) -> Finding:
         reason = optuna_storage.reason(error, storage)
         raise UserError(f"{shown} is unreachable: {reason}") from None
     if not may_create:
-        raise UserError(f"{shown}: {url.username} may make no tables there; let it, by GRANT")
+        raise UserError(f"{shown}: {url.username} may not create tables there; GRANT it that right")
     ahead = now.timestamp() - (before + time.time()) / 2
     return Finding("PostgreSQL", f"{shown} has version {version.split()[0]}{clock(ahead)}")
 

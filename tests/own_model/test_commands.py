@@ -40,7 +40,7 @@ def test_params_refuse_files_that_cannot_be_taken_and_folds_of_another_recipe() 
 
 def test_commands_that_train_refuse_while_a_model_is_named() -> None:
     settings = params.override(params.load(ROOT / "params.yaml"), {"model.path": "theirs.h5"})
-    with pytest.raises(UserError, match=r"model.path is theirs.h5, and this trains models"):
+    with pytest.raises(UserError, match=r"this command trains models, but model.path is theirs.h5"):
         analysis.check_answers(settings)
 
 
