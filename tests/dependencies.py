@@ -103,19 +103,25 @@ def closure(stage: str) -> set[Path]:
     return seen
 
 
-def in_params(path: Path) -> str:
-    """A module as dvc.yaml names it."""
-    folder = path.parent.name
-    if folder in NAMED and path.stem in parts.choices(folder):
-        return name(path.with_stem(NAMED[folder]))
-    return name(path)
+def is_chosen(path: Path) -> bool:
+    """Whether params.yaml may hold the name of a module."""
+    return path.parent.name in NAMED and path.stem in parts.choices(path.parent.name)
+
+
+def in_dvc(path: Path) -> set[str]:
+    """A module as dvc.yaml names it, and those beside it that it is made of."""
+    if not is_chosen(path):
+        return {name(path)}
+    beside = {name(file) for file in own(path) if file.parent == path.parent and is_chosen(file)}
+    return {name(path.with_stem(NAMED[path.parent.name])), *beside}
 
 
 def dependencies(stage: str, listed: list[str]) -> list[str]:
     """The dependencies of a stage, of which `listed` are those in dvc.yaml today."""
     others = [dep for dep in listed if not dep.endswith(".py")]
     folders = tuple(f"{dep}/" for dep in others)
-    modules = {in_params(path) for path in closure(stage) if not name(path).startswith(folders)}
+    paths = (path for path in closure(stage) if not name(path).startswith(folders))
+    modules = set().union(*map(in_dvc, paths))
     return sorted({*others, *modules})
 
 
