@@ -38,7 +38,7 @@ def remarks(data: Survey) -> list[str]:
         if far:
             lines.append(
                 f"{counted(len(far), 'number')} {verb(len(far), 'is', 'are')} far from all others, "
-                f"such as {plain(far[0])}: if it marks a missing value, take them out"
+                f"such as {plain(far[0])}: if it marks a missing value, remove those examples"
             )
         elif largest >= LONG:
             lines.append(

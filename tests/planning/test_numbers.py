@@ -21,7 +21,7 @@ def test_a_number_far_from_all_others_is_named_without_an_exponent(folder: Path)
     listed(folder, "id,age", lambda number: "99999" if number == 7 else f"{20 + number}")
     data = survey.survey(folder, Given(number="age", unit="years"))
     (line,) = numbers.remarks(data)
-    assert line.startswith("1 number is far from all others, such as 99,999: if that stands for")
+    assert line.startswith("1 number is far from all others, such as 99,999: if it marks a")
     limits = {choice.key: choice.value for choice in problem.propose(data, folder)}
     assert "between 20 and 99,999 years" in str(limits["problem.limits"])
 
