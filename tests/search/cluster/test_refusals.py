@@ -103,7 +103,7 @@ def test_a_file_that_arrives_with_other_bytes_is_not_kept(
     monkeypatch.chdir(tmp_path)
     digest = "0" * 64
     cluster_worker.keep("somebody", digest, b"half", False)
-    with pytest.raises(UserError, match="other bytes"):
+    with pytest.raises(UserError, match="damaged on the way"):
         cluster_worker.keep("somebody", digest, b"other", True)
     assert cluster_worker.place("key", {"data": digest})[1] == ["data"]
     assert not list(cluster_worker.FILES.iterdir())
