@@ -36,11 +36,11 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     _layers.check_drop_connect(network)
     sound, *entry = _layers.sounds(inputs, network)
     maps = _through([*entry, *_layers.hidden(network, 0, _entry_convolution, [])], sound)
-    reach = 1
-    for index, filters in enumerate(network.hidden or []):
-        if index > 1 and filters != maps.shape[-1]:
+    filters, reach = network.hidden or [], 1
+    for index in range(1, len(filters)):
+        if index > 1 and filters[index] != filters[index - 1]:
             reach *= 2
-        maps = _block(maps, network, index, reach) if index else maps
+        maps = _block(maps, network, index, reach)
     bands = layers.DepthwiseConv2D((1, maps.shape[2]), use_bias=False)
     end = [bands, _layers.normalization(network), layers.GlobalAveragePooling2D()]
     end += _layers.probabilities(num_classes, network)
